@@ -1,0 +1,5 @@
+"""``python -m edgeseg``, which is also what torchrun starts."""
+
+from edgeseg.cli import main
+
+main()

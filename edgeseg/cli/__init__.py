@@ -1,0 +1,44 @@
+"""The command line: ``edgeseg …``. Each command is a thin layer over one function of the package."""
+
+from __future__ import annotations
+
+import errno
+import sys
+
+import typer
+
+from edgeseg.cli import evaluate, info, predict, streets, train
+
+app = typer.Typer(
+    name="edgeseg",
+    help="Real-time semantic segmentation: train, evaluate and run Cross-CBAM on edge devices.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("check")(info.check)
+app.command("quickstart")(train.quickstart)
+app.command("models")(info.models)
+app.command("train")(train.train)
+app.command("eval")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("streets")(streets.streets)
+
+
+def main() -> None:
+    """Entry point: errors with a known cure end in one line and exit code 2, never in a traceback."""
+    from edgeseg.cli.data import app as data_app
+
+    app.add_typer(data_app, name="data")
+    try:
+        app()
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f"edgeseg: {_cure(error)}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _cure(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"the disk is full ({error.filename or error}); free space and run the same command again, nothing is half-written"
+    return str(error)

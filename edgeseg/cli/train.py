@@ -1,0 +1,66 @@
+"""``edgeseg train`` and ``edgeseg quickstart``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def quickstart(
+    out: Annotated[Path, typer.Option(help="folder for everything that is written")] = Path("runs/quickstart"),
+    minutes: Annotated[float | None, typer.Option(help="of training; default: the recipe's 4")] = None,
+    seed: Annotated[int, typer.Option(help="of weights, order and augmentation")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: CUDA where there is one")] = None,
+) -> None:
+    """Train the real network on rendered street scenes, score it against trivial baselines, draw what it sees."""
+    from edgeseg.quickstart import quickstart as run
+
+    run(out, minutes, seed, device)
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="name of a recipe, or 'list'")],
+    changes: Annotated[list[str] | None, typer.Argument(help="field=value …, e.g. lr=0.02 crop=288,384 epochs=50")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the run; default runs/RECIPE")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the folder's checkpoint")] = False,
+    init: Annotated[str | None, typer.Option(help="start from this weight (name or file)")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: CUDA where there is one")] = None,
+    workers: Annotated[int, typer.Option(help="reading processes, where the data does not fit into memory")] = 2,
+    checkpoint_minutes: Annotated[float, typer.Option(help="time between checkpoints")] = 5.0,
+) -> None:
+    """Train by a recipe, on one process or under torchrun on several.
+
+    Every field of the recipe can be changed: edgeseg train camvid_cpu lr=0.02 epochs=50. On several GPUs:
+    torchrun --nproc-per-node 4 -m edgeseg train camvid_scratch
+    """
+    from dataclasses import asdict
+
+    from edgeseg.data import open_data
+    from edgeseg.training.recipes import get_recipe, list_recipes, override
+    from edgeseg.training.train import fit
+
+    if recipe == "list":
+        for name in list_recipes():
+            print(f"{name:32} {(_first_line(name))}")
+        return
+    chosen = override(get_recipe(recipe), changes or [])
+    sizes = {"size": chosen.data_size}
+    data = open_data(chosen.data, chosen.split, count=chosen.data_count, **sizes)
+    val = open_data(chosen.data, chosen.val_split, count=200, **sizes) if chosen.val_split else None
+    folder = out or Path("runs") / recipe
+    print(f"{chosen.name}: {len(data)} images of {chosen.data} ({chosen.split}) → {folder}")
+    changed = {k: v for k, v in asdict(chosen).items() if v != asdict(get_recipe(recipe))[k]}
+    if changed:
+        print("changed: " + ", ".join(f"{k}={v}" for k, v in changed.items()))
+    report = fit(chosen, data, val, folder, device=device, init=init, resume=resume, workers=workers,
+                 checkpoint_seconds=60 * checkpoint_minutes)  # fmt: skip
+    if "scores" in report:
+        print(f"mIoU {report['scores']['miou']:.2f} % on {chosen.val_split}; weights in {folder / 'weights.safetensors'}")
+
+
+def _first_line(name: str) -> str:
+    from edgeseg.training import recipes
+
+    return (getattr(recipes, name).__doc__ or "").strip().splitlines()[0]

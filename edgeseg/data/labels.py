@@ -1,0 +1,356 @@
+"""Class tables: what a label file's values mean.
+
+Inside the package a label is a (H, W) uint8 array of class ids 0…C−1, and 255 (`VOID`) where no class applies.
+Files say it in other ways: CamVid's owners paint 32 colours, the SegNet copy writes 0…10 and 11 for void, Cityscapes
+has 34 label ids of which 19 count. A `ClassTable` holds one such vocabulary and turns file values into class ids; a
+value that the table does not know is an error, never a silent class.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+VOID = 255
+RGB = tuple[int, int, int]
+
+
+class LabelError(ValueError):
+    """A label file or class file holds something that its class table does not allow."""
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """Names, colours and file codes of the classes of one data set.
+
+    Args:
+        name: short name, used in reports, e.g. ``"camvid11"``.
+        names: the C class names; the position is the class id.
+        colors: C RGB colours for pictures.
+        ids: file value → class id or `VOID`, for single-channel label files. Default: 0…C−1 and 255.
+        rgb: colour → class id or `VOID`, for colour-coded label files; empty when there are none.
+        rgb_other: class id (or `VOID`) of a colour that `rgb` does not list; ``None`` makes it an error.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    colors: tuple[RGB, ...]
+    ids: Mapping[int, int] = field(default_factory=dict)
+    rgb: Mapping[RGB, int] = field(default_factory=dict)
+    rgb_other: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.names) <= 254:
+            raise LabelError(f"class table {self.name!r} has {len(self.names)} classes; 1 to 254 fit beside void = 255")
+        if len(set(self.names)) != len(self.names):
+            raise LabelError(f"class table {self.name!r} repeats a class name; give each class its own")
+        if len(self.colors) != len(self.names):
+            raise LabelError(f"class table {self.name!r} has {len(self.names)} names and {len(self.colors)} colours")
+        if not self.ids:
+            object.__setattr__(self, "ids", {**{i: i for i in range(len(self.names))}, VOID: VOID})
+        bad = {v for v in (*self.ids.values(), *self.rgb.values()) if v != VOID and not 0 <= v < len(self.names)}
+        if bad:
+            last = len(self.names) - 1
+            raise LabelError(f"class table {self.name!r} maps to class ids {sorted(bad)}; it has 0 to {last}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def palette(self) -> np.ndarray:
+        """(256, 3) uint8: colour of every class id; void and unused ids are black."""
+        palette = np.zeros((256, 3), np.uint8)
+        palette[: len(self)] = self.colors
+        return palette
+
+    def index(self, name: str) -> int:
+        """Class id of a class name, upper and lower case alike."""
+        lowered = [n.lower() for n in self.names]
+        if name.lower() not in lowered:
+            raise LabelError(f"no class {name!r} in {self.name}; it has {', '.join(self.names)}")
+        return lowered.index(name.lower())
+
+    def encode(self, raw: np.ndarray, source: str | Path = "label") -> np.ndarray:
+        """File values to class ids.
+
+        Args:
+            raw: (H, W) integer (or bool) values, or (H, W, 3) uint8 colours; a fourth, alpha channel is ignored.
+            source: the file's name, for the error message.
+
+        Returns:
+            (H, W) uint8, class ids and `VOID`.
+
+        Raises:
+            LabelError: a value or colour that the table does not list, or no label at all; names the file and the cure.
+        """
+        if raw.dtype == bool:  # a 1-bit image
+            raw = raw.astype(np.uint8)
+        if np.issubdtype(raw.dtype, np.integer) and raw.ndim == 2:
+            return self._encode_ids(raw, source)
+        if raw.dtype == np.uint8 and raw.ndim == 3 and raw.shape[2] in (3, 4):
+            return self._encode_rgb(raw, source)
+        raise LabelError(
+            f"{source}: no label (shape {raw.shape}, {raw.dtype}); give (H, W) integers or (H, W, 3) uint8 colours"
+        )
+
+    def _encode_ids(self, raw: np.ndarray, source: str | Path) -> np.ndarray:
+        low, high = (int(raw.min()), int(raw.max())) if raw.size else (0, 0)
+        lut = np.full(256, 254, np.uint8)  # 254 is no class id: __post_init__ allows ids 0…253
+        for value, class_id in self.ids.items():
+            if 0 <= value <= 255:
+                lut[value] = class_id
+        if low >= 0 and high <= 255:
+            out = lut[raw]
+            if not (out == 254).any():
+                return out
+        unknown = sorted(int(v) for v in np.unique(raw) if not 0 <= v <= 255 or lut[v] == 254)
+        raise LabelError(
+            f"{source}: value(s) {unknown[:8]} are no label of {self.name} ({len(self)} classes; it knows "
+            f"{_ranges(self.ids)}). Is this the right class table, and a label rather than a colour or instance map?"
+        )
+
+    def _encode_rgb(self, raw: np.ndarray, source: str | Path) -> np.ndarray:
+        if not self.rgb:
+            raise LabelError(
+                f"{source}: a colour label, but {self.name} lists no label colours. Give single-channel labels with "
+                f"values {_ranges(self.ids)}, or a class file whose classes have colours."
+            )
+        code = (raw[..., 0].astype(np.uint32) << 16) | (raw[..., 1].astype(np.uint32) << 8) | raw[..., 2]
+        keys = np.array(sorted((r << 16) | (g << 8) | b for r, g, b in self.rgb), np.uint32)
+        values = np.array([self.rgb[(int(k) >> 16, int(k) >> 8 & 255, int(k) & 255)] for k in keys], np.uint8)
+        place = np.searchsorted(keys, code).clip(max=len(keys) - 1)
+        known = keys[place] == code
+        if self.rgb_other is None and not known.all():
+            worst = int(code[~known][0])
+            raise LabelError(
+                f"{source}: colour ({worst >> 16}, {worst >> 8 & 255}, {worst & 255}) is no label of {self.name} "
+                f"({(~known).sum()} pixels). Was the label saved as JPEG or resized with interpolation?"
+            )
+        other = VOID if self.rgb_other is None else self.rgb_other
+        return np.where(known, values[place], np.uint8(other))
+
+
+def _ranges(values: Sequence[int] | Mapping[int, int]) -> str:
+    """``[0, 1, 2, 3, 255]`` → ``"0-3, 255"``."""
+    ordered = sorted(values)
+    runs: list[list[int]] = []
+    for v in ordered:
+        if runs and v == runs[-1][1] + 1:
+            runs[-1][1] = v
+        else:
+            runs.append([v, v])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+# CamVid ---------------------------------------------------------------------------------------------------------------
+
+_CAMVID_COLORS: tuple[RGB, ...] = (
+    (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
+    (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
+)  # fmt: skip
+_CAMVID_NAMES = (
+    "Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist",
+)  # fmt: skip
+
+# The owners' 32 classes: name → (colour in their label files, class of definition A, head class?). Definition A groups
+# them (SegNet, MATLAB); B keeps the eleven head colours only and voids the rest (PIDNet, RegSeg).
+CAMVID32: dict[str, tuple[RGB, str | None, bool]] = {
+    "Animal": ((64, 128, 64), "Pedestrian", False),
+    "Archway": ((192, 0, 128), "Building", False),
+    "Bicyclist": ((0, 128, 192), "Bicyclist", True),
+    "Bridge": ((0, 128, 64), "Building", False),
+    "Building": ((128, 0, 0), "Building", True),
+    "Car": ((64, 0, 128), "Car", True),
+    "CartLuggagePram": ((64, 0, 192), "Pedestrian", False),
+    "Child": ((192, 128, 64), "Pedestrian", False),
+    "Column_Pole": ((192, 192, 128), "Pole", True),
+    "Fence": ((64, 64, 128), "Fence", True),
+    "LaneMkgsDriv": ((128, 0, 192), "Road", False),
+    "LaneMkgsNonDriv": ((192, 0, 64), "Road", False),
+    "Misc_Text": ((128, 128, 64), "SignSymbol", False),
+    "MotorcycleScooter": ((192, 0, 192), "Bicyclist", False),
+    "OtherMoving": ((128, 64, 64), "Car", False),
+    "ParkingBlock": ((64, 192, 128), "Pavement", False),
+    "Pedestrian": ((64, 64, 0), "Pedestrian", True),
+    "Road": ((128, 64, 128), "Road", True),
+    "RoadShoulder": ((128, 128, 192), "Pavement", False),
+    "Sidewalk": ((0, 0, 192), "Pavement", True),
+    "SignSymbol": ((192, 128, 128), "SignSymbol", True),
+    "Sky": ((128, 128, 128), "Sky", True),
+    "SUVPickupTruck": ((64, 128, 192), "Car", False),
+    "TrafficCone": ((0, 0, 64), "Pole", False),
+    "TrafficLight": ((0, 64, 64), "SignSymbol", False),
+    "Train": ((192, 64, 128), "Car", False),
+    "Tree": ((128, 128, 0), "Tree", True),
+    "Truck_Bus": ((192, 128, 192), "Car", False),
+    "Tunnel": ((64, 0, 64), "Building", False),
+    "VegetationMisc": ((192, 192, 0), "Tree", False),
+    "Void": ((0, 0, 0), None, False),
+    "Wall": ((64, 192, 0), "Building", False),
+}
+
+
+def _camvid_class(raw_name: str, definition: str) -> int:
+    _, grouped, is_head = CAMVID32[raw_name]
+    if grouped is None or (definition == "B" and not is_head):
+        return VOID
+    return _CAMVID_NAMES.index(grouped)
+
+
+def camvid(definition: str = "A") -> ClassTable:
+    """CamVid's 11 classes, for colour-coded owner files and for the 480×360 copy (0…10, void 11).
+
+    Args:
+        definition: ``"A"``, grouped: all 32 raw classes but Void count (SegNet, MATLAB; this project's default);
+            ``"B"``, exact: only the eleven head colours count (PIDNet, RegSeg; easier). Never compare an A with a B.
+    """
+    if definition not in ("A", "B"):
+        raise LabelError(f"CamVid definition {definition!r}: choose 'A' (grouped, default) or 'B' (exact 11)")
+    rgb = {color: _camvid_class(raw, definition) for raw, (color, _, _) in CAMVID32.items()}
+    ids = {**{i: i for i in range(11)}, 11: VOID, VOID: VOID}
+    # "any colour not listed" is void by both definitions: one owner file holds anti-aliased colours
+    return ClassTable(f"camvid11{definition}", _CAMVID_NAMES, _CAMVID_COLORS, ids=ids, rgb=rgb, rgb_other=VOID)
+
+
+def camvid_from_codes(codes: Sequence[str], definition: str = "A") -> ClassTable:
+    """CamVid's 11 classes for index labels whose values are line numbers of a ``codes.txt`` (fast.ai's archive)."""
+    unknown = [c for c in codes if c not in CAMVID32]
+    if unknown:
+        raise LabelError(f"codes.txt names {unknown[:5]}, no CamVid classes; use the codes.txt of the archive")
+    ids = {i: _camvid_class(code, definition) for i, code in enumerate(codes)}
+    return ClassTable(f"camvid11{definition}", _CAMVID_NAMES, _CAMVID_COLORS, ids=ids)
+
+
+CAMVID = camvid("A")
+
+# Cityscapes -----------------------------------------------------------------------------------------------------------
+
+# trainId → (name, labelId in *_labelIds.png, colour); all other label ids (and −1) are void
+_CITYSCAPES: tuple[tuple[str, int, RGB], ...] = (
+    ("road", 7, (128, 64, 128)),
+    ("sidewalk", 8, (244, 35, 232)),
+    ("building", 11, (70, 70, 70)),
+    ("wall", 12, (102, 102, 156)),
+    ("fence", 13, (190, 153, 153)),
+    ("pole", 17, (153, 153, 153)),
+    ("traffic light", 19, (250, 170, 30)),
+    ("traffic sign", 20, (220, 220, 0)),
+    ("vegetation", 21, (107, 142, 35)),
+    ("terrain", 22, (152, 251, 152)),
+    ("sky", 23, (70, 130, 180)),
+    ("person", 24, (220, 20, 60)),
+    ("rider", 25, (255, 0, 0)),
+    ("car", 26, (0, 0, 142)),
+    ("truck", 27, (0, 0, 70)),
+    ("bus", 28, (0, 60, 100)),
+    ("train", 31, (0, 80, 100)),
+    ("motorcycle", 32, (0, 0, 230)),
+    ("bicycle", 33, (119, 11, 32)),
+)
+_CITYSCAPES_LABEL_IDS = {**dict.fromkeys((*range(34), VOID), VOID), **{c[1]: i for i, c in enumerate(_CITYSCAPES)}}
+
+CITYSCAPES = ClassTable("cityscapes19", tuple(c[0] for c in _CITYSCAPES), tuple(c[2] for c in _CITYSCAPES))
+"""Cityscapes' 19 classes for ``*_labelTrainIds.png`` files (0…18, void 255)."""
+
+CITYSCAPES_LABEL_IDS = ClassTable("cityscapes19", CITYSCAPES.names, CITYSCAPES.colors, ids=_CITYSCAPES_LABEL_IDS)
+"""The same 19 classes for ``*_labelIds.png`` files (0…33): what torchvision's Cityscapes reader returns."""
+
+# PASCAL VOC -----------------------------------------------------------------------------------------------------------
+
+_VOC_NAMES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
+    "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+
+
+def bit_palette(n: int) -> tuple[RGB, ...]:
+    """The first n colours of PASCAL VOC's palette: an id's bits spread over R, G and B. Also used for own classes."""
+    colors = []
+    for i in range(n):
+        r = g = b = 0
+        for bit in range(8):
+            r |= (i >> (3 * bit) & 1) << (7 - bit)
+            g |= (i >> (3 * bit + 1) & 1) << (7 - bit)
+            b |= (i >> (3 * bit + 2) & 1) << (7 - bit)
+        colors.append((r, g, b))
+    return tuple(colors)
+
+
+VOC = ClassTable("voc21", _VOC_NAMES, bit_palette(21))
+"""PASCAL VOC's 21 classes, background included (0…20, border 255)."""
+
+# own data -------------------------------------------------------------------------------------------------------------
+
+
+def read_class_file(path: str | Path) -> ClassTable:
+    """Class table for own data from a JSON file.
+
+    ``{"classes": [{"name": "road", "color": [128, 64, 128]}, {"name": "other"}], "void": [255]}``. ``color`` is
+    optional and also the colour expected in RGB label files; ``id`` (a value or a list) gives the file value where it
+    is not the position; ``void`` lists the file values, and the colours, that count as void. A bare name stands for a
+    class without extras.
+
+    Raises:
+        LabelError: the file is missing or is no class file, or two classes share a name, value or colour.
+    """
+    path = Path(path)
+    try:
+        spec = json.loads(path.read_text(encoding="utf-8-sig"))
+        classes = [c if isinstance(c, dict) else {"name": c} for c in spec["classes"]]
+        names = tuple(str(c["name"]) for c in classes)
+        void = spec.get("void", [VOID])
+        void = void if isinstance(void, list) else [void]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LabelError(
+            f'{path}: not a class file ({error}). Write {{"classes": [{{"name": "road", "color": [128, 64, 128]}}, …], '
+            '"void": [255]}'
+        ) from error
+    try:
+        return _table_from_entries(path.stem, names, classes, void)
+    except LabelError as error:
+        raise LabelError(f"{path}: {error}") from None
+
+
+def _table_from_entries(name: str, names: tuple[str, ...], classes: list[dict], void: list) -> ClassTable:
+    ids: dict[int, int] = {}
+    rgb: dict[RGB, int] = {}
+    colors = list(bit_palette(len(names) + 1)[1:])  # unless given; black is left to void
+    for i, entry in enumerate(classes):
+        values = entry.get("id", i)
+        for value in values if isinstance(values, list) else [values]:
+            _give(ids, _byte(value), i, names)
+        if "color" in entry:
+            colors[i] = _color(entry["color"])
+            _give(rgb, colors[i], i, names)
+    for value in void:
+        if isinstance(value, list):
+            _give(rgb, _color(value), VOID, names)
+        else:
+            _give(ids, _byte(value), VOID, names)
+    return ClassTable(name, names, tuple(colors), ids=ids, rgb=rgb)
+
+
+def _give(owners: dict[Any, int], key: int | RGB, owner: int, names: tuple[str, ...]) -> None:
+    """Map a file value or colour to a class, once."""
+    if owners.setdefault(key, owner) != owner:
+        first, second = ("void" if o == VOID else repr(names[o]) for o in (owners[key], owner))
+        what = "colour" if isinstance(key, tuple) else "file value"
+        raise LabelError(f'{what} {key} is given to {first} and to {second}; give each its own, classes by "id"')
+
+
+def _byte(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 255:
+        raise LabelError(f"{value!r} is no file value; give a whole number 0 to 255")
+    return value
+
+
+def _color(value: object) -> RGB:
+    if not isinstance(value, list) or len(value) != 3:
+        raise LabelError(f"{value!r} is no colour; give [red, green, blue], each 0 to 255")
+    red, green, blue = (_byte(v) for v in value)
+    return red, green, blue

@@ -1,0 +1,414 @@
+"""Pairs of images and labels on disk: any folder with a class file, read lazily and checked.
+
+A data set, here and in every other room, is a sequence: ``len(ds)``, ``ds[i] → (image, label)`` with image (H, W, 3) uint8 RGB
+and label (H, W) uint8 class ids (void 255), ``ds.table``, ``ds.names``. What a file may hold is settled here, once:
+
+* Images: JPEG, PNG, BMP, TIFF, WebP, GIF (first frame), PPM, up to `MAX_PIXELS`. Grey, palette and CMYK become RGB; alpha is
+  dropped; 16-bit values keep their high byte (v // 256), grey and colour alike; an EXIF orientation is applied.
+* Labels: the same formats but JPEG, which blurs ids. Palette files give their indices, not their colours; RGB files go
+  through the class table's colours. Never interpolated.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from edgeseg.data.labels import VOID, ClassTable, read_class_file
+
+MAX_PIXELS = 89_478_485
+"""Largest picture that is read, Pillow's own warning line: some 9459×9459, 268 MB as RGB."""
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+LABEL_ENDINGS = (
+    "_L", "_P", "_label", "_labels", "_labelIds", "_labelTrainIds", "_mask", "_gt", "_gtFine_labelIds",
+    "_gtFine_labelTrainIds",
+)  # fmt: skip
+"""What a label's stem may carry after its image's stem."""
+
+SPLITS = ("train", "val", "valid", "validation", "test")
+
+_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # not EPS and the like, which start other programs
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # EXIF orientation → what puts the picture upright
+
+
+class DataError(ValueError):
+    """A file or folder that cannot be used as data; the message names it and says what to do."""
+
+
+class Dataset(Protocol):
+    """What every data set offers."""
+
+    table: ClassTable
+    names: Sequence[str]
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+# one file -------------------------------------------------------------------------------------------------------------
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """One picture as (H, W, 3) uint8 RGB, upright.
+
+    Raises:
+        DataError: missing, empty, truncated, corrupt, too large, no picture, or of float or 32-bit values.
+    """
+    path = Path(path)
+    with _opened(path) as image:
+        kind, mode = image.format, image.mode
+        image = _upright(image)
+        if mode.startswith("I;16") or (mode == "I" and kind in ("PNG", "PPM")):  # older Pillow calls 16-bit grey "I"
+            grey = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
+            return np.repeat(grey[..., None], 3, axis=2)
+        if mode in ("I", "F"):
+            raise DataError(
+                f"{path}: holds {'32-bit' if mode == 'I' else 'float'} values, whose range is unknown. Save it with 8 bits."
+            )
+        if mode in ("P", "PA"):
+            image = image.convert("RGBA")  # straight to RGB, Pillow warns about palettes with transparency
+        return np.array(image.convert("RGB"))
+
+
+def read_label(path: str | Path, table: ClassTable) -> np.ndarray:
+    """One label file as (H, W) uint8 class ids, void 255.
+
+    Args:
+        path: single-channel file (1, 2, 4, 8 or 16 bits, or palette) with file values, or RGB file with label colours.
+        table: what the values or colours mean.
+
+    Raises:
+        DataError: as in `read_image`, or a JPEG.
+        LabelError: a value or colour that the table does not know; names the file.
+    """
+    path = Path(path)
+    with _opened(path) as image:
+        if image.format in ("JPEG", "MPO"):
+            raise DataError(f"{path}: a label saved as JPEG, whose compression changes class ids. Save labels as PNG.")
+        mode, stretch = image.mode, _grey_stretch(image)
+        image = _upright(image)
+        if mode in ("LA", "PA"):
+            raw = np.asarray(image)[..., 0]
+        elif mode in ("RGB", "RGBA", "RGBX"):
+            raw = np.asarray(image.convert("RGB"))
+        elif mode in ("1", "L", "P", "I") or mode.startswith("I;16"):
+            raw = np.asarray(image)
+            raw = raw.astype(np.uint8) if mode == "1" else raw // stretch if stretch > 1 else raw
+        else:
+            raise DataError(f"{path}: a label of colour mode {mode}. Save labels as 8-bit grey, palette or RGB PNG.")
+    return table.encode(raw, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An open picture of acceptable size; every way in which reading it can fail becomes a `DataError`."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file. Check the path and its upper and lower case.")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty (0 bytes). Copy or download it again.")
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError(f"{image.width}×{image.height} pixels")
+            yield image
+    except DataError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(
+            f"{path}: too large to be read ({error}; {MAX_PIXELS} pixels are allowed). Cut it into tiles or shrink it."
+        ) from error
+    except PermissionError as error:
+        raise DataError(f"{path}: may not be read ({error.strerror}). Change its permissions.") from error
+    except Image.UnidentifiedImageError as error:
+        raise DataError(
+            f"{path}: not a picture, or a damaged one (known are {', '.join(_FORMATS)}). Convert it to PNG, or get it again."
+        ) from error
+    except Exception as error:  # Pillow's decoders raise a dozen kinds on bad bytes
+        raise DataError(f"{path}: truncated or corrupt ({error}). Copy or download it again.") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Decode, and apply the EXIF orientation; a damaged EXIF block is no reason to refuse a sound picture."""
+    image.load()
+    try:
+        orientation = image.getexif().get(0x0112, 1)
+    except Exception:
+        orientation = 1
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+
+
+def _grey_stretch(image: Image.Image) -> int:
+    """The factor by which Pillow stretches 2- and 4-bit grey to 0…255: 85, 17, else 1. Tools that shrink PNGs make such."""
+    if image.mode != "L" or not image.tile:
+        return 1
+    raw_mode = image.tile[0][3]
+    raw_mode = raw_mode[0] if isinstance(raw_mode, tuple) else raw_mode
+    return {"L;2": 85, "L;4": 17}.get(str(raw_mode), 1)
+
+
+# many files -----------------------------------------------------------------------------------------------------------
+
+
+class Pairs:
+    """A data set over files: image i belongs to label i. Files are read when asked for; it pickles.
+
+    Args:
+        images: N picture files.
+        labels: N label files, of the same sizes.
+        table: what the labels' values mean.
+        names: N readable names; the images' stems by default.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[str | Path],
+        labels: Sequence[str | Path],
+        table: ClassTable,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        self.images = tuple(Path(p) for p in images)
+        self.labels = tuple(Path(p) for p in labels)
+        self.table = table
+        self.names: Sequence[str] = tuple(p.stem for p in self.images) if names is None else tuple(names)
+        if not len(self.images) == len(self.labels) == len(self.names):
+            raise DataError(
+                f"{len(self.images)} images, {len(self.labels)} labels and {len(self.names)} names: give one of each per pair"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Image (H, W, 3) uint8 RGB and label (H, W) uint8; `DataError` or `LabelError` name the file at fault."""
+        image, label = read_image(self.images[index]), read_label(self.labels[index], self.table)
+        if image.shape[:2] != label.shape:
+            raise DataError(
+                f"{self.images[index]} is {image.shape[1]}×{image.shape[0]} (width × height) and {self.labels[index]} is "
+                f"{label.shape[1]}×{label.shape[0]}. Resize the label with nearest neighbour, or pair the right files."
+            )
+        return image, label
+
+    def __repr__(self) -> str:
+        return f"Pairs({len(self)} pairs, {self.table.name})"
+
+
+def folder_pairs(
+    root: str | Path,
+    classes: ClassTable | str | Path | None = None,
+    split: str | None = None,
+    images: str = "images",
+    labels: str = "labels",
+) -> Pairs:
+    """Any folder of images and labels, paired by stem.
+
+    ``root/images/a.jpg`` belongs to ``root/labels/a.png``, or ``a_L.png`` and the other `LABEL_ENDINGS`. With a split, the
+    files lie in ``root/SPLIT/images``, ``root/images/SPLIT`` or ``root/images``, and ``root/SPLIT.txt``, where it exists, lists
+    the names that count, in order (one per line; a line may also hold paths, of which the first counts).
+
+    Args:
+        root: the folder.
+        classes: class table or class file (see `edgeseg.data.labels.read_class_file`); default ``root/classes.json``.
+        split: which part, e.g. ``"train"``.
+        images: name of the folder of pictures.
+        labels: name of the folder of labels.
+
+    Raises:
+        DataError: a folder is missing or empty, or an image or label has no partner or several; lists the first few.
+        LabelError: the class file is missing or wrong.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder. Check the path.")
+    table = classes if isinstance(classes, ClassTable) else read_class_file(classes or root / "classes.json")
+    listing = root / f"{split}.txt"
+    wanted = read_list(listing) if split and listing.is_file() else None
+    image_files = _by_stem(_part(root, images, split, listed=wanted is not None))
+    label_files = _by_image(_by_stem(_part(root, labels, split, listed=wanted is not None)), image_files)
+    if wanted is None:
+        wanted = sorted(image_files.keys() | label_files.keys())
+    faults = [f"{name}: {fault}" for name in wanted if (fault := _fault(name, image_files, label_files))]
+    if faults:
+        raise DataError(
+            f"{root}: {len(faults)} of {len(wanted)} names are no pair of one image and one label: {'; '.join(faults[:5])}"
+            f"{'; …' if len(faults) > 5 else ''}. Add or remove files, or list the names that count in a "
+            f"{split or 'train'}.txt and ask for that split."
+        )
+    return Pairs([image_files[n][0] for n in wanted], [label_files[n][0] for n in wanted], table, wanted)
+
+
+def find_splits(root: str | Path) -> list[str]:
+    """The usual splits (train, val, test) that a folder has, as a list file or a sub-folder."""
+    root = Path(root)
+    places = ("{}.txt", "{}/images", "images/{}")
+    return [split for split in SPLITS if any((root / place.format(split)).exists() for place in places)]
+
+
+def _part(root: Path, kind: str, split: str | None, listed: bool) -> Path:
+    """The folder that holds the images (or labels) of a split."""
+    places = [root / split / kind, root / kind / split] if split else []
+    if split is None or listed:
+        places.append(root / kind)
+    for place in places:
+        if place.is_dir():
+            return place
+    splits = find_splits(root)
+    cure = f"It has the splits {', '.join(splits)}: ask for one of them." if splits else "Make it, or check the path."
+    raise DataError(f"{root}: no folder {' or '.join(p.relative_to(root).as_posix() for p in places)}. {cure}")
+
+
+def read_list(listing: Path) -> list[str]:
+    """The names of a list file: one per line, or the stem of the line's first path; ``#`` starts a comment line."""
+    lines = [line.strip() for line in listing.read_text(encoding="utf-8-sig").splitlines()]
+    names = [_listed_name(line) for line in lines if line and not line.startswith("#")]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{listing}: lists {len(twice)} name(s) twice ({', '.join(twice[:5])}). Remove the repeated lines."
+        )
+    if not names:
+        raise DataError(f"{listing}: lists no name. Write one image name per line.")
+    return names
+
+
+def _listed_name(line: str) -> str:
+    """``"a/frame.01.png b/frame.01.png"`` → ``"frame.01"``; ``"my photo"``, which names no picture file, stays whole."""
+    first = line.split()[0]
+    entry = first if first.lower().endswith(SUFFIXES) else line
+    name = entry.replace("\\", "/").rsplit("/", 1)[-1]
+    return name.rpartition(".")[0] if name.lower().endswith(SUFFIXES) else name
+
+
+def _by_stem(folder: Path) -> dict[str, list[Path]]:
+    """Stem → picture files of a folder; hidden files (macOS leaves some) do not count."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+            found.setdefault(path.stem, []).append(path)
+    if not found:
+        raise DataError(f"{folder}: holds no picture ({', '.join(SUFFIXES)}). Put the files there, or check the path.")
+    return found
+
+
+def _by_image(label_files: dict[str, list[Path]], image_files: dict[str, list[Path]]) -> dict[str, list[Path]]:
+    """Label files under the stem of the image that they belong to; under their own where there is none."""
+    found: dict[str, list[Path]] = {}
+    for stem, paths in label_files.items():
+        owners = [stem.removesuffix(ending) for ending in ("", *LABEL_ENDINGS) if stem.endswith(ending)]
+        owner = next((o for o in owners if o in image_files), stem)
+        found.setdefault(owner, []).extend(paths)
+    return found
+
+
+def _fault(name: str, image_files: dict[str, list[Path]], label_files: dict[str, list[Path]]) -> str | None:
+    for kind, files in (("image", image_files.get(name, [])), ("label", label_files.get(name, []))):
+        if len(files) != 1:
+            return f"no {kind}" if not files else f"{len(files)} {kind}s ({', '.join(p.name for p in files)})"
+    return None
+
+
+# checking -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Report:
+    """What `check` found in a data set of C classes.
+
+    Attributes:
+        table: the classes.
+        samples: pairs in the set, readable or not.
+        problems: one line per pair that cannot be used.
+        pixels: (C + 1,) int64, pixels per class, void last.
+        images_with_class: (C + 1,) int64, images that show the class, void last.
+        mean: (3,) mean of R, G, B in 0…1, over the pixels of all readable pairs.
+        std: (3,) their standard deviation.
+        all_void: names of the images without a labelled pixel (usable; nothing is learnt from them).
+        sizes: (H, W) → number of images.
+    """
+
+    table: ClassTable
+    samples: int
+    problems: list[str]
+    pixels: np.ndarray
+    images_with_class: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    all_void: list[str] = field(default_factory=list)
+    sizes: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    @property
+    def share(self) -> np.ndarray:
+        """(C + 1,) percent of all pixels, void last."""
+        return 100.0 * self.pixels / max(1, int(self.pixels.sum()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values; shares in percent with two decimals."""
+        names = (*self.table.names, "void")
+        return {
+            "samples": self.samples,
+            "sizes": {f"{w}x{h}": n for (h, w), n in sorted(self.sizes.items())},
+            "classes": {
+                name: {"share": round(float(s), 2), "pixels": int(p), "images": int(i)}
+                for name, s, p, i in zip(names, self.share, self.pixels, self.images_with_class, strict=True)
+            },
+            "mean": [round(float(v), 5) for v in self.mean],
+            "std": [round(float(v), 5) for v in self.std],
+            "all_void": self.all_void,
+            "problems": self.problems,
+        }
+
+
+def check(ds: Dataset, progress: bool = True) -> Report:
+    """Read every pair of a data set, and report all that is wrong or worth knowing.
+
+    Args:
+        ds: any data set.
+        progress: show a bar.
+    """
+    from tqdm import tqdm
+
+    classes = len(ds.table)
+    pixels, images_with_class = np.zeros(classes + 1, np.int64), np.zeros(classes + 1, np.int64)
+    levels = np.zeros((3, 256), np.int64)
+    problems, all_void, sizes = [], [], Counter[tuple[int, int]]()
+    for index in tqdm(range(len(ds)), desc="check", unit=" pairs", disable=not progress):
+        try:
+            image, label = ds[index]
+        except (ValueError, OSError) as error:
+            problems.append(f"{ds.names[index]}: {error}")
+            continue
+        counts = np.bincount(label.ravel(), minlength=256)
+        if counts[classes:VOID].any():
+            problems.append(f"{ds.names[index]}: class ids over {classes - 1}; the reader of this data set is at fault")
+            continue
+        counts = np.append(counts[:classes], counts[VOID])
+        pixels += counts
+        images_with_class += counts > 0
+        levels += [np.bincount(image[..., channel].ravel(), minlength=256) for channel in range(3)]
+        sizes[label.shape] += 1
+        if not counts[:classes].any():
+            all_void.append(ds.names[index])
+    mean, std = _moments(levels)
+    return Report(ds.table, len(ds), problems, pixels, images_with_class, mean, std, all_void, dict(sizes))
+
+
+def _moments(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation in 0…1 of each row of a (3, 256) histogram; zeros where nothing was counted."""
+    values, count = np.arange(256) / 255.0, np.maximum(1, levels.sum(axis=1))
+    mean = levels @ values / count
+    return mean, np.sqrt(np.maximum(0.0, levels @ values**2 / count - mean**2))

@@ -1,0 +1,149 @@
+"""From an image to a class map, preprocessing included.
+
+`Segmenter` is the graph that prediction, evaluation, live demos, benchmarks and deployment all go through: uint8 pixels in,
+class ids out, at the image's own size. Normalisation, resizing and argmax are inside, so nothing can differ between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgeseg.models.layers import resize
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from edgeseg.data.labels import ClassTable
+
+
+class Segmenter(nn.Module):
+    """A model together with its preprocessing.
+
+    Args:
+        model: logits from normalised RGB, see `edgeseg.models`.
+        mean, std: of the RGB values in 0…1, as the model was trained.
+        size: (H, W) that the network sees; ``None``: the image's own size.
+        table: the classes, for names and colours.
+
+    Shapes:
+        (N, 3, H, W) uint8 RGB → (N, H, W) int32 class ids.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float], size: tuple[int, int] | None = None,
+                 table: ClassTable | None = None) -> None:  # fmt: skip
+        super().__init__()
+        self.model = model
+        self.size = size
+        self.table = table
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+        self.eval()
+
+    def logits(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8 RGB → (N, classes, H, W) float logits at the image's own size."""
+        x = (images.to(self.mean.dtype) - self.mean) / self.std
+        own_size = (images.shape[2], images.shape[3])
+        if self.size is None or tuple(self.size) == own_size:
+            return self.model(x)
+        return resize(self.model(resize(x, self.size)), own_size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8 RGB → (N, H, W) int32 class ids."""
+        return self.logits(images).argmax(1).to(torch.int32)
+
+    @torch.inference_mode()
+    def predict(self, image: Image | np.ndarray, flip: bool = False) -> np.ndarray:
+        """Segment one image.
+
+        Args:
+            image: PIL image, or (H, W, 3) uint8 RGB.
+            flip: average the probabilities with those of the mirrored image: slower, a little better.
+
+        Returns:
+            (H, W) uint8 class ids, at the image's own size.
+        """
+        pixels = as_pixels(image)
+        # one image in channels_last memory is the (H, W, 3) array itself
+        x = torch.from_numpy(pixels).to(self.mean.device).permute(2, 0, 1)[None]
+        if not flip:
+            return self(x)[0].to(torch.uint8).cpu().numpy()
+        mirrored = self.logits(x.flip(3)).flip(3).softmax(1)
+        return (self.logits(x).softmax(1) + mirrored).argmax(1)[0].to(torch.uint8).cpu().numpy()
+
+
+def as_pixels(image: Image | np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a PIL image or an array.
+
+    Raises:
+        TypeError, ValueError: another type, shape or dtype; says what is expected.
+    """
+    if hasattr(image, "convert"):
+        return np.array(image.convert("RGB"))
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"an image is a path, a PIL image or an (H, W, 3) uint8 array, not {type(image).__name__}")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(
+            f"the image array is {image.dtype} {image.shape}; give (H, W, 3) uint8 RGB, e.g. numpy.asarray(pil.convert('RGB'))"
+        )
+    return np.ascontiguousarray(image)
+
+
+def load_segmenter(model: str | Path | nn.Module, device: str | torch.device = "cpu") -> Segmenter:
+    """A ready `Segmenter` from a weight's name, a weight file, or a model that `create_model` loaded with weights.
+
+    Args:
+        model: e.g. ``"cross_cbam_m.streets"``, ``"runs/mine/weights.safetensors"``, a model or a `Segmenter`.
+        device: where to run.
+
+    Raises:
+        ValueError: a model whose preprocessing is unknown: wrap it in `Segmenter(model, mean, std)`.
+    """
+    from edgeseg.models.registry import create_model
+
+    if isinstance(model, Segmenter):
+        return model.to(device)
+    if isinstance(model, str | Path):
+        model = create_model(str(model))
+    meta: dict[str, Any] | None = getattr(model, "meta", None)
+    if not meta:
+        raise ValueError(
+            "this model has no trained weights with preprocessing. Name a weight ('cross_cbam_m.streets'), give a weight file, "
+            "or wrap your model: Segmenter(model, mean, std)"
+        )
+    size = tuple(meta["input_size"]) if meta.get("input_size") else None
+    return Segmenter(model, meta["mean"], meta["std"], size, _table(meta)).to(device)
+
+
+def _table(meta: dict[str, Any]) -> ClassTable:
+    from edgeseg.data.labels import ClassTable
+
+    names, colors = zip(*[(c["name"], tuple(c["color"])) for c in meta["classes"]], strict=True)
+    return ClassTable(meta["table"], names, colors)
+
+
+def predict(model: str | Path | nn.Module, image: str | Path | Image | np.ndarray, flip: bool = False) -> np.ndarray:
+    """Segment one image.
+
+    Args:
+        model: a weight's name (``"cross_cbam_m.streets"``), a weight file, a loaded model or a `Segmenter`.
+        image: a file, a PIL image, or (H, W, 3) uint8 RGB.
+        flip: average with the mirrored image.
+
+    Returns:
+        (H, W) uint8 class ids at the image's own size; 255 is never predicted.
+    """
+    if isinstance(image, str | Path):
+        from edgeseg.data.pairs import read_image
+
+        image = read_image(image)
+    device = next(model.parameters()).device if isinstance(model, nn.Module) else "cpu"
+    return load_segmenter(model, device).predict(image, flip)

@@ -1,0 +1,299 @@
+"""What a network costs: parameters, multiply-adds, activations, bytes, and FLOPs as a paper counts them.
+
+Nothing is computed: a copy of the network runs on the meta device, where tensors have shapes and no values. So a count at
+1024×2048 takes as long as one at 32×32, and the model itself is never touched.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from edgeseg.models.cross_cbam import SEASPP, CrossCBAM
+from edgeseg.models.layers import GlobalAvgPool, GlobalMaxPool
+from edgeseg.models.weights import is_aux_key
+
+
+@dataclass
+class ModuleCount:
+    """The share of one module, without its children's.
+
+    Args:
+        name: path of the module in the network; empty for the network itself.
+        kind: its class.
+        params: parameters.
+        macs: multiply-adds of its convolutions and matrix products.
+        activations: elements that its operations write.
+        bytes_moved: bytes that its operations read and write.
+    """
+
+    name: str
+    kind: str
+    params: int
+    macs: int = 0
+    activations: int = 0
+    bytes_moved: int = 0
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The cost of one forward pass in eval mode.
+
+    Args:
+        size: (H, W) of the input.
+        params: parameters that inference needs.
+        params_with_aux: the same with the training-only heads.
+        macs: multiply-adds of convolutions and matrix products, biases left out. "FLOPs" are twice as many, or this very
+            number, depending on who counts.
+        activations: elements written by all operations that write, the in-place ones included.
+        bytes_moved: bytes read and written when no two operations are fused: inputs, weights and outputs of each. A
+            compiler that fuses moves less; the ratio to ``macs`` says whether a network waits for memory or for arithmetic.
+        modules: the same by module; the sums are the totals.
+    """
+
+    size: tuple[int, int]
+    params: int
+    params_with_aux: int
+    macs: int
+    activations: int
+    bytes_moved: int
+    modules: tuple[ModuleCount, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.size[0]}x{self.size[1]}: {self.params:,} parameters ({self.params_with_aux:,} with aux heads), "
+            f"{self.macs / 1e9:.3f} G multiply-adds, {self.activations / 1e6:.1f} M activations, "
+            f"{self.bytes_moved / 1e6:.1f} MB moved unfused"
+        )
+
+
+def count(
+    model: nn.Module, size: tuple[int, int] = (512, 1024), batch: int = 1, dtype: torch.dtype = torch.float32
+) -> Counts:
+    """Count one forward pass of a model, in eval mode.
+
+    Args:
+        model: any network here, on any device; it is copied, never run.
+        size: (H, W) of the input.
+        batch: images per pass.
+        dtype: of parameters and activations, for the bytes.
+
+    Raises:
+        ValueError: a size that the network refuses.
+    """
+    with _meta_copy(model, dtype) as twin:
+        rows = {name: ModuleCount(name, type(m).__name__, _own_params(m)) for name, m in twin.named_modules()}
+        with _OpCounter(twin, rows):
+            twin(torch.empty(batch, 3, *size, dtype=dtype, device="meta"))
+        modules = tuple(row for row in rows.values() if row.params or row.activations)
+    params = {name: p.numel() for name, p in model.named_parameters()}
+    return Counts(
+        size=size,
+        params=sum(n for name, n in params.items() if not is_aux_key(name)),
+        params_with_aux=sum(params.values()),
+        macs=sum(row.macs for row in modules),
+        activations=sum(row.activations for row in modules),
+        bytes_moved=sum(row.bytes_moved for row in modules),
+        modules=modules,
+    )
+
+
+# By operation ---------------------------------------------------------------------------------------------------------
+
+
+class _OpCounter(TorchDispatchMode):
+    """Sees every operation and books it on the innermost module that is running."""
+
+    def __init__(self, model: nn.Module, rows: Mapping[str, ModuleCount]) -> None:
+        super().__init__()
+        self.stack = [rows[""]]
+        for name, module in model.named_modules():
+            module.register_forward_pre_hook(partial(self._enter, rows[name]))
+            module.register_forward_hook(self._leave)
+
+    def _enter(self, row: ModuleCount, *_: Any) -> None:
+        self.stack.append(row)
+
+    def _leave(self, *_: Any) -> None:
+        self.stack.pop()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        inputs = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        outputs = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
+        if not func._schema.is_mutable and _shares_memory(inputs, outputs):
+            return out  # a view: nothing moves
+        row = self.stack[-1]
+        row.macs += _macs(str(func.overloadpacket), inputs, outputs)
+        row.activations += sum(t.numel() for t in outputs)
+        row.bytes_moved += sum(t.numel() * t.element_size() for t in inputs + outputs)
+        return out
+
+
+def _macs(op: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> int:
+    if op == "aten.convolution":  # weight (out, in / groups, kernel…)
+        return outputs[0].numel() * inputs[1][0].numel()
+    if op in ("aten.mm", "aten.bmm"):
+        return outputs[0].numel() * inputs[0].shape[-1]
+    if op == "aten.addmm":
+        return outputs[0].numel() * inputs[1].shape[-1]
+    return 0
+
+
+def _shares_memory(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> bool:
+    storages = {t.untyped_storage()._cdata for t in inputs}
+    return any(t.untyped_storage()._cdata in storages for t in outputs)
+
+
+def _own_params(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters(recurse=False))
+
+
+@contextmanager
+def _meta_copy(model: nn.Module, dtype: torch.dtype = torch.float32) -> Iterator[nn.Module]:
+    """A copy without values, in eval mode; gradients are off while it is used."""
+    with torch.no_grad():
+        yield copy.deepcopy(model).to(device="meta", dtype=dtype).eval()
+
+
+# As papers count ------------------------------------------------------------------------------------------------------
+
+Rule = Callable[[Any, Tensor, Tensor], int]  # (module, its input, its output) → operations
+
+
+def count_by_rules(model: nn.Module, size: tuple[int, int], rules: Mapping[type[nn.Module], Rule]) -> int:
+    """Operations of one image in eval mode, by a counting tool's rules: what is no module in ``rules`` counts nothing.
+
+    Args:
+        model: a network.
+        size: (H, W) of the input.
+        rules: operations of a module from its input and output, by class.
+    """
+    total = 0
+
+    def book(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        total += rules[type(module)](module, args[0], output)
+
+    with _meta_copy(model) as twin:
+        for module in twin.modules():
+            if type(module) in rules:
+                module.register_forward_hook(book)
+        twin(torch.empty(1, 3, *size, device="meta"))
+    return total
+
+
+def _conv_with_bias(conv: nn.Conv2d, _: Tensor, output: Tensor) -> int:
+    return output.numel() * (conv.weight[0].numel() + (conv.bias is not None))
+
+
+def _inputs(_: nn.Module, x: Tensor, __: Tensor) -> int:
+    return x.numel()
+
+
+def _outputs(_: nn.Module, __: Tensor, output: Tensor) -> int:
+    return output.numel()
+
+
+# mmcv 1.x's get_model_complexity_info on a network whose batch norms are SyncBN, which it does not know: they count 0.
+MMCV_SYNCBN_RULES: Mapping[type[nn.Module], Rule] = {
+    nn.Conv2d: _conv_with_bias,
+    nn.ReLU: _outputs,
+    nn.AvgPool2d: _inputs,
+    GlobalAvgPool: _inputs,
+    GlobalMaxPool: _inputs,
+}
+
+
+def count_as_cross_cbam_paper(model: CrossCBAM, size: tuple[int, int] = (512, 1024)) -> tuple[float, float]:
+    """FLOPs and parameters as Tables 5 and 6 of the Cross-CBAM paper give them.
+
+    "FLOPs" are multiply-adds by `MMCV_SYNCBN_RULES`. The parameters include the auxiliary head, which inference does
+    without, and a classifier inside SE-ASPP that nothing uses; this package does not build it, so it is added here.
+
+    Args:
+        model: a `CrossCBAM` with its auxiliary head.
+        size: (H, W) of the input.
+
+    Returns:
+        (GFLOPs, million parameters).
+
+    Raises:
+        ValueError: the model has no auxiliary head.
+    """
+    if model.aux_head is None:
+        raise ValueError("the paper's parameters include the auxiliary head; build the model with aux=True")
+    flops = count_by_rules(model, size, MMCV_SYNCBN_RULES)
+    unused = 0
+    if isinstance(model.context, SEASPP):
+        unused = (model.context.squeeze.out_channels + 1) * model.num_classes
+    return flops / 1e9, (sum(p.numel() for p in model.parameters()) + unused) / 1e6
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row of a paper's table beside what comes out here.
+
+    Args:
+        table: e.g. ``"Table 5"``.
+        row: what distinguishes the row.
+        paper: (GFLOPs, million parameters) as printed.
+        ours: the same from the built model, counted the paper's way.
+        inference_params: million parameters that inference really needs.
+    """
+
+    table: str
+    row: str
+    paper: tuple[float, float]
+    ours: tuple[float, float]
+    inference_params: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both numbers agree to the two decimals that the paper prints."""
+        return all(f"{a:.2f}" == f"{b:.2f}" for a, b in zip(self.paper, self.ours, strict=True))
+
+
+# (table, switches, GFLOPs, million parameters): Cross-CBAM-M, 512×1024, 19 classes
+_CROSS_CBAM_TABLES: tuple[tuple[str, dict[str, Any], float, float], ...] = (
+    ("Table 5", {"dilations": (1, 3)}, 11.31, 12.21),
+    ("Table 5", {"dilations": (2, 4)}, 12.39, 14.31),
+    ("Table 5", {"dilations": (3, 5)}, 12.39, 14.31),
+    ("Table 5", {"dilations": (1, 3, 5)}, 12.52, 14.57),
+    ("Table 5", {"dilations": (2, 4, 6)}, 13.60, 16.67),
+    ("Table 6", {"aspp_channels": 512}, 14.77, 19.54),
+    ("Table 6", {"aspp_channels": 256}, 11.31, 12.21),
+    ("Table 6", {"aspp_channels": 128}, 9.67, 8.92),
+)
+
+
+def paper_tables() -> list[TableRow]:
+    """Tables 5 and 6 of the Cross-CBAM paper, each row built and counted the paper's way."""
+    rows = []
+    for table, switches, gflops, params in _CROSS_CBAM_TABLES:
+        with torch.device("meta"):
+            model = CrossCBAM(19, **switches)
+        needed = sum(p.numel() for name, p in model.named_parameters() if not is_aux_key(name)) / 1e6
+        label = ", ".join(f"{k} {v}" for k, v in switches.items())
+        rows.append(TableRow(table, label, (gflops, params), count_as_cross_cbam_paper(model), needed))
+    return rows
+
+
+def format_tables(rows: Sequence[TableRow]) -> str:
+    """The rows as text, one line each: paper, ours, and what inference needs."""
+    head = f"{'':34}{'GFLOPs':>8}{'here':>11}{'params M':>10}{'here':>11}{'inference':>11}"
+    lines = [
+        f"{r.table + ', ' + r.row:34}{r.paper[0]:8.2f}{r.ours[0]:11.6f}{r.paper[1]:10.2f}{r.ours[1]:11.6f}"
+        f"{r.inference_params:11.6f}{'' if r.agrees else '  differs'}"
+        for r in rows
+    ]
+    return "\n".join([head, *lines])

@@ -1,0 +1,159 @@
+"""Names to networks: the one table, and `create_model`.
+
+An architecture is named ``cross_cbam_m``; a trained weight for it ``cross_cbam_m.streets``. A record of a weight brings
+its own switches and class count, so that the second name alone rebuilds the network.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from torch import nn
+
+from edgeseg.models.baselines import STDCFCN
+from edgeseg.models.cross_cbam import CrossCBAM
+from edgeseg.models.records import find_weights, list_weights
+from edgeseg.models.weights import load_weights, read_weights
+
+DEFAULT_CLASSES = 19
+SUFFIX = ".safetensors"
+# Switches that change what training sees and never what inference computes: a trained weight may be opened with others.
+TRAINING_SWITCHES = frozenset({"aux", "aux_boundary", "dropout"})
+
+
+class UnknownModelError(ValueError):
+    """A model, weight or switch that does not exist; the message lists the near ones."""
+
+
+@dataclass(frozen=True)
+class Arch:
+    """How one architecture is built.
+
+    Args:
+        build: takes ``num_classes`` and switches, gives the module.
+        fixed: the switches that make this name what it is, and that a caller cannot change.
+    """
+
+    build: Callable[..., nn.Module]
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def switches(self) -> dict[str, Any]:
+        """The switches a caller may set, with their defaults."""
+        parameters = inspect.signature(self.build).parameters.values()
+        return {p.name: p.default for p in parameters if p.name != "num_classes" and p.name not in self.fixed}
+
+
+ARCHS: Mapping[str, Arch] = MappingProxyType(
+    {
+        "cross_cbam_m": Arch(CrossCBAM, {"backbone": "stdc1"}),
+        "cross_cbam_l": Arch(CrossCBAM, {"backbone": "stdc2"}),
+        "stdc1_fcn": Arch(STDCFCN, {"backbone": "stdc1"}),
+        "stdc2_fcn": Arch(STDCFCN, {"backbone": "stdc2"}),
+    }
+)
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names that `create_model` knows: architectures, then weights that are present or can be fetched.
+
+    Args:
+        pattern: a shell-style pattern such as ``"cross_cbam*"``.
+    """
+    return [name for name in (*sorted(ARCHS), *list_weights()) if fnmatch.fnmatchcase(name, pattern)]
+
+
+def create_model(name: str, num_classes: int | None = None, *, new_head: bool = False, **switches: Any) -> nn.Module:
+    """Build a network, with its trained weight where the name has one.
+
+    Args:
+        name: ``"cross_cbam_m"`` (fresh), ``"cross_cbam_m.streets"`` (trained), or a weight file ``"….safetensors"``.
+        num_classes: 19 where not given; a trained weight brings its own.
+        new_head: with a trained weight: start the classifiers anew, for other classes (fine-tuning). What was loaded
+            and what is new is printed.
+        switches: the architecture's own, e.g. ``dilations=(1, 3), aspp_channels=256``.
+
+    Returns:
+        The module, in train mode as every new module. It carries ``arch``, ``switches`` and ``num_classes``; with a
+        trained weight and its own head also ``meta``, the weight's description (classes, preprocessing, provenance).
+
+    Raises:
+        UnknownModelError: an unknown name or switch, or a switch that the name or the weight has settled.
+        WeightError: a weight that is damaged, or has another class count while ``new_head`` is off.
+    """
+    if name.endswith(SUFFIX):
+        return _from_file(Path(name), name, num_classes, new_head, switches)
+    arch, _, tag = name.partition(".")
+    if arch not in ARCHS:
+        raise UnknownModelError(f"no model {name!r}; {_near(name, list_models())}; a weight file ends in {SUFFIX}")
+    if tag:
+        if name not in list_weights():
+            raise UnknownModelError(f"no weight {name!r}; {_near(name, list_models(f'{arch}*'))}")
+        return _from_file(find_weights(name), name, num_classes, new_head, switches)
+    if new_head:
+        raise UnknownModelError(f"{name} is no trained weight, so its head is new anyway; leave new_head out")
+    return _build(arch, DEFAULT_CLASSES if num_classes is None else num_classes, switches)
+
+
+def _from_file(
+    path: Path, name: str, num_classes: int | None, new_head: bool, switches: Mapping[str, Any]
+) -> nn.Module:
+    meta, state = read_weights(path)
+    arch = meta["arch"]
+    if arch not in ARCHS:
+        raise UnknownModelError(f"{path}: made for {arch!r}, which this version does not have; {_near(arch, ARCHS)}")
+    _refuse_other_switches(name, {**ARCHS[arch].switches, **meta["switches"]}, switches)
+    classes = meta["num_classes"] if num_classes is None else num_classes
+    model = _build(arch, classes, {**meta["switches"], **switches})
+    load_weights(model, state, new_head=new_head, source=path, verbose=new_head)
+    if not new_head:
+        model.meta = meta  # type: ignore[assignment]
+    return model
+
+
+def _build(name: str, num_classes: int, switches: Mapping[str, Any]) -> nn.Module:
+    arch = ARCHS[name]
+    valid = arch.switches
+    for key in switches:
+        if key in arch.fixed:
+            raise UnknownModelError(f"{name} has {key}={arch.fixed[key]!r} for good; {_same_family(name, key)}")
+        if key not in valid:
+            raise UnknownModelError(f"{name} has no switch {key!r}; {_near(key, valid)}")
+    if num_classes < 1:
+        raise ValueError(f"num_classes must be 1 or more, not {num_classes}")
+    model = arch.build(num_classes=num_classes, **arch.fixed, **switches)
+    model.arch, model.switches = name, dict(switches)  # type: ignore[assignment]
+    return model
+
+
+def _refuse_other_switches(name: str, trained: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    for key in asked.keys() & trained.keys() - TRAINING_SWITCHES:
+        if _plain(asked[key]) != _plain(trained[key]):
+            raise UnknownModelError(
+                f"{name} was trained with {key}={trained[key]!r}; leave {key} out, or build the architecture anew"
+            )
+
+
+def _plain(value: Any) -> Any:
+    """A switch's value as JSON gives it back: tuples become lists."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    """``"did you mean a, b? There are a, b, c"``: the cure for a misspelt name."""
+    names = list(known)
+    close = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"{hint}There are: {', '.join(names)}"
+
+
+def _same_family(name: str, key: str) -> str:
+    others = [n for n, a in ARCHS.items() if a.build is ARCHS[name].build and n != name]
+    return "; ".join(f"for {ARCHS[n].fixed[key]!r} take {n}" for n in others)

@@ -1,0 +1,122 @@
+"""Pictures: class maps in colour, overlays, image/truth/prediction/error panels, training curves.
+
+Every function returns a PIL image or a matplotlib figure; nothing is shown, and no global matplotlib state is touched, so
+that they work alike in a script, a server and a notebook.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from edgeseg.data.labels import VOID, ClassTable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# errors: blue and orange stay apart for colour-blind readers
+_RIGHT, _WRONG, _VOID = (226, 232, 240), (213, 94, 0), (255, 255, 255)
+
+
+def colorize(label: np.ndarray, table: ClassTable) -> np.ndarray:
+    """(H, W) class ids → (H, W, 3) uint8 in the classes' colours, void black."""
+    return table.palette[label]
+
+
+def overlay(image: np.ndarray, label: np.ndarray, table: ClassTable, alpha: float = 0.55) -> np.ndarray:
+    """(H, W, 3) uint8 image under the colours of (H, W) class ids; void shows the image. Returns (H, W, 3) uint8."""
+    mixed = (1 - alpha) * image + alpha * colorize(label, table)
+    return np.where((label == VOID)[..., None], image, mixed).astype(np.uint8)
+
+
+def error_map(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Where a prediction is wrong: (H, W, 3) uint8, wrong orange, right light grey, void white."""
+    out = np.where((prediction != target)[..., None], np.uint8(_WRONG), np.uint8(_RIGHT))
+    out[target == VOID] = _VOID
+    return out
+
+
+def panel(rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], table: ClassTable, title: str = "",
+          names: Sequence[str] = ()) -> Figure:  # fmt: skip
+    """Image, truth, prediction and error of several samples, with a legend of the classes.
+
+    Args:
+        rows: (image, truth, prediction) each; (H, W, 3) uint8 and twice (H, W) class ids.
+        table: names and colours.
+        title: above everything.
+        names: one per row, on the left.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    height, width = rows[0][1].shape
+    cell = 2.9
+    figure = Figure((4 * cell, len(rows) * cell * height / width + 1.1), layout="constrained")
+    axes = figure.subplots(len(rows), 4, squeeze=False)
+    for i, (image, truth, prediction) in enumerate(rows):
+        pictures = (image, colorize(truth, table), colorize(prediction, table), error_map(prediction, truth))
+        for axis, picture, head in zip(axes[i], pictures, ("image", "truth", "prediction", "errors"), strict=True):
+            axis.imshow(picture, interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.spines[:].set_visible(False)
+            if i == 0:
+                axis.set_title(head, fontsize=10)
+        if names:
+            axes[i, 0].set_ylabel(names[i], fontsize=7)
+    patches = [Patch(color=np.array(c) / 255, label=n) for n, c in zip(table.names, table.colors, strict=True)]
+    patches += [Patch(color="black", label="void"), Patch(color=np.array(_WRONG) / 255, label="wrong")]
+    figure.legend(handles=patches, loc="outside lower center", ncols=7, fontsize=8, frameon=False)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def curves(log: str | Path) -> Figure:
+    """Loss, learning rate and mIoU of a run over its epochs, from its ``log.jsonl``."""
+    from matplotlib.figure import Figure
+
+    steps, scores = read_log(log)
+    figure = Figure((10, 3.2), layout="constrained")
+    loss_axis, score_axis = figure.subplots(1, 2)
+    loss_axis.plot([r["epoch"] for r in steps], [r["loss"] for r in steps], color="#0072B2", lw=1)
+    loss_axis.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    lr_axis = loss_axis.twinx()
+    lr_axis.plot([r["epoch"] for r in steps], [r["lr"] for r in steps], color="#999999", lw=1, ls="--")
+    lr_axis.set_ylabel("learning rate (dashed)", color="#777777")
+    if scores:
+        epochs = [r["epoch"] for r in scores]
+        score_axis.plot(epochs, [r["miou"] for r in scores], "o-", color="#D55E00", label="mIoU")
+        score_axis.plot(epochs, [r["pixel_accuracy"] for r in scores], "s--", color="#009E73", ms=4, label="pixel accuracy")
+        score_axis.annotate(f"{scores[-1]['miou']:.1f}", (epochs[-1], scores[-1]["miou"]), (-4, 6),
+                            textcoords="offset points", ha="right")  # fmt: skip
+        score_axis.legend(frameon=False, fontsize=8)
+    score_axis.set(xlabel="epoch", ylabel="percent", ylim=(0, 100))
+    for axis in (loss_axis, score_axis):
+        axis.grid(alpha=0.25)
+    return figure
+
+
+def read_log(log: str | Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Training lines and score lines of a run's ``log.jsonl``."""
+    rows = [json.loads(line) for line in Path(log).read_text(encoding="utf-8").splitlines()]
+    return [r for r in rows if "loss" in r], [r for r in rows if "miou" in r]
+
+
+def save(figure: Figure, path: str | Path, dpi: int = 110) -> Path:
+    """Write a figure as PNG."""
+    figure.savefig(path, dpi=dpi)
+    return Path(path)
+
+
+def save_mask(label: np.ndarray, table: ClassTable, path: str | Path) -> Path:
+    """Write (H, W) class ids as a palette PNG: its values are the ids, its look the classes' colours."""
+    picture = Image.fromarray(label, "L")
+    picture.putpalette(table.palette.tobytes())
+    picture.save(path, format="PNG")
+    return Path(path)

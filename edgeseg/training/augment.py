@@ -1,0 +1,199 @@
+"""Augmentation of a whole batch at once, on the device that trains.
+
+Every sample draws its own scale, crop, flip and colours; the draw depends on (seed, epoch, sample) alone, so that a resumed
+run, another number of workers or ranks, or another device sees the same samples. The geometry is one affine map per
+sample, sampled bilinearly for the image and by nearest neighbour for the label; all colour changes of a sample are one
+3×4 matrix. torchvision v2 draws one set of parameters for a whole batch, which is why it is not used here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from edgeseg.data.labels import VOID
+
+POINTS = 16
+"""Pixels remembered per class and image as possible centres of class-centred crops."""
+
+_LUMA = (0.299, 0.587, 0.114)
+_DRAWS = 18  # random numbers per sample, drawn at once: switching one augmentation on or off leaves the others as they were
+_HALF_BELOW = 0.7  # below this scale the image is read from a half-size copy, which avoids aliasing
+_BLUR_TAPS = 7
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What a batch drew, on the CPU. All arrays have the batch size B as their first dimension."""
+
+    theta: np.ndarray  # (B, 2, 3) output → input map in `affine_grid`'s normalised coordinates
+    scale: np.ndarray  # (B,) output pixels per input pixel
+    color: np.ndarray  # (B, 3, 4) RGB in 0…1 → RGB
+    sigma: np.ndarray  # (B,) blur in output pixels, 0 for none
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How samples vary. Probabilities are 0…1; jitters are half-widths (0.4: factors from 0.6 to 1.4).
+
+    Args:
+        crop: (H, W) of what the model sees, in pixels.
+        scale: smallest and largest zoom, drawn log-uniformly.
+        aspect: largest relative change of the width alone, drawn log-uniformly (0.1: from 1/1.1 to 1.1).
+        flip: probability of a horizontal flip.
+        brightness, contrast, saturation: half-widths of the factors.
+        hue: largest rotation around the grey axis, as a share of the full circle.
+        grey: probability of a grey image.
+        blur: probability of a Gaussian blur of 0.3 to 1.5 pixels.
+        class_crop: probability that the crop contains a pixel of a class drawn uniformly from those in the image.
+    """
+
+    crop: tuple[int, int]
+    scale: tuple[float, float] = (1.0, 1.0)
+    aspect: float = 0.0
+    flip: float = 0.5
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    grey: float = 0.0
+    blur: float = 0.0
+    class_crop: float = 0.0
+
+    def draw(self, seed: int, epochs: Sequence[int], samples: Sequence[int], sizes: np.ndarray, padded: tuple[int, int],
+             points: np.ndarray) -> Draw:  # fmt: skip
+        """Draw the parameters of one batch.
+
+        Args:
+            seed: the run's seed.
+            epochs, samples: (B,) epoch and index of every sample: the key of its draw.
+            sizes: (B, 2) true height and width of every image, in pixels.
+            padded: (H, W) of the batch tensor, at least as large as every image in it.
+            points: (B, C, `POINTS`, 2) pixels (y, x) of every class, −1 where the class is absent.
+        """
+        keyed = [np.random.Philox(key=[(seed << 32) + e, s]) for e, s in zip(epochs, samples, strict=True)]
+        u = np.stack([np.random.Generator(key).random(_DRAWS) for key in keyed])
+        scale = np.exp(_between(u[:, 0], math.log(self.scale[0]), math.log(self.scale[1])))
+        stretch = np.exp(_between(u[:, 1], -1, 1) * math.log1p(self.aspect))
+        window = np.stack([self.crop[0] / scale, self.crop[1] / (scale * stretch)], 1)  # in input pixels
+        low, high = np.minimum(window, 2 * sizes - window) / 2, np.maximum(window, 2 * sizes - window) / 2
+        center = low + u[:, 2:4] * (high - low)
+        for i in np.flatnonzero(u[:, 4] < self.class_crop):
+            point = _class_pixel(points[i], u[i, 5], u[i, 6])
+            if point is not None:
+                center[i] = np.clip(point + 0.5 + (u[i, 2:4] - 0.5) * 0.9 * window[i], low[i], high[i])
+        theta = np.zeros((len(u), 2, 3))
+        theta[:, 0, 0] = np.where(u[:, 7] < self.flip, -1, 1) * window[:, 1] / padded[1]
+        theta[:, 1, 1] = window[:, 0] / padded[0]
+        theta[:, 0, 2] = 2 * center[:, 1] / padded[1] - 1
+        theta[:, 1, 2] = 2 * center[:, 0] / padded[0] - 1
+        sigma = np.where(u[:, 13] < self.blur, _between(u[:, 14], 0.3, 1.5), 0.0)
+        return Draw(theta.astype(np.float32), scale, self._color(u[:, 8:13]), sigma)
+
+    def _color(self, u: np.ndarray) -> np.ndarray:
+        brightness, contrast = (1 + _between(u[:, i], -w, w) for i, w in ((0, self.brightness), (1, self.contrast)))
+        saturation = np.where(u[:, 4] < self.grey, 0.0, 1 + _between(u[:, 2], -self.saturation, self.saturation))
+        angle = 2 * math.pi * _between(u[:, 3], -self.hue, self.hue)
+        s, grey = saturation[:, None, None], np.broadcast_to(np.array(_LUMA), (3, 3))
+        linear = (s * np.eye(3) + (1 - s) * grey) @ _hue_rotation(angle)
+        matrix = np.empty((len(u), 3, 4), np.float32)
+        matrix[:, :, :3] = (brightness * contrast)[:, None, None] * linear
+        matrix[:, :, 3] = ((1 - contrast) * 0.5)[:, None]  # contrast pivots on mid-grey
+        return matrix
+
+    def apply(self, images: Tensor, labels: Tensor, draw: Draw, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+        """Crop, scale, flip, colour and normalise a batch.
+
+        Args:
+            images: (B, 3, h, w) uint8 RGB; labels: (B, h, w) uint8, void 255; both on the training device.
+            draw: from `draw`.
+            mean, std: (3,) in 0…1.
+
+        Returns:
+            (B, 3, H, W) float32, normalised, zero outside the image; (B, H, W) int64, void 255 there.
+        """
+        device, size = images.device, (len(images), 3, *self.crop)
+        grid = F.affine_grid(torch.from_numpy(draw.theta).to(device), list(size), align_corners=False)
+        y = F.grid_sample(labels[:, None].float() + 1, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+        inside = y > 0  # labels were raised by one: what the grid fetched from outside is 0
+        y = torch.where(inside, y - 1, VOID)[:, 0].long()
+        x = _blurred(self._sampled(images, grid, draw.scale), draw.sigma)
+        matrix = torch.from_numpy(draw.color).to(device)
+        # out-of-place affine in one call per batch: (B, 3, HW) = offset + (B, 3, 3) @ (B, 3, HW)
+        x = torch.baddbmm(matrix[:, :, 3:], matrix[:, :, :3], x.flatten(2)).view(size).clamp_(0, 1)
+        x = x.sub_(mean.view(1, 3, 1, 1)).div_(std.view(1, 3, 1, 1)).mul_(inside)
+        return x, y
+
+    def _sampled(self, images: Tensor, grid: Tensor, scale: np.ndarray) -> Tensor:
+        full = images.float().div_(255)
+        x = F.grid_sample(full, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        small = np.flatnonzero(scale < _HALF_BELOW)
+        if len(small):
+            index = torch.from_numpy(small).to(images.device)
+            half = F.adaptive_avg_pool2d(full[index], (-(-images.shape[2] // 2), -(-images.shape[3] // 2)))
+            x[index] = F.grid_sample(half, grid[index], mode="bilinear", padding_mode="border", align_corners=False)
+        return x
+
+
+def class_points(label: np.ndarray, num_classes: int, key: int) -> np.ndarray:
+    """Random pixels of every class of one label map, for class-centred crops.
+
+    Args:
+        label: (H, W) uint8 class ids.
+        num_classes: C.
+        key: index of the sample: the same key gives the same pixels.
+
+    Returns:
+        (C, `POINTS`, 2) int32 (y, x); −1 where the class is absent.
+    """
+    flat = label.ravel()
+    order = np.argsort(flat, kind="stable")  # radix sort for uint8: pixels grouped by class
+    count = np.bincount(flat, minlength=256)[:num_classes]
+    start = np.concatenate([[0], np.cumsum(count)[:-1]])
+    u = np.random.Generator(np.random.Philox(key=[key, 0])).random((num_classes, POINTS))
+    pixel = order[np.minimum(start[:, None] + (u * count[:, None]).astype(np.int64), len(flat) - 1)]
+    points = np.stack(np.divmod(pixel, label.shape[1]), -1).astype(np.int32)
+    points[count == 0] = -1
+    return points
+
+
+def _between(u: np.ndarray, low: float, high: float) -> np.ndarray:
+    return low + u * (high - low)
+
+
+def _class_pixel(points: np.ndarray, u_class: float, u_point: float) -> np.ndarray | None:
+    present = np.flatnonzero(points[:, 0, 0] >= 0)
+    if not len(present):
+        return None
+    return points[present[int(u_class * len(present))], int(u_point * POINTS)].astype(np.float64)
+
+
+def _hue_rotation(angle: np.ndarray) -> np.ndarray:
+    """(B, 3, 3) rotations around the grey axis (1, 1, 1) by `angle` in radians (Rodrigues' formula)."""
+    cos, sin = np.cos(angle)[:, None, None], np.sin(angle)[:, None, None]
+    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
+    return cos * np.eye(3) + sin * cross + (1 - cos) / 3
+
+
+def _blurred(x: Tensor, sigma: np.ndarray) -> Tensor:
+    """Gaussian blur of the samples whose sigma (in pixels) is positive."""
+    chosen = np.flatnonzero(sigma > 0)
+    if not len(chosen):
+        return x
+    index = torch.from_numpy(chosen).to(x.device)
+    offset = np.arange(_BLUR_TAPS) - _BLUR_TAPS // 2
+    kernel = np.exp(-0.5 * (offset / sigma[chosen, None]) ** 2)
+    kernel = torch.from_numpy((kernel / kernel.sum(1, keepdims=True)).astype(np.float32)).to(x.device)
+    kernel = kernel.repeat_interleave(3, 0)  # one row per sample and channel
+    taps, pad = _BLUR_TAPS, _BLUR_TAPS // 2
+    rows = x[index].reshape(1, -1, *x.shape[2:])
+    rows = F.conv2d(F.pad(rows, (pad, pad, 0, 0), "replicate"), kernel.view(-1, 1, 1, taps), groups=len(kernel))
+    rows = F.conv2d(F.pad(rows, (0, 0, pad, pad), "replicate"), kernel.view(-1, 1, taps, 1), groups=len(kernel))
+    x[index] = rows.view(len(chosen), *x.shape[1:])
+    return x

@@ -1,0 +1,193 @@
+"""Batches of a training run: which samples, from where, augmented.
+
+The run is one endless stream of samples: shuffled epoch after shuffled epoch. Step k takes the positions kB … (k+1)B − 1, so
+the step alone says which samples come next: no partial batch, no worker or rank changes it, and resuming is exact.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from edgeseg.data.labels import VOID
+from edgeseg.data.pairs import Dataset
+from edgeseg.training.augment import Augment, class_points
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The endless, shuffled stream of samples, as one rank sees it.
+
+    Args:
+        length: samples in the data set.
+        batch: samples per step over all ranks.
+        seed: of the shuffling.
+        rank, world: this process and their number; rank r takes every world-th sample of a batch, starting at r.
+    """
+
+    length: int
+    batch: int
+    seed: int
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise ValueError("the data set is empty: nothing to train on")
+        if self.batch % self.world:
+            raise ValueError(f"batch {self.batch} is no multiple of the {self.world} ranks; change batch or the ranks")
+
+    def positions(self, step: int) -> range:
+        """Positions in the stream of this rank's samples of a step."""
+        return range(step * self.batch + self.rank, (step + 1) * self.batch, self.world)
+
+    def keys(self, step: int) -> list[tuple[int, int]]:
+        """(epoch, sample) of this rank's samples of a step."""
+        return [(p // self.length, int(self._order(p // self.length)[p % self.length])) for p in self.positions(step)]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if getattr(self, "_cached", (None,))[0] != epoch:
+            order = np.random.Generator(np.random.Philox(key=[self.seed, epoch])).permutation(self.length)
+            object.__setattr__(self, "_cached", (epoch, order))
+        return self._cached[1]  # type: ignore[attr-defined]
+
+
+@dataclass
+class RawBatch:
+    """Samples as stored, padded to one size. B samples, C classes."""
+
+    images: Tensor  # (B, 3, h, w) uint8
+    labels: Tensor  # (B, h, w) uint8, void 255
+    sizes: np.ndarray  # (B, 2) true height and width
+    points: np.ndarray  # (B, C, POINTS, 2), see augment.class_points
+
+
+class Resident:
+    """The whole data set as uint8 tensors on one device: nothing is read during training."""
+
+    def __init__(self, data: Dataset, device: torch.device, progress: bool = True) -> None:
+        images, labels = _arrays(data, progress)
+        classes = len(data.table)
+        self.points = np.stack([class_points(label, classes, i) for i, label in enumerate(labels)])
+        self.pixel_counts = sum(np.bincount(label.ravel(), minlength=256)[:classes] for label in labels)
+        self.images = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device)
+        self.labels = torch.from_numpy(labels).to(device)
+
+    def batches(self, stream: Stream, start: int) -> Iterator[tuple[list[tuple[int, int]], RawBatch]]:
+        """Keys and samples of every step from `start` on, without end."""
+        step = start
+        while True:
+            keys = stream.keys(step)
+            samples = [s for _, s in keys]
+            index = torch.tensor(samples, device=self.images.device)
+            sizes = np.full((len(samples), 2), self.images.shape[2:])
+            yield keys, RawBatch(self.images[index], self.labels[index], sizes, self.points[samples])
+            step += 1
+
+
+class Streamed:
+    """Samples read by worker processes, for data sets that do not fit into memory or have images of many sizes."""
+
+    def __init__(self, data: Dataset, device: torch.device, workers: int = 2, progress: bool = True) -> None:
+        self.data, self.device, self.workers, self.progress = data, device, workers, progress
+
+    @property
+    def pixel_counts(self) -> np.ndarray:
+        """(C,) pixels per class: reads every label once."""
+        bar = tqdm(self.data, desc="counting classes", disable=not self.progress, file=sys.stderr)  # type: ignore[call-overload]
+        return sum(np.bincount(y.ravel(), minlength=256)[: len(self.data.table)] for _, y in bar)
+
+    def batches(self, stream: Stream, start: int) -> Iterator[tuple[list[tuple[int, int]], RawBatch]]:
+        """Keys and samples of every step from `start` on, without end."""
+        loader = DataLoader(
+            _WithPoints(self.data),
+            batch_sampler=_Steps(stream, start),
+            num_workers=self.workers,
+            collate_fn=_padded,
+            pin_memory=self.device.type == "cuda",
+        )
+        for step, raw in enumerate(loader, start):
+            raw.images, raw.labels = (t.to(self.device, non_blocking=True) for t in (raw.images, raw.labels))
+            yield stream.keys(step), raw
+
+
+class _Steps:
+    """Batch sampler for a DataLoader: the sample indices of every step, without end."""
+
+    def __init__(self, stream: Stream, start: int) -> None:
+        self.stream, self.start = stream, start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        step = self.start
+        while True:
+            yield [s for _, s in self.stream.keys(step)]
+            step += 1
+
+
+class _WithPoints(torch.utils.data.Dataset[Any]):
+    def __init__(self, data: Dataset) -> None:
+        self.data = data
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        image, label = self.data[index]
+        return image, label, class_points(label, len(self.data.table), index)
+
+
+def _padded(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> RawBatch:
+    sizes = np.array([label.shape for _, label, _ in samples])
+    height, width = sizes.max(0)
+    images = np.zeros((len(samples), 3, height, width), np.uint8)
+    labels = np.full((len(samples), height, width), VOID, np.uint8)
+    for i, (image, label, _) in enumerate(samples):
+        images[i, :, : label.shape[0], : label.shape[1]] = image.transpose(2, 0, 1)
+        labels[i, : label.shape[0], : label.shape[1]] = label
+    return RawBatch(torch.from_numpy(images), torch.from_numpy(labels), sizes, np.stack([p for *_, p in samples]))
+
+
+def _arrays(data: Dataset, progress: bool) -> tuple[np.ndarray, np.ndarray]:
+    """All images (N, H, W, 3) and labels (N, H, W) of a data set whose images have one size."""
+    if hasattr(data, "arrays"):
+        images, labels = data.arrays(progress=progress)
+        return images, labels
+    pairs = [data[i] for i in tqdm(range(len(data)), desc="reading", disable=not progress, file=sys.stderr)]
+    return np.stack([image for image, _ in pairs]), np.stack([label for _, label in pairs])
+
+
+def load_samples(data: Dataset, device: torch.device, workers: int = 2, progress: bool = True,
+                 budget: float = 8e9) -> Resident | Streamed:  # fmt: skip
+    """The data set resident on the device where it fits, else streamed by workers.
+
+    Args:
+        data: the data set; resident needs images of one size.
+        device: where training happens.
+        workers: reading processes when streamed.
+        budget: most bytes that a resident set may take; on CUDA also at most a third of the free memory.
+    """
+    if device.type == "cuda":
+        budget = min(budget, torch.cuda.mem_get_info(device)[0] / 3)
+    probe = {data[i][1].shape for i in np.linspace(0, len(data) - 1, min(len(data), 8)).astype(int)}
+    fits = 4 * len(data) * max(h * w for h, w in probe) <= budget
+    if len(probe) == 1 and fits:
+        try:
+            return Resident(data, device, progress)
+        except ValueError as error:  # np.stack: images of several sizes after all
+            if "same shape" not in str(error):
+                raise
+    return Streamed(data, device, workers, progress)
+
+
+def augmented(raw: RawBatch, keys: list[tuple[int, int]], augment: Augment, seed: int, mean: Tensor,
+              std: Tensor) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """One batch as the model sees it: (B, 3, H, W) float32 normalised and (B, H, W) int64, on the batch's device."""
+    height, width = raw.images.shape[2:]
+    epochs, samples = zip(*keys, strict=True)
+    draw = augment.draw(seed, epochs, samples, raw.sizes, (height, width), raw.points)
+    return augment.apply(raw.images, raw.labels, draw, mean, std)

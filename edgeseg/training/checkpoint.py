@@ -1,0 +1,90 @@
+"""Checkpoints of a run: one safetensors file, written atomically, resumed exactly, never a pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from edgeseg.download import atomic_write
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be read or does not belong to this run."""
+
+
+def save_checkpoint(path: str | Path, model: nn.Module, ema: nn.Module, optimizer: torch.optim.Optimizer, meta: dict[str, Any],
+                    scaler: torch.amp.GradScaler | None = None) -> None:  # fmt: skip
+    """Write everything that a run needs to go on, in one step: a kill at any moment leaves the old file or the new one.
+
+    Args:
+        path: target file.
+        model, ema: their parameters and buffers are stored.
+        optimizer: its state tensors are stored.
+        meta: JSON-able state such as step and elapsed seconds.
+        scaler: of fp16 training.
+    """
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    tensors |= {f"ema.{k}": v for k, v in ema.state_dict().items()}
+    state = optimizer.state_dict()["state"]
+    tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for i, s in state.items() for k, v in s.items() if v is not None}
+    tensors["rng.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["rng.cuda"] = torch.cuda.get_rng_state()
+    meta = {**meta, "scaler": scaler.state_dict() if scaler else {}}
+    data = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, {"edgeseg": json.dumps(meta)})
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def load_checkpoint(path: str | Path, model: nn.Module, ema: nn.Module, optimizer: torch.optim.Optimizer,
+                    scaler: torch.amp.GradScaler | None = None) -> dict[str, Any]:  # fmt: skip
+    """Put a run back into the state of `save_checkpoint`; returns its `meta`.
+
+    Raises:
+        CheckpointError: the file is cut short, no checkpoint, or of another network; names the file and the cure.
+    """
+    meta, tensors = read_checkpoint(path)
+    try:
+        model.load_state_dict(_part(tensors, "model."))
+        ema.load_state_dict(_part(tensors, "ema."))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path}: belongs to another network ({str(error).splitlines()[-1].strip()}). Resume with the recipe and switches "
+            "it was started with, or train into another folder."
+        ) from error
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in _part(tensors, "optimizer.").items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    torch.set_rng_state(tensors["rng.cpu"])
+    if "rng.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["rng.cuda"])
+    if scaler is not None and meta["scaler"]:
+        scaler.load_state_dict(meta["scaler"])
+    return meta
+
+
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Meta data and tensors of a checkpoint file."""
+    try:
+        with safe_open(path, "pt") as file:
+            meta = json.loads((file.metadata() or {})["edgeseg"])
+            return meta, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118: no mapping
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such checkpoint; start the run without --resume") from error
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: not a readable checkpoint ({error}). It was cut short or is another kind of file; delete it and start "
+            "the run again, or copy back a good one."
+        ) from error
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}

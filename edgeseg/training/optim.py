@@ -1,0 +1,75 @@
+"""Parameter groups, learning-rate schedules, the moving average of weights, precise batch-normalisation statistics."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
+
+from edgeseg.training.recipes import Recipe
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """SGD or AdamW over the trainable parameters; with `decay_conv_only` BN weights and all biases are not decayed."""
+    decayed, plain = [], []
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            (decayed if parameter.ndim > 1 or not recipe.decay_conv_only else plain).append(parameter)
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    groups = [g for g in groups if g["params"]]
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.lr)
+    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
+
+
+def learning_rate(recipe: Recipe, step: int, progress: float) -> float:
+    """Learning rate of one iteration.
+
+    Args:
+        step: iterations done, for the warm-up.
+        progress: 0…1, the share of the budget that is spent.
+    """
+    progress = min(max(progress, 0.0), 1.0)
+    if recipe.schedule == "cosine":
+        lr = recipe.min_lr + (recipe.lr - recipe.min_lr) * 0.5 * (1 + math.cos(math.pi * progress))
+    else:
+        lr = recipe.min_lr + (recipe.lr - recipe.min_lr) * (1 - progress) ** recipe.power
+    return lr * min(1.0, (step + 1) / recipe.warmup) if recipe.warmup else lr
+
+
+class EMA:
+    """Exponential moving average of a model's parameters; its buffers are the model's latest.
+
+    The decay rises as (1 + t) / (10 + t) to its final value, so that the random start is forgotten early.
+
+    Args:
+        model: the model to follow; a copy of it, in eval mode, is `.model`.
+        decay: final decay per iteration; 0 copies the weights as they are.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Take in the weights after iteration `step` (0, 1, …)."""
+        weight = 1 - min(self.decay, (1 + step) / (10 + step))
+        for mine, theirs in zip(self.model.parameters(), model.parameters(), strict=True):
+            mine.lerp_(theirs, weight)
+        for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
+            mine.copy_(theirs)
+
+
+@torch.no_grad()
+def precise_bn(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Replace BN's moving statistics by plain means over some training batches (Wu & Johnson 2021, section 3).
+
+    The moving ones lag behind the weights, and those of averaged weights never belonged to them.
+    """
+    update_bn(batches, model)
+    model.eval()

@@ -1,0 +1,111 @@
+"""What a run leaves behind: JSON lines, a progress bar, pictures, weights, the report."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+import edgeseg
+from edgeseg import plots
+from edgeseg.data.labels import ClassTable
+from edgeseg.download import atomic_write
+from edgeseg.inference import Segmenter
+from edgeseg.metrics import Scores
+from edgeseg.models.weights import save_weights
+from edgeseg.training.recipes import Recipe
+
+_BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+
+
+class RunLog:
+    """The files of one run.
+
+    Args:
+        folder: of the run; made when missing.
+        enabled: off on all ranks but the first: nothing is written.
+        progress: show a bar.
+        every: steps between lines of the log.
+    """
+
+    def __init__(self, folder: Path, enabled: bool = True, progress: bool = True, every: int = 10) -> None:
+        self.folder, self.enabled, self.every = folder, enabled, every
+        self.path = folder / "log.jsonl"
+        self._bar = tqdm(total=100, desc="training", bar_format=_BAR, disable=not (progress and enabled), file=sys.stderr)
+        if enabled:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def start(self, **facts: Any) -> None:
+        """Begin a fresh log with the facts of the run and of the machine."""
+        if self.enabled:
+            self.path.write_text(json.dumps({**facts, "environment": environment()}) + "\n", encoding="utf-8")
+
+    def write(self, **row: Any) -> None:
+        """Append one line."""
+        if self.enabled:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+
+    def size(self) -> int:
+        """Bytes written so far: a checkpoint remembers them."""
+        return self.path.stat().st_size
+
+    def rewind(self, size: int) -> None:
+        """Drop what an interrupted run wrote after its last checkpoint."""
+        if self.enabled and self.path.exists():
+            with self.path.open("r+b") as file:
+                file.truncate(size)
+
+    def bar(self, progress: float, loss: float | None, step: int) -> None:
+        """Move the progress bar to a share of the budget."""
+        self._bar.n = round(100 * progress, 2)
+        self._bar.set_postfix(step=step, **({} if loss is None else {"loss": f"{loss:.3f}"}), refresh=False)
+        self._bar.update(0)
+
+    def scores(self, step: int, epoch: float, scores: Scores, table: ClassTable) -> dict[str, Any]:
+        """Append a line of scores in percent, redraw the curves, and return the line."""
+        row = {"step": step, "epoch": round(epoch, 3), **scores.as_dict(table.names)}
+        self.write(**row)
+        if self.enabled:
+            self._bar.write(f"step {step}, epoch {epoch:.1f}: mIoU {row['miou']:.2f}, pixel accuracy {row['pixel_accuracy']:.2f}")
+            plots.save(plots.curves(self.path), self.folder / "curves.png")
+        return row
+
+    def samples(self, segmenter: Segmenter, data: Any, count: int = 4) -> None:
+        """Draw image, truth, prediction and errors of a few samples spread over the data set."""
+        if not self.enabled:
+            return
+        chosen = np.unique(np.linspace(0, len(data) - 1, count).round().astype(int))
+        rows = [(image, label, segmenter.predict(image)) for image, label in (data[int(i)] for i in chosen)]
+        figure = plots.panel(rows, data.table, names=[data.names[int(i)] for i in chosen])
+        plots.save(figure, self.folder / "samples.png")
+
+    def weights(self, model: nn.Module, recipe: Recipe, table: ClassTable, step: int) -> None:
+        """Write ``weights.safetensors``: the averaged weights with all that is needed to use them."""
+        if not self.enabled:
+            return
+        classes = [{"name": n, "color": list(c)} for n, c in zip(table.names, table.colors, strict=True)]
+        meta = {"classes": classes, "table": table.name, "mean": recipe.mean, "std": recipe.std, "input_size": recipe.eval_size,
+                "recipe": recipe.name, "data": recipe.data, "split": recipe.split, "seed": recipe.seed, "steps": step}  # fmt: skip
+        save_weights(self.folder / "weights.safetensors", model, meta)
+
+    def report(self, report: dict[str, Any]) -> None:
+        """Write ``report.json`` and end the bar."""
+        self._bar.close()
+        if self.enabled:
+            with atomic_write(self.folder / "report.json") as file:
+                file.write((json.dumps(report, indent=1) + "\n").encode())
+
+
+def environment() -> dict[str, Any]:
+    """What a number may depend on: versions, processor, threads."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"edgeseg": edgeseg.__version__, "torch": torch.__version__, "python": platform.python_version(),
+            "system": platform.platform(), "threads": torch.get_num_threads(), "gpu": gpu}  # fmt: skip

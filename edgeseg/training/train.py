@@ -1,0 +1,327 @@
+"""The training loop: `train_one_epoch`, `evaluate`, and `fit`, which puts a whole run together.
+
+A run lives in one folder: ``log.jsonl``, ``checkpoint.safetensors``, ``curves.png``, ``samples.png``, and at the end
+``weights.safetensors`` and ``report.json``. Started under ``torchrun`` it uses every process that torchrun made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from edgeseg.data.labels import ClassTable
+from edgeseg.data.pairs import Dataset
+from edgeseg.inference import Segmenter
+from edgeseg.metrics import Scores, score
+from edgeseg.models.registry import create_model
+from edgeseg.training.batches import RawBatch, Resident, Stream, Streamed, augmented, load_samples
+from edgeseg.training.checkpoint import load_checkpoint, save_checkpoint
+from edgeseg.training.losses import class_weights
+from edgeseg.training.objective import Objective
+from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn
+from edgeseg.training.recipes import Recipe
+from edgeseg.training.runlog import RunLog
+
+_PRECISE_BN_EPOCH = 2**31  # an epoch number that no run reaches: its augmentations are keyed by it
+_AMP = {"none": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says why and what to change."""
+
+
+@dataclass
+class Run:
+    """Everything that changes while a run goes on, and what it needs to do so."""
+
+    recipe: Recipe
+    model: nn.Module  # what the optimiser updates
+    forward: nn.Module  # the same, inside DistributedDataParallel and torch.compile where they are used
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    ema: EMA
+    scaler: torch.amp.GradScaler
+    stream: Stream
+    device: torch.device
+    step: int = 0
+    seconds: float = 0.0  # spent training, over all parts of a run that was resumed
+    loss_sum: float = 0.0  # since the last line of the log
+    mean: Tensor = field(init=False)
+    std: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.mean, self.std = (torch.tensor(v, device=self.device) for v in (self.recipe.mean, self.recipe.std))
+
+    @property
+    def epoch(self) -> float:
+        """Epochs done: samples seen over samples there are."""
+        return self.step * self.recipe.batch / self.stream.length
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return max(1, self.stream.length // self.recipe.batch)
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is spent, 0…1."""
+        if self.recipe.minutes:
+            return min(1.0, self.seconds / (60 * self.recipe.minutes))
+        total = self.recipe.iterations or self.recipe.epochs * self.stream.length / self.recipe.batch
+        return min(1.0, self.step / max(1, round(total)))
+
+
+def train_one_epoch(run: Run, batches: Iterator[tuple[list[tuple[int, int]], RawBatch]], log: RunLog) -> None:
+    """Train to the end of the current epoch, or of the budget.
+
+    Args:
+        run: is changed in place.
+        batches: endless, from `Resident.batches` or `Streamed.batches`, positioned at `run.step`.
+        log: takes a line every few steps and shows the progress bar.
+
+    Raises:
+        TrainingError: the loss is no longer finite.
+    """
+    run.forward.train()
+    started = time.perf_counter()
+    for keys, raw in batches:
+        lr = learning_rate(run.recipe, run.step, run.progress)
+        for group in run.optimizer.param_groups:
+            group["lr"] = lr
+        loss = training_step(run, keys, raw)
+        run.ema.update(run.model, run.step)
+        run.step += 1
+        run.loss_sum += loss if run.device.type == "cuda" else loss.item()  # type: ignore[assignment]
+        run.seconds, started = _agreed(run, run.seconds + time.perf_counter() - started), time.perf_counter()
+        log.bar(run.progress, loss=float(loss) if run.device.type != "cuda" else None, step=run.step)
+        if run.step % log.every == 0:
+            mean_loss, run.loss_sum = float(run.loss_sum) / log.every, 0.0
+            log.write(step=run.step, epoch=round(run.epoch, 3), loss=mean_loss, lr=lr, seconds=round(run.seconds, 1))
+            _require_finite(mean_loss, run, log)
+        if run.step % run.steps_per_epoch == 0 or run.progress >= 1:
+            return
+
+
+def training_step(run: Run, keys: list[tuple[int, int]], raw: RawBatch) -> Tensor:
+    """One optimiser step on one batch; returns the loss, 0-dim, without waiting for the device."""
+    recipe, parts = run.recipe, run.recipe.accumulate
+    x, y = augmented(raw, keys, recipe.augment, recipe.seed, run.mean, run.std)
+    if recipe.channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    total = torch.zeros((), device=run.device)
+    for x_part, y_part in zip(x.chunk(parts), y.chunk(parts), strict=True):
+        with torch.autocast(run.device.type, _AMP[recipe.amp], enabled=recipe.amp != "none"):
+            outputs = run.forward(x_part)
+        loss = global_loss(run.objective, outputs, y_part) / parts
+        run.scaler.scale(loss).backward()
+        total += loss.detach()
+    if recipe.clip:
+        run.scaler.unscale_(run.optimizer)
+        nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip)
+    run.scaler.step(run.optimizer)
+    run.scaler.update()
+    run.optimizer.zero_grad(set_to_none=True)
+    if run.stream.world > 1:
+        dist.all_reduce(total)
+        total /= run.stream.world
+    return total
+
+
+def global_loss(objective: Objective, outputs: dict[str, Any], target: Tensor) -> Tensor:
+    """The loss of the batch over all ranks: the global sum over the global count of valid pixels.
+
+    DistributedDataParallel averages gradients over ranks, so a rank's share is multiplied by their number.
+    """
+    weights, sums, counts = objective.terms(outputs, target)
+    if not (dist.is_available() and dist.is_initialized()):
+        return (weights * sums / counts.clamp(min=1)).sum()
+    counts = counts.detach().clone()
+    dist.all_reduce(counts)
+    return (weights * sums / counts.clamp(min=1)).sum() * dist.get_world_size()
+
+
+def evaluate(model: nn.Module, data: Dataset, recipe: Recipe, progress: bool = True, boundary: bool = False) -> Scores:
+    """Score a model on a data set, at the images' own size.
+
+    Args:
+        model: is put into eval mode.
+        data: pairs of (H, W, 3) uint8 image and (H, W) uint8 label.
+        recipe: says mean, std and the network's input size.
+        progress: show a bar.
+        boundary: also take the boundary F1.
+    """
+    segmenter = Segmenter(model.eval(), recipe.mean, recipe.std, recipe.eval_size, data.table)
+    segmenter = segmenter.to(next(model.parameters()).device)
+    return score(segmenter.predict, data, boundary=boundary, progress=progress)
+
+
+def fit(
+    recipe: Recipe,
+    data: Dataset,
+    val: Dataset | None = None,
+    out: str | Path = "runs/latest",
+    *,
+    device: str | torch.device | None = None,
+    init: str | Path | None = None,
+    resume: bool = False,
+    workers: int = 2,
+    checkpoint_seconds: float = 300.0,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train a model from recipe to weights.
+
+    Args:
+        recipe: every number of the run.
+        data: training set.
+        val: scored every `recipe.eval_every` epochs and at the end.
+        out: folder of the run; must be new unless `resume`.
+        device: default: CUDA where there is one, else the CPU.
+        init: a weight's name or file to start from; heads of another class count start anew, which is printed.
+        resume: go on from the folder's checkpoint, bit for bit as if never interrupted (CPU; not with a budget in minutes).
+        workers: reading processes, where the set does not fit into memory.
+        checkpoint_seconds: time between checkpoints; they do not influence the result.
+        progress: show progress bars.
+
+    Returns:
+        The report, also in ``report.json``: the recipe, steps, minutes, and the scores on `val` in percent.
+
+    Raises:
+        TrainingError: the folder holds another run, or the loss is no longer finite.
+    """
+    rank, world, device = _join(device)
+    out, progress = Path(out), progress and rank == 0
+    checkpoint = out / "checkpoint.safetensors"
+    if checkpoint.exists() and not resume:
+        raise TrainingError(f"{out} holds a run already; go on with it (--resume), or choose another folder (--out)")
+    log = RunLog(out, enabled=rank == 0, progress=progress)
+    samples = load_samples(data, device, workers, progress)
+    run = _start(recipe, samples, data.table, Stream(len(data), recipe.batch, recipe.seed, rank, world), device, init)
+    if resume and checkpoint.exists():
+        meta = load_checkpoint(checkpoint, run.model, run.ema.model, run.optimizer, run.scaler)
+        changed = _changed(meta["recipe"], recipe)
+        if changed:
+            raise TrainingError(f"{out} was started with another recipe ({changed}); resume with the same")
+        run.step, run.seconds, run.loss_sum = meta["step"], meta["seconds"], meta["loss_sum"]
+        log.rewind(meta["log_bytes"])
+    else:
+        log.start(recipe=_recipe_json(recipe), images=len(data), parameters=sum(p.numel() for p in run.model.parameters()))
+    batches, saved, evaluated = samples.batches(run.stream, run.step), time.perf_counter(), run.epoch
+    while run.progress < 1:
+        train_one_epoch(run, batches, log)
+        if val is not None and recipe.eval_every and run.epoch - evaluated >= recipe.eval_every and run.progress < 1:
+            evaluated = run.epoch
+            if rank == 0:
+                log.scores(run.step, run.epoch, evaluate(run.ema.model, val, recipe, progress), val.table)
+                log.samples(Segmenter(run.ema.model, recipe.mean, recipe.std, recipe.eval_size, val.table).to(device), val)
+        if rank == 0 and time.perf_counter() - saved > checkpoint_seconds:
+            saved = time.perf_counter()
+            _save(checkpoint, run, log)
+    return _finish(run, samples, val, data.table, log, out, progress)
+
+
+def _start(recipe: Recipe, samples: Resident | Streamed, table: ClassTable, stream: Stream, device: torch.device,
+           init: str | Path | None) -> Run:  # fmt: skip
+    """Model, losses and optimiser of a fresh run."""
+    torch.manual_seed(recipe.seed)
+    extra = {"aux_boundary": True} if recipe.boundary_weight else {}
+    if init is None:
+        model = create_model(recipe.model, len(table), **recipe.switches, **extra)
+    else:
+        model = create_model(str(init), len(table), new_head=True, **recipe.switches, **extra)
+    model = model.to(device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
+    if stream.world > 1 and device.type == "cuda":
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    weights = None if recipe.class_weights == "none" else class_weights(samples.pixel_counts, recipe.class_weights)
+    forward = nn.parallel.DistributedDataParallel(model) if stream.world > 1 else model
+    if recipe.compile:
+        forward = torch.compile(forward)  # type: ignore[assignment]
+    scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp == "fp16")
+    torch.manual_seed(recipe.seed + stream.rank)  # dropout differs between ranks
+    return Run(recipe, model, forward, Objective(recipe, weights).to(device), make_optimizer(model, recipe),
+               EMA(model, recipe.ema), scaler, stream, device)  # fmt: skip
+
+
+def _finish(run: Run, samples: Resident | Streamed, val: Dataset | None, table: ClassTable, log: RunLog, out: Path,
+            progress: bool) -> dict[str, Any]:  # fmt: skip
+    """Precise BN, weights, final scores, pictures, report."""
+    recipe, model = run.recipe, run.ema.model
+    if run.stream.rank == 0:
+        _save(out / "checkpoint.safetensors", run, log)
+        if recipe.precise_bn:
+            precise_bn(model, _plain_batches(run, samples))
+        log.weights(model, recipe, table, run.step)
+    report: dict[str, Any] = {"recipe": _recipe_json(recipe), "steps": run.step, "epochs": round(run.epoch, 2),
+                              "minutes": round(run.seconds / 60, 2), "images": run.stream.length}  # fmt: skip
+    if val is not None and run.stream.rank == 0:
+        report["scores"] = log.scores(run.step, run.epoch, evaluate(model, val, recipe, progress), val.table)
+        log.samples(Segmenter(model, recipe.mean, recipe.std, recipe.eval_size, val.table).to(run.device), val)
+    log.report(report)
+    if run.stream.world > 1:
+        dist.barrier()
+    return report
+
+
+def _plain_batches(run: Run, samples: Resident | Streamed) -> Iterator[Tensor]:
+    """Training batches for precise BN, from their own key."""
+    batches = samples.batches(Stream(run.stream.length, run.recipe.batch, run.recipe.seed), 0)
+    for _, (keys, raw) in zip(range(run.recipe.precise_bn), batches, strict=False):
+        keys = [(_PRECISE_BN_EPOCH + epoch, sample) for epoch, sample in keys]
+        yield augmented(raw, keys, run.recipe.augment, run.recipe.seed, run.mean, run.std)[0]
+
+
+def _save(path: Path, run: Run, log: RunLog) -> None:
+    _require_finite(float(run.loss_sum), run, log)
+    meta = {"recipe": _recipe_json(run.recipe), "step": run.step, "seconds": run.seconds, "loss_sum": float(run.loss_sum),
+            "log_bytes": log.size()}  # fmt: skip
+    save_checkpoint(path, run.model, run.ema.model, run.optimizer, meta, run.scaler)
+
+
+def _require_finite(loss: float, run: Run, log: RunLog) -> None:
+    if loss != loss or loss in (float("inf"), float("-inf")):
+        raise TrainingError(
+            f"the loss is {loss} at step {run.step}: nothing was saved since, the last good checkpoint is in {log.folder}. Lower "
+            "lr, lengthen warmup, set clip=1, or take amp=bf16 instead of fp16; then start anew or resume"
+        )
+
+
+def _recipe_json(recipe: Recipe) -> dict[str, Any]:
+    return json.loads(json.dumps(asdict(recipe)))  # tuples become lists, as they come back from a file
+
+
+def _changed(old: dict[str, Any], recipe: Recipe) -> str:
+    """Fields that differ, as text; one that the older run did not know yet stands at its default."""
+    default, new = _recipe_json(Recipe(recipe.name, iterations=1)), _recipe_json(recipe)
+    budgets = ("iterations", "epochs", "minutes")
+    was = {k: old.get(k, 0 if k in budgets else default[k]) for k in new}
+    return ", ".join(f"{k}: {was[k]} → {new[k]}" for k in new if was[k] != new[k])
+
+
+def _agreed(run: Run, seconds: float) -> float:
+    """The slowest rank's clock, where the clock decides when to stop."""
+    if run.stream.world == 1 or not run.recipe.minutes:
+        return seconds
+    clock = torch.tensor(seconds, device=run.device)
+    dist.all_reduce(clock, dist.ReduceOp.MAX)
+    return clock.item()
+
+
+def _join(device: str | torch.device | None) -> tuple[int, int, torch.device]:
+    """Rank, world size and device of this process; joins torchrun's group where there is one."""
+    world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_RANK", 0))
+    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if chosen.type == "cuda" and chosen.index is None:
+        chosen = torch.device("cuda", local)
+        torch.cuda.set_device(chosen)
+    if world > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    return (dist.get_rank() if world > 1 else 0), world, chosen

@@ -1,0 +1,20 @@
+"""What all tests share: one torch thread, and the CamVid copy where there is one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)  # tests run beside each other; results do not depend on the number of threads either
+
+
+@pytest.fixture(scope="session")
+def camvid_root() -> Path:
+    """The folder ``camvid_480x360`` under ``$EDGESEG_DATA``; skips where it is absent."""
+    root = Path(os.environ.get("EDGESEG_DATA", "")) / "camvid_480x360"
+    if not os.environ.get("EDGESEG_DATA") or not root.is_dir():
+        pytest.skip("needs CamVid: set EDGESEG_DATA to the folder that holds camvid_480x360")
+    return root
