@@ -1,10 +1,7 @@
-"""Files from the network and files that are never half-written: `download`, `extract`, `atomic_write`.
+"""Files from the network and files that are never half-written: `download`, `atomic_write`.
 
-Standard library only. Three promises, each tested against a server that breaks them:
-
-* a file under its final name is whole: it is written beside it first, checked, and then renamed;
-* a download that was cut goes on where it stopped, from the same source or from the next;
-* an archive writes nothing outside its own folder, and no more than its limit.
+Standard library only. Two promises: a file under its final name is whole, because it is written beside it first,
+checked, and then renamed; and a download that was cut goes on where it stopped, from the same source or from the next.
 """
 
 from __future__ import annotations
@@ -18,22 +15,16 @@ import os
 import re
 import secrets
 import shutil
-import stat
-import tarfile
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any
 
 CHUNK = 1 << 18
 DISK_MARGIN = 64 << 20
 """Bytes that stay free on the disk after a download."""
-EXTRACT_LIMIT = 20 << 30
-"""Bytes that an archive may unpack to, unless the caller says otherwise: 20 GiB, over ten times CamVid."""
-MEMBER_LIMIT = 1_000_000
 _STALE_SECONDS = 3600
 
 
@@ -41,7 +32,7 @@ class DownloadError(RuntimeError):
     """A download or an archive that cannot be used; the message says why and what to do."""
 
 
-class _NextSource(Exception):  # noqa: N818: not an error, a decision
+class _NextSource(Exception):  # noqa: N818  (not an error, a decision)
     """This source is of no use (gone, wrong size, wrong bytes); trying it again would not help."""
 
 
@@ -65,9 +56,9 @@ def no_space(error: OSError) -> bool:
 def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """A file to write to that appears under its name only when it is complete.
 
-    ``with atomic_write("last.pt") as file: …``. The bytes go to a hidden file in the same folder, are forced to the disk,
-    and replace ``path`` in one step. After an exception, a full disk or a kill, ``path`` is what it was before. Text is
-    UTF-8 with ``\\n``.
+    ``with atomic_write("last.pt") as file: …``. The bytes go to a hidden file in the same folder, are forced to the
+    disk, and replace ``path`` in one step. After an exception, a full disk or a kill, ``path`` is what it was before.
+    Text is UTF-8, with one line feed at a line's end on every system.
 
     Args:
         path: the file to write; its folder is made.
@@ -154,8 +145,8 @@ def download(
         if no_space(error):
             kept = job.part.stat().st_size if job.part.exists() else 0
             raise DownloadError(
-                f"{job.target.parent}: the disk is full after {_bytes(kept)} of {job.target.name}. Free some space and "
-                "run the same command again: it goes on from there. Or choose a folder on another disk."
+                f"{job.target.parent}: the disk is full after {readable_bytes(kept)} of {job.target.name}. Free some "
+                "space and run the same command again: it goes on from there. Or choose a folder on another disk."
             ) from error
         raise DownloadError(
             f"{job.target}: cannot be written ({error}). Choose a folder that you may write to."
@@ -196,6 +187,9 @@ class _Job:
         return None
 
     def run(self, urls: Sequence[str]) -> Path:
+        if self.hashes and self.part.exists() and self.fault(self.part) is None:  # all but renamed the last time
+            os.replace(self.part, self.target)
+            return self.target
         reasons = []
         for url in urls:
             old = self._have() > 0
@@ -211,8 +205,8 @@ class _Job:
             except _NextSource as reason:
                 reasons.append(f"{url} {reason}")
         raise DownloadError(
-            f"{self.target.name}: no source worked: {'; '.join(reasons)}. Check the network (a proxy or a login page may "
-            f"answer instead), or fetch the file by hand and put it at {self.target}."
+            f"{self.target.name}: no source worked: {'; '.join(reasons)}. Check the network (a proxy or a login page "
+            f"may answer instead), or fetch the file by hand and put it at {self.target}."
         )
 
     def _have(self) -> int:
@@ -285,8 +279,8 @@ class _Job:
         free = shutil.disk_usage(self.part.parent).free + (self._have() if have == 0 else 0)
         if total is not None and total - have + DISK_MARGIN > free:
             raise DownloadError(
-                f"{self.part.parent}: {_bytes(total - have)} are needed for {self.target.name} and {_bytes(free)} are free. "
-                "Free some space, or choose a folder on another disk."
+                f"{self.part.parent}: {readable_bytes(total - have)} are needed for {self.target.name} and "
+                f"{readable_bytes(free)} are free. Free some space, or choose a folder on another disk."
             )
 
     def _copy(self, response: http.client.HTTPResponse, have: int, total: int | None) -> None:
@@ -317,121 +311,10 @@ class _Job:
             raise _NextSource(f"sends more than the {total} bytes it announced")
 
 
-def _bytes(count: float) -> str:
+def readable_bytes(count: float) -> str:
+    """``598913237`` → ``"599 MB"``."""
     for unit in ("bytes", "KB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}"
         count /= 1000
     return f"{count:.1f} GB"
-
-
-# archives -------------------------------------------------------------------------------------------------------------
-
-
-def extract(archive: str | Path, target: str | Path, limit: int = EXTRACT_LIMIT, progress: bool = False) -> Path:
-    """Unpack a zip or tar (plain, gz, bz2, xz) into a new folder, all of it or nothing.
-
-    Members are written one by one by this function, regular files and folders only. Absolute paths, ``..``, every kind of
-    link, devices, two members of one name, and more than ``limit`` bytes are refused. Permissions and times of the archive
-    are not taken over.
-
-    Args:
-        archive: the file.
-        target: the folder to make; it must not exist, or be empty.
-        limit: most bytes that may be unpacked.
-        progress: show a bar that counts members.
-
-    Returns:
-        ``target``.
-
-    Raises:
-        DownloadError: the archive is damaged or unsafe, the disk is full, or ``target`` holds something. Nothing is left.
-    """
-    archive, target = Path(archive), Path(os.path.abspath(target))
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DownloadError(f"{target}: is there already. Remove it, or choose another folder.")
-    if not archive.is_file():
-        raise DownloadError(f"{archive}: no such file. Download it first.")
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.mkdir(parents=True)
-        _unpack(archive, temporary, limit, progress)
-        if target.exists():
-            target.rmdir()
-        os.rename(temporary, target)
-        return target
-    except DownloadError:
-        raise
-    except Exception as error:  # on bad bytes the readers of zip, tar, gz, bz2 and xz raise a dozen kinds
-        if isinstance(error, OSError) and no_space(error):
-            cure = "the disk is full. Free some space, or choose a folder on another disk; nothing was left behind"
-            raise DownloadError(f"{target}: {cure}.") from error
-        raise DownloadError(
-            f"{archive}: cannot be unpacked to {target} ({error or type(error).__name__}). If the file is damaged, delete it "
-            "and download it again."
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _unpack(archive: Path, folder: Path, limit: int, progress: bool) -> None:
-    from tqdm import tqdm
-
-    left = limit
-    members = _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive, folder)
-    for number, (name, stream) in enumerate(tqdm(members, desc=archive.name, unit=" files", disable=not progress)):
-        if number >= MEMBER_LIMIT:
-            raise DownloadError(_too_large(archive, f"{MEMBER_LIMIT} files"))
-        path = folder.joinpath(*_safe_parts(name, archive))
-        if stream is None:
-            path.mkdir(parents=True, exist_ok=True)
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            output = open(path, "xb")  # x: a second member of the same name (or of one that differs in case) is refused
-        except FileExistsError as error:
-            raise DownloadError(f"{archive}: two members are called {name!r}. It was not unpacked.") from error
-        with stream, output:
-            while block := stream.read(CHUNK):
-                left -= len(block)
-                if left < 0:
-                    raise DownloadError(_too_large(archive, _bytes(limit)))
-                output.write(block)
-
-
-def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
-    with zipfile.ZipFile(archive) as file:
-        for info in file.infolist():
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise DownloadError(_refused(archive, info.filename, "a link or a device"))
-            yield info.filename, None if info.is_dir() else file.open(info)
-
-
-def _tar_members(archive: Path, folder: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
-    # Python 3.12, and late 3.10 and 3.11: the standard library's own judgement comes on top
-    library_check = getattr(tarfile, "data_filter", None)
-    with tarfile.open(archive) as file:
-        for member in file:
-            if not (member.isreg() or member.isdir()):
-                raise DownloadError(_refused(archive, member.name, "a link or a device"))
-            _safe_parts(member.name, archive)
-            if library_check is not None:
-                library_check(member, str(folder))
-            yield member.name, None if member.isdir() else file.extractfile(member)
-
-
-def _safe_parts(name: str, archive: Path) -> tuple[str, ...]:
-    """The parts of a member's path, once it is certain that they stay below the target folder on every system."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name:
-        raise DownloadError(_refused(archive, name, "a path that may lead out of its folder"))
-    return path.parts
-
-
-def _too_large(archive: Path, limit: str) -> str:
-    return f"{archive}: unpacks to more than {limit}. It was not unpacked; if it is meant to be so large, unpack it by hand."
-
-
-def _refused(archive: Path, name: str, what: str) -> str:
-    return f"{archive}: member {name!r} is {what}. It was not unpacked; do not trust this file."

@@ -237,6 +237,8 @@ def score(
 ) -> Scores:
     """Run a segmenter over a data set and score it with one confusion matrix.
 
+    In a process group every rank takes its share of the samples, and all get the scores of the whole set.
+
     Args:
         segment: image (H, W, 3) uint8 → class ids (H, W), integer, at the image's own size.
         pairs: the data set.
@@ -249,7 +251,8 @@ def score(
     """
     matrix = ConfusionMatrix(len(pairs.table))
     edges = BoundaryF1(len(pairs.table)) if boundary else None
-    for i in tqdm(range(len(pairs)), desc=desc, unit="img", disable=not progress):
+    rank, world = (dist.get_rank(), dist.get_world_size()) if _in_group() else (0, 1)
+    for i in tqdm(range(rank, len(pairs), world), desc=desc, unit="img", disable=not progress, leave=False):
         image, label = pairs[i]
         pred = segment(image)
         try:
@@ -258,6 +261,9 @@ def score(
             raise type(error)(f"{pairs.names[i]}: {error}") from error
         if edges is not None:
             edges.update(pred, label)
+    matrix.all_reduce()
+    if edges is not None:
+        edges.all_reduce()
     scores = matrix.compute()
     return scores if edges is None else replace(scores, boundary_f1=edges.compute())
 
@@ -356,9 +362,13 @@ def _boundary_classes(label: np.ndarray) -> np.ndarray:
 
 
 def _summed_over_ranks(counts: np.ndarray) -> np.ndarray:
-    if not (dist.is_available() and dist.is_initialized()):
+    if not _in_group():
         return counts
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
     tensor = torch.from_numpy(counts.copy()).to(device)
     dist.all_reduce(tensor)
     return tensor.cpu().numpy()
+
+
+def _in_group() -> bool:
+    return dist.is_available() and dist.is_initialized()

@@ -23,7 +23,7 @@ def _plain_errors() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, DownloadError) as error:  # DataError and LabelError are ValueErrors
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"edgeseg: {error}", err=True)
         raise typer.Exit(2) from error
 
 
@@ -84,23 +84,23 @@ def check(
 ) -> None:
     """Read every pair and report what is there and what is wrong. Exit code 1 if something is."""
     with _plain_errors():
-        from edgeseg.data import pairs
+        from edgeseg.data import report as reports
         from edgeseg.download import atomic_write
 
-        report: dict[str, Any] = {}
+        results: dict[str, Any] = {}
         found = _splits(data, classes, definition)
         for split, ds in found.items():
-            result = pairs.check(ds)
-            report[split] = result.to_dict()
+            result = reports.check(ds)
+            results[split] = result.to_dict()
             typer.echo(_table(split, result))
         shared = _in_two_splits(found)
         for problem in shared:
             typer.echo(f"problem: {problem}")
         if json_file is not None:
             with atomic_write(json_file, "w") as file:
-                json.dump({"data": data, "splits": report, "problems": shared}, file, indent=1)
+                json.dump({"data": data, "splits": results, "problems": shared}, file, indent=1)
                 file.write("\n")
-    if shared or any(part["problems"] for part in report.values()):
+    if shared or any(part["problems"] for part in results.values()):
         raise typer.Exit(1)
 
 
@@ -111,7 +111,7 @@ def _splits(data: str, classes: Path | None, definition: str) -> dict[str, Any]:
     root = None if data.lower() == "camvid" and not Path(data).is_dir() else Path(data)
     if root is None or (classes is None and root.is_dir() and camvid.find_camvid(root) is not None):
         return {split: camvid.camvid_pairs(root, split, definition) for split in ("train", "val", "test")}
-    splits = pairs.find_splits(root) or [None]
+    splits: list[str | None] = [*pairs.find_splits(root)] or [None]
     return {split or "all": pairs.folder_pairs(root, classes, split) for split in splits}
 
 

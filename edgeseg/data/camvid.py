@@ -12,9 +12,9 @@ layout                files of frame NAME                                       
 ``fastai``            ``images/NAME.png``, ``labels/NAME_P.png``, ``codes.txt``                    32 indices
 ====================  ===========================================================================  ==================
 
-The split is stated here as rules, not read from the copy: copies with another split are about, and their scores compare with
-nothing. Val is one sequence of 7 seconds, about a second away from training frames, and unlike test; ``fold_train`` and
-``fold_val`` hold out a whole training sequence instead.
+The split is stated here as rules, not read from the copy: copies with another split are about, and their scores compare
+with nothing. Val is one sequence of 7 seconds, about a second away from training frames, and unlike test;
+``fold_train`` and ``fold_val`` hold out a whole training sequence instead.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from edgeseg.data.archives import extract
 from edgeseg.data.labels import CAMVID, VOID, ClassTable, camvid, camvid_from_codes
 from edgeseg.data.pairs import DataError, Pairs, read_list
 from edgeseg.data.sources import CAMVID_SOURCES, data_home
-from edgeseg.download import atomic_write, download, extract, no_space
+from edgeseg.download import atomic_write, download, no_space
 
 CAMVID_MEAN = (0.41189, 0.42513, 0.43267)
-"""Mean of R, G, B over the 367 training frames at 480×360, in 0…1."""
+"""Mean of R, G, B over the 367 training frames, in 0…1; copies agree to 0.001."""
 CAMVID_STD = (0.30707, 0.31161, 0.30722)
 
 # SegNet's split as runs of frames: (name pattern, first, last, step)
@@ -60,8 +61,8 @@ def camvid_frames(split: str) -> tuple[str, ...]:
     """Names of the frames of a split, in SegNet's order.
 
     Args:
-        split: ``train`` 367, ``val`` 101, ``test`` 233, ``trainval`` 468; ``fold_train`` 266 and ``fold_val`` 101: train
-            without, and only, the sequence 0006R0.
+        split: ``train`` 367, ``val`` 101, ``test`` 233, ``trainval`` 468; ``fold_train`` 266 and ``fold_val`` 101:
+            train without, and only, the sequence 0006R0.
     """
     if split == "trainval":
         return camvid_frames("train") + camvid_frames("val")
@@ -86,7 +87,7 @@ def camvid_pairs(root: str | Path | None = None, split: str = "train", definitio
         definition: ``"A"`` grouped, ``"B"`` exact; see `edgeseg.data.labels.camvid`. B needs the raw 32 classes.
 
     Raises:
-        DataError: nothing found, frames missing, another split than SegNet's, or a definition that the copy cannot give.
+        DataError: nothing found, frames missing, another split than SegNet's, or a definition that the copy lacks.
     """
     wanted = camvid_frames(split)
     camvid(definition)  # an unknown definition is refused before any folder is looked at
@@ -98,8 +99,8 @@ def camvid_pairs(root: str | Path | None = None, split: str = "train", definitio
         )
     if copy.grouped not in (None, definition):
         raise DataError(
-            f"{copy.root}: its labels are grouped to 11 classes by definition {copy.grouped}; definition {definition} needs "
-            f"the 32 raw classes. Get them: edgeseg data get camvid --source fastai (or owners)"
+            f"{copy.root}: its labels are grouped to 11 classes by definition {copy.grouped}; definition {definition} "
+            "needs the 32 raw classes. Get them: edgeseg data get camvid --source fastai (or owners)"
         )
     images, labels, missing = [], [], []
     home_of = {frame: part for part in _RUNS for frame in camvid_frames(part)}
@@ -117,15 +118,15 @@ def camvid_pairs(root: str | Path | None = None, split: str = "train", definitio
     if missing:
         raise DataError(
             f"{copy.root}: {len(missing)} of the {len(wanted)} {split} frames have no image or no label "
-            f"({', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}). The copy is incomplete or split otherwise than "
-            "SegNet's: get it again (edgeseg data get camvid), or read it as a folder of your own."
+            f"({', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}). The copy is incomplete or not split as "
+            "SegNet split it: get it again (edgeseg data get camvid), or read it as a folder of your own."
         )
     return Pairs(images, labels, copy.table(definition), wanted)
 
 
 @dataclass(frozen=True)
 class CamvidCopy:
-    """A copy of CamVid on disk: where, in which layout, and by which definition its labels are grouped (``None``: raw)."""
+    """A copy of CamVid on disk: where, in which layout, and by which definition its labels are grouped, if at all."""
 
     root: Path
     layout: str
@@ -198,8 +199,8 @@ def _find_at_home(definition: str) -> CamvidCopy:
         if copy is not None and copy.grouped in (None, definition):
             return copy
     raise DataError(
-        f"{home}: no camvid* folder that gives definition {definition}. Get one: edgeseg data get camvid; or set EDGESEG_DATA "
-        "to the folder that holds it. The class of a copy that lies elsewhere is found by its path."
+        f"{home}: no camvid* folder that gives definition {definition}. Get one (edgeseg data get camvid), or set "
+        "EDGESEG_DATA to the folder that holds yours, or give its path."
     )
 
 

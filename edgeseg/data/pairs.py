@@ -1,10 +1,11 @@
 """Pairs of images and labels on disk: any folder with a class file, read lazily and checked.
 
-A data set, here and in every other room, is a sequence: ``len(ds)``, ``ds[i] → (image, label)`` with image (H, W, 3) uint8 RGB
-and label (H, W) uint8 class ids (void 255), ``ds.table``, ``ds.names``. What a file may hold is settled here, once:
+A data set, here and in every other room, is a sequence: ``len(ds)``, ``ds[i] → (image, label)`` with image (H, W, 3)
+uint8 RGB and label (H, W) uint8 class ids (void 255), ``ds.table``, ``ds.names``. What a file may hold is settled here,
+once:
 
-* Images: JPEG, PNG, BMP, TIFF, WebP, GIF (first frame), PPM, up to `MAX_PIXELS`. Grey, palette and CMYK become RGB; alpha is
-  dropped; 16-bit values keep their high byte (v // 256), grey and colour alike; an EXIF orientation is applied.
+* Images: JPEG, PNG, BMP, TIFF, WebP, GIF (first frame), PPM, up to `MAX_PIXELS`. Grey, palette and CMYK become RGB;
+  alpha is dropped; 16-bit values keep their high byte (v // 256), grey or colour; an EXIF orientation is applied.
 * Labels: the same formats but JPEG, which blurs ids. Palette files give their indices, not their colours; RGB files go
   through the class table's colours. Never interpolated.
 """
@@ -14,14 +15,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
-from edgeseg.data.labels import VOID, ClassTable, read_class_file
+from edgeseg.data.labels import ClassTable, read_class_file
 
 MAX_PIXELS = 89_478_485
 """Largest picture that is read, Pillow's own warning line: some 9459×9459, 268 MB as RGB."""
@@ -54,9 +54,10 @@ class DataError(ValueError):
 class Dataset(Protocol):
     """What every data set offers."""
 
-    table: ClassTable
-    names: Sequence[str]
-
+    @property
+    def table(self) -> ClassTable: ...
+    @property
+    def names(self) -> Sequence[str]: ...
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> tuple[np.ndarray, np.ndarray]: ...
 
@@ -71,15 +72,15 @@ def read_image(path: str | Path) -> np.ndarray:
         DataError: missing, empty, truncated, corrupt, too large, no picture, or of float or 32-bit values.
     """
     path = Path(path)
-    with _opened(path) as image:
-        kind, mode = image.format, image.mode
-        image = _upright(image)
+    with _opened(path) as file:
+        kind, mode = file.format, file.mode
+        image = _upright(file)
         if mode.startswith("I;16") or (mode == "I" and kind in ("PNG", "PPM")):  # older Pillow calls 16-bit grey "I"
             grey = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
             return np.repeat(grey[..., None], 3, axis=2)
         if mode in ("I", "F"):
             raise DataError(
-                f"{path}: holds {'32-bit' if mode == 'I' else 'float'} values, whose range is unknown. Save it with 8 bits."
+                f"{path}: holds {'32-bit' if mode == 'I' else 'float'} values of unknown range. Save it with 8 bits."
             )
         if mode in ("P", "PA"):
             image = image.convert("RGBA")  # straight to RGB, Pillow warns about palettes with transparency
@@ -98,11 +99,11 @@ def read_label(path: str | Path, table: ClassTable) -> np.ndarray:
         LabelError: a value or colour that the table does not know; names the file.
     """
     path = Path(path)
-    with _opened(path) as image:
-        if image.format in ("JPEG", "MPO"):
+    with _opened(path) as file:
+        if file.format in ("JPEG", "MPO"):
             raise DataError(f"{path}: a label saved as JPEG, whose compression changes class ids. Save labels as PNG.")
-        mode, stretch = image.mode, _grey_stretch(image)
-        image = _upright(image)
+        mode, stretch = file.mode, _grey_stretch(file)
+        image = _upright(file)
         if mode in ("LA", "PA"):
             raw = np.asarray(image)[..., 0]
         elif mode in ("RGB", "RGBA", "RGBX"):
@@ -116,7 +117,7 @@ def read_label(path: str | Path, table: ClassTable) -> np.ndarray:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     """An open picture of acceptable size; every way in which reading it can fail becomes a `DataError`."""
     if not path.is_file():
         raise DataError(f"{path}: no such file. Check the path and its upper and lower case.")
@@ -137,7 +138,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"{path}: may not be read ({error.strerror}). Change its permissions.") from error
     except Image.UnidentifiedImageError as error:
         raise DataError(
-            f"{path}: not a picture, or a damaged one (known are {', '.join(_FORMATS)}). Convert it to PNG, or get it again."
+            f"{path}: not a picture, or a damaged one (known: {', '.join(_FORMATS)}). Convert or get it again."
         ) from error
     except Exception as error:  # Pillow's decoders raise a dozen kinds on bad bytes
         raise DataError(f"{path}: truncated or corrupt ({error}). Copy or download it again.") from error
@@ -153,8 +154,8 @@ def _upright(image: Image.Image) -> Image.Image:
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
-def _grey_stretch(image: Image.Image) -> int:
-    """The factor by which Pillow stretches 2- and 4-bit grey to 0…255: 85, 17, else 1. Tools that shrink PNGs make such."""
+def _grey_stretch(image: ImageFile.ImageFile) -> int:
+    """The factor by which Pillow stretches 2- and 4-bit grey to 0…255, else 1. PNG optimisers make such files."""
     if image.mode != "L" or not image.tile:
         return 1
     raw_mode = image.tile[0][3]
@@ -188,7 +189,7 @@ class Pairs:
         self.names: Sequence[str] = tuple(p.stem for p in self.images) if names is None else tuple(names)
         if not len(self.images) == len(self.labels) == len(self.names):
             raise DataError(
-                f"{len(self.images)} images, {len(self.labels)} labels and {len(self.names)} names: give one of each per pair"
+                f"{len(self.images)} images, {len(self.labels)} labels, {len(self.names)} names: give as many of each"
             )
 
     def __len__(self) -> int:
@@ -199,8 +200,8 @@ class Pairs:
         image, label = read_image(self.images[index]), read_label(self.labels[index], self.table)
         if image.shape[:2] != label.shape:
             raise DataError(
-                f"{self.images[index]} is {image.shape[1]}×{image.shape[0]} (width × height) and {self.labels[index]} is "
-                f"{label.shape[1]}×{label.shape[0]}. Resize the label with nearest neighbour, or pair the right files."
+                f"{self.images[index]} is {image.shape[1]}×{image.shape[0]} (width × height) and {self.labels[index]} "
+                f"is {label.shape[1]}×{label.shape[0]}. Resize the label (nearest neighbour), or pair the right files."
             )
         return image, label
 
@@ -217,9 +218,9 @@ def folder_pairs(
 ) -> Pairs:
     """Any folder of images and labels, paired by stem.
 
-    ``root/images/a.jpg`` belongs to ``root/labels/a.png``, or ``a_L.png`` and the other `LABEL_ENDINGS`. With a split, the
-    files lie in ``root/SPLIT/images``, ``root/images/SPLIT`` or ``root/images``, and ``root/SPLIT.txt``, where it exists, lists
-    the names that count, in order (one per line; a line may also hold paths, of which the first counts).
+    ``root/images/a.jpg`` belongs to ``root/labels/a.png``, or ``a_L.png`` and the other `LABEL_ENDINGS`. With a split,
+    the files lie in ``root/SPLIT/images``, ``root/images/SPLIT`` or ``root/images``, and ``root/SPLIT.txt``, where it
+    exists, lists the names that count, in order (one per line; a line may also hold paths, of which the first counts).
 
     Args:
         root: the folder.
@@ -245,7 +246,7 @@ def folder_pairs(
     faults = [f"{name}: {fault}" for name in wanted if (fault := _fault(name, image_files, label_files))]
     if faults:
         raise DataError(
-            f"{root}: {len(faults)} of {len(wanted)} names are no pair of one image and one label: {'; '.join(faults[:5])}"
+            f"{root}: {len(faults)} of {len(wanted)} names are not one image and one label: {'; '.join(faults[:5])}"
             f"{'; …' if len(faults) > 5 else ''}. Add or remove files, or list the names that count in a "
             f"{split or 'train'}.txt and ask for that split."
         )
@@ -287,7 +288,7 @@ def read_list(listing: Path) -> list[str]:
 
 
 def _listed_name(line: str) -> str:
-    """``"a/frame.01.png b/frame.01.png"`` → ``"frame.01"``; ``"my photo"``, which names no picture file, stays whole."""
+    """``"a/frame.01.png b/frame.01.png"`` → ``"frame.01"``; ``"my photo"``, no picture file's name, stays whole."""
     first = line.split()[0]
     entry = first if first.lower().endswith(SUFFIXES) else line
     name = entry.replace("\\", "/").rsplit("/", 1)[-1]
@@ -320,95 +321,3 @@ def _fault(name: str, image_files: dict[str, list[Path]], label_files: dict[str,
         if len(files) != 1:
             return f"no {kind}" if not files else f"{len(files)} {kind}s ({', '.join(p.name for p in files)})"
     return None
-
-
-# checking -------------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Report:
-    """What `check` found in a data set of C classes.
-
-    Attributes:
-        table: the classes.
-        samples: pairs in the set, readable or not.
-        problems: one line per pair that cannot be used.
-        pixels: (C + 1,) int64, pixels per class, void last.
-        images_with_class: (C + 1,) int64, images that show the class, void last.
-        mean: (3,) mean of R, G, B in 0…1, over the pixels of all readable pairs.
-        std: (3,) their standard deviation.
-        all_void: names of the images without a labelled pixel (usable; nothing is learnt from them).
-        sizes: (H, W) → number of images.
-    """
-
-    table: ClassTable
-    samples: int
-    problems: list[str]
-    pixels: np.ndarray
-    images_with_class: np.ndarray
-    mean: np.ndarray
-    std: np.ndarray
-    all_void: list[str] = field(default_factory=list)
-    sizes: dict[tuple[int, int], int] = field(default_factory=dict)
-
-    @property
-    def share(self) -> np.ndarray:
-        """(C + 1,) percent of all pixels, void last."""
-        return 100.0 * self.pixels / max(1, int(self.pixels.sum()))
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values; shares in percent with two decimals."""
-        names = (*self.table.names, "void")
-        return {
-            "samples": self.samples,
-            "sizes": {f"{w}x{h}": n for (h, w), n in sorted(self.sizes.items())},
-            "classes": {
-                name: {"share": round(float(s), 2), "pixels": int(p), "images": int(i)}
-                for name, s, p, i in zip(names, self.share, self.pixels, self.images_with_class, strict=True)
-            },
-            "mean": [round(float(v), 5) for v in self.mean],
-            "std": [round(float(v), 5) for v in self.std],
-            "all_void": self.all_void,
-            "problems": self.problems,
-        }
-
-
-def check(ds: Dataset, progress: bool = True) -> Report:
-    """Read every pair of a data set, and report all that is wrong or worth knowing.
-
-    Args:
-        ds: any data set.
-        progress: show a bar.
-    """
-    from tqdm import tqdm
-
-    classes = len(ds.table)
-    pixels, images_with_class = np.zeros(classes + 1, np.int64), np.zeros(classes + 1, np.int64)
-    levels = np.zeros((3, 256), np.int64)
-    problems, all_void, sizes = [], [], Counter[tuple[int, int]]()
-    for index in tqdm(range(len(ds)), desc="check", unit=" pairs", disable=not progress):
-        try:
-            image, label = ds[index]
-        except (ValueError, OSError) as error:
-            problems.append(f"{ds.names[index]}: {error}")
-            continue
-        counts = np.bincount(label.ravel(), minlength=256)
-        if counts[classes:VOID].any():
-            problems.append(f"{ds.names[index]}: class ids over {classes - 1}; the reader of this data set is at fault")
-            continue
-        counts = np.append(counts[:classes], counts[VOID])
-        pixels += counts
-        images_with_class += counts > 0
-        levels += [np.bincount(image[..., channel].ravel(), minlength=256) for channel in range(3)]
-        sizes[label.shape] += 1
-        if not counts[:classes].any():
-            all_void.append(ds.names[index])
-    mean, std = _moments(levels)
-    return Report(ds.table, len(ds), problems, pixels, images_with_class, mean, std, all_void, dict(sizes))
-
-
-def _moments(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation in 0…1 of each row of a (3, 256) histogram; zeros where nothing was counted."""
-    values, count = np.arange(256) / 255.0, np.maximum(1, levels.sum(axis=1))
-    mean = levels @ values / count
-    return mean, np.sqrt(np.maximum(0.0, levels @ values**2 / count - mean**2))

@@ -1,6 +1,6 @@
 """Where data sets come from and where they are kept: the one place that holds addresses.
 
-Nothing is downloaded on import. The facts of each source (bytes, hash, layout, terms) are in its record, so that a moved file
+Nothing is downloaded on import. The facts of each source (bytes, hash, layout, terms) are in its record: a moved file
 is repaired by editing one line here.
 """
 

@@ -1,7 +1,7 @@
 """What a network costs: parameters, multiply-adds, activations, bytes, and FLOPs as a paper counts them.
 
-Nothing is computed: a copy of the network runs on the meta device, where tensors have shapes and no values. So a count at
-1024×2048 takes as long as one at 32×32, and the model itself is never touched.
+Nothing is computed: a copy of the network runs on the meta device, where tensors have shapes and no values. So a count
+at 1024×2048 takes as long as one at 32×32, and the model itself is never touched.
 """
 
 from __future__ import annotations
@@ -52,11 +52,12 @@ class Counts:
         size: (H, W) of the input.
         params: parameters that inference needs.
         params_with_aux: the same with the training-only heads.
-        macs: multiply-adds of convolutions and matrix products, biases left out. "FLOPs" are twice as many, or this very
-            number, depending on who counts.
+        macs: multiply-adds of convolutions and matrix products, biases left out. "FLOPs" are twice as many, or this
+            very number, depending on who counts.
         activations: elements written by all operations that write, the in-place ones included.
         bytes_moved: bytes read and written when no two operations are fused: inputs, weights and outputs of each. A
-            compiler that fuses moves less; the ratio to ``macs`` says whether a network waits for memory or for arithmetic.
+            compiler that fuses moves less; the ratio to ``macs`` says whether a network waits for memory or for
+            arithmetic.
         modules: the same by module; the sums are the totals.
     """
 
@@ -92,8 +93,9 @@ def count(
     """
     with _meta_copy(model, dtype) as twin:
         rows = {name: ModuleCount(name, type(m).__name__, _own_params(m)) for name, m in twin.named_modules()}
+        image = torch.empty(batch, 3, *size, dtype=dtype, device="meta")
         with _OpCounter(twin, rows):
-            twin(torch.empty(batch, 3, *size, dtype=dtype, device="meta"))
+            twin(image)
         modules = tuple(row for row in rows.values() if row.params or row.activations)
     params = {name: p.numel() for name, p in model.named_parameters()}
     return Counts(
@@ -132,6 +134,8 @@ class _OpCounter(TorchDispatchMode):
         outputs = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
         if not func._schema.is_mutable and _shares_memory(inputs, outputs):
             return out  # a view: nothing moves
+        if "batch_norm" in str(func.overloadpacket):
+            outputs = outputs[:1]  # the others are training's batch statistics, empty in eval mode
         row = self.stack[-1]
         row.macs += _macs(str(func.overloadpacket), inputs, outputs)
         row.activations += sum(t.numel() for t in outputs)

@@ -168,10 +168,7 @@ def _fetch(record: WeightRecord) -> Path:
         )
     from edgeseg.download import download
 
-    target = _cache() / record.file
-    target.parent.mkdir(parents=True, exist_ok=True)
-    download([record.url], target, size=None, sha256=record.sha256)
-    return target
+    return download(record.url, _cache() / record.file, sha256=record.sha256)
 
 
 def _cache() -> Path:

@@ -156,4 +156,4 @@ def _near(word: str, known: Iterable[str]) -> str:
 
 def _same_family(name: str, key: str) -> str:
     others = [n for n, a in ARCHS.items() if a.build is ARCHS[name].build and n != name]
-    return "; ".join(f"for {ARCHS[n].fixed[key]!r} take {n}" for n in others)
+    return "; ".join(f"for {ARCHS[n].fixed[key]!r} take {n}" for n in others) or "leave it out"

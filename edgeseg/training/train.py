@@ -203,6 +203,9 @@ def fit(
     checkpoint = out / "checkpoint.safetensors"
     if checkpoint.exists() and not resume:
         raise TrainingError(f"{out} holds a run already; go on with it (--resume), or choose another folder (--out)")
+    if rank == 0:
+        for half_written in out.glob(".*.tmp"):  # by a run that was killed
+            half_written.unlink()
     log = RunLog(out, enabled=rank == 0, progress=progress)
     samples = load_samples(data, device, workers, progress)
     run = _start(recipe, samples, data.table, Stream(len(data), recipe.batch, recipe.seed, rank, world), device, init)
@@ -220,9 +223,7 @@ def fit(
         train_one_epoch(run, batches, log)
         if val is not None and recipe.eval_every and run.epoch - evaluated >= recipe.eval_every and run.progress < 1:
             evaluated = run.epoch
-            if rank == 0:
-                log.scores(run.step, run.epoch, evaluate(run.ema.model, val, recipe, progress), val.table)
-                log.samples(Segmenter(run.ema.model, recipe.mean, recipe.std, recipe.eval_size, val.table).to(device), val)
+            _score(run, val, log, progress)
         if rank == 0 and time.perf_counter() - saved > checkpoint_seconds:
             saved = time.perf_counter()
             _save(checkpoint, run, log)
@@ -262,13 +263,21 @@ def _finish(run: Run, samples: Resident | Streamed, val: Dataset | None, table: 
         log.weights(model, recipe, table, run.step)
     report: dict[str, Any] = {"recipe": _recipe_json(recipe), "steps": run.step, "epochs": round(run.epoch, 2),
                               "minutes": round(run.seconds / 60, 2), "images": run.stream.length}  # fmt: skip
-    if val is not None and run.stream.rank == 0:
-        report["scores"] = log.scores(run.step, run.epoch, evaluate(model, val, recipe, progress), val.table)
-        log.samples(Segmenter(model, recipe.mean, recipe.std, recipe.eval_size, val.table).to(run.device), val)
+    if val is not None:
+        report["scores"] = _score(run, val, log, progress)
     log.report(report)
-    if run.stream.world > 1:
-        dist.barrier()
     return report
+
+
+def _score(run: Run, val: Dataset, log: RunLog, progress: bool) -> dict[str, Any]:
+    """Score the averaged weights, every rank its share of the images; write the line, curves and sample pictures."""
+    recipe, model = run.recipe, run.ema.model
+    if run.stream.world > 1:  # statistics that were not synchronised differ between ranks: the first one's count
+        for buffer in model.buffers():
+            dist.broadcast(buffer, 0)
+    row = log.scores(run.step, run.epoch, evaluate(model, val, recipe, progress), val.table)
+    log.samples(Segmenter(model, recipe.mean, recipe.std, recipe.eval_size, val.table).to(run.device), val)
+    return row
 
 
 def _plain_batches(run: Run, samples: Resident | Streamed) -> Iterator[Tensor]:

@@ -197,12 +197,10 @@ class Fence:
         if far < near + 0.3:
             return
         facing = "left" if self.x > 0 else "right"
-        step = 3.0
-        edges = [near]
-        while edges[-1] + step * 1.4 < far:
-            edges.append(edges[-1] + step - (edges[-1] - self.z) % step)  # panels stay where they are as the camera moves
-            step = 3.0 if canvas.distance(edges[-1]) < 40 else 9.0
-        edges.append(far)
+        # panels are counted from the fence's own start, so that they stay where they are as the camera moves
+        step = 3.0 if canvas.distance(near) < 25 else 9.0
+        first, last = math.floor((near - self.z) / step) + 1, math.ceil(self.length / step)
+        edges = [near, *(self.z + k * step for k in range(first, last)), far]
         for k in range(len(edges) - 2, -1, -1):
             self._panel(canvas, edges[k], edges[k + 1], facing)
 

@@ -1,0 +1,109 @@
+"""From the two rasters to a photograph: ground texture, cast shadows, halos, the camera's curve, blur and grain."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from edgeseg.data.labels import CAMVID
+from edgeseg.data.streets.canvas import Canvas
+from edgeseg.data.streets.noise import SHEET, cloud_sheet, fine_sheet
+
+_PIVOT = 96.0
+
+
+def _by_class(values: dict[str, float], default: float) -> np.ndarray:
+    table = np.full(256, default, np.float32)
+    for name, value in values.items():
+        table[CAMVID.index(name)] = value
+    return table
+
+
+# How rough a surface looks, as a share of its brightness: leaves sparkle, the sky does not.
+_ROUGHNESS = _by_class({"Tree": 0.17, "Sky": 0.004, "Building": 0.045, "Road": 0.035, "Pavement": 0.04, "Fence": 0.06}, 0.025)
+_IS_GROUND = _by_class({"Road": 1.0, "Pavement": 1.0}, 0.0)
+
+
+def finish(canvas: Canvas) -> tuple[np.ndarray, np.ndarray]:
+    """Develop the picture.
+
+    Returns:
+        image (H, W, 3) uint8 RGB, label (H, W) uint8 CamVid class ids, void 255.
+    """
+    pixels, label = canvas.reduced()
+    light = canvas.light
+    gain = 1.0 + _fine_noise(canvas.size, light.seed) * _ROUGHNESS[label]
+    _texture_ground(canvas, label, gain)
+    exposure = np.float32(light.exposure) * np.float32(light.contrast)
+    picture = pixels * gain[..., None]
+    picture *= exposure
+    picture += np.float32(_PIVOT * (1 - light.contrast))
+    if canvas.glows:
+        picture += _halos(canvas)
+    if light.blur:
+        picture = _blurred(picture, light.blur * canvas.size[0] / 1000)
+    picture += _fine_noise(canvas.size, light.seed // 7 + 1)[..., None] * np.float32(light.grain)
+    return np.clip(picture, 0, 255, out=picture).astype(np.uint8), label
+
+
+def _fine_noise(size: tuple[int, int], seed: int) -> np.ndarray:
+    """(H, W) white noise, at a place of the sheet that the seed chooses."""
+    height, width = size
+    top, left = seed % SHEET, (seed // SHEET) % SHEET
+    rows, columns = (top + np.arange(height)) % SHEET, (left + np.arange(width)) % SHEET
+    return fine_sheet()[rows[:, None], columns]
+
+
+def _texture_ground(canvas: Canvas, label: np.ndarray, gain: np.ndarray) -> None:
+    """Lay worn asphalt, shadows and headlights over the ground pixels of `gain`, in place."""
+    height, width = canvas.size
+    camera = canvas.camera
+    first = max(0, int(camera.horizon * height) + 2)
+    if first >= height - 1:
+        return
+    rows = np.arange(first, height, dtype=np.float32) + 0.5
+    ahead = camera.focal * camera.height * height / (rows - camera.horizon * height)  # metres of each row
+    ahead = ahead[:, None]
+    columns = (np.arange(width, dtype=np.float32) + 0.5 - camera.vanish * width)[None]
+    across = columns * ahead / np.float32(camera.focal * height) - np.float32(camera.bend) * ahead * ahead
+    across += np.float32(camera.x)
+    along = ahead + np.float32(camera.z % 4096)
+    sheet = cloud_sheet()
+    fade = np.minimum(1.0, 14.0 / ahead)
+    mask = SHEET - 1
+    coarse = sheet[(along * 5).astype(np.int32) & mask, (across * 16).astype(np.int32) & mask]
+    fine = sheet[(along * 21).astype(np.int32) & mask, (across * 34).astype(np.int32) & mask]
+    wear = 1.0 + (0.07 * coarse * np.sqrt(fade) + 0.05 * fine * fade)
+    wear *= 1.0 - _shadow(canvas)[first:] * np.float32(1 / 255)
+    if canvas.light.hour == "night":
+        beam = np.exp(-ahead / 14.0) * np.exp(-((across - camera.x) ** 2) / 9.0)
+        wear *= 1.0 + 3.2 * beam
+    ground = _IS_GROUND[label[first:]]
+    gain[first:] *= 1.0 + (wear - 1.0) * ground
+
+
+def _shadow(canvas: Canvas) -> np.ndarray:
+    """(H, W) float32 darkness 0…255 of the ground, softened."""
+    height, width = canvas.size
+    soft = canvas.shadow.filter(ImageFilter.GaussianBlur(height / 240))
+    return np.asarray(soft.resize((width, height), Image.Resampling.BILINEAR), np.float32)
+
+
+def _halos(canvas: Canvas) -> np.ndarray:
+    """(H, W, 3) float32 light that lamps scatter into the camera."""
+    height, width = canvas.size
+    small = Image.new("RGB", (max(1, width // 3), max(1, height // 3)))
+    draw = ImageDraw.Draw(small)
+    reduce = 1.0 / (3 * canvas.factor)
+    strength = 0.55 if canvas.light.hour == "night" else 0.3
+    for x, y, radius, color in canvas.glows:
+        x, y, radius = x * reduce, y * reduce, min(max(0.7, radius * reduce), height / 30)
+        fill = tuple(int(c * strength) for c in color)
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
+    soft = small.filter(ImageFilter.GaussianBlur(height / 130))
+    return np.asarray(soft.resize((width, height), Image.Resampling.BILINEAR), np.float32)
+
+
+def _blurred(picture: np.ndarray, radius: float) -> np.ndarray:
+    whole = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+    return np.asarray(whole.filter(ImageFilter.GaussianBlur(radius)), np.float32)

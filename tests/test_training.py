@@ -1,0 +1,305 @@
+"""The training loop: it learns, logs, resumes bit for bit, and stops with a cure when it must."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from edgeseg.data.labels import VOID, ClassTable
+from edgeseg.inference import load_segmenter
+from edgeseg.models.registry import create_model
+from edgeseg.training.batches import Resident, Stream, Streamed, augmented, load_samples
+from edgeseg.training.checkpoint import CheckpointError, read_checkpoint
+from edgeseg.training.objective import Objective
+from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn
+from edgeseg.training.recipes import Recipe, RecipeError
+from edgeseg.training.train import TrainingError, fit
+
+TABLE = ClassTable("toy", ("left", "right", "dot"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
+TINY = Recipe("tiny", switches={"width": 8, "aspp_channels": 16}, crop=(64, 64), batch=4, iterations=6, lr=0.02, ema=0.9,
+              scale=(0.8, 1.25), brightness=0.2, class_crop=0.5, eval_every=0.0)  # fmt: skip
+
+
+class Toy:
+    """Left half dark, right half bright, a blue dot: learnable in seconds. Sizes may differ."""
+
+    def __init__(self, n=6, sizes=((64, 64),)):
+        self.table, self.names, self.sizes = TABLE, [f"toy{i}" for i in range(n)], sizes
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, i):
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        h, w = self.sizes[i % len(self.sizes)]
+        rng = np.random.default_rng(i)
+        label = np.zeros((h, w), np.uint8)
+        label[:, w // 2 :] = 1
+        y, x = rng.integers(8, h - 24), rng.integers(8, w - 24)
+        label[y : y + 16, x : x + 16] = 2
+        image = np.uint8([[60, 60, 60], [190, 190, 190], [40, 40, 230]])[label]
+        image = np.clip(image + rng.normal(0, 12, image.shape), 0, 255).astype(np.uint8)
+        label[:2] = VOID
+        return image, label
+
+
+def weights(folder):
+    return read_checkpoint(folder / "checkpoint.safetensors")[1]
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    for key in a:
+        assert torch.equal(a[key], b[key]), key
+
+
+def test_a_run_learns_and_leaves_its_files(tmp_path):
+    recipe = replace(TINY, iterations=100, lr=0.05, scale=(1.0, 1.0), brightness=0.0, precise_bn=4)
+    report = fit(recipe, Toy(), Toy(4), tmp_path / "run", progress=False)
+    assert report["scores"]["miou"] > 70
+    for name in ("log.jsonl", "checkpoint.safetensors", "weights.safetensors", "report.json", "curves.png", "samples.png"):
+        assert (tmp_path / "run" / name).stat().st_size > 0, name
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert rows[0]["recipe"]["lr"] == 0.05
+    assert rows[1]["loss"] > rows[-2]["loss"]
+
+
+def test_written_weights_load_and_predict_as_the_run_scored(tmp_path):
+    fit(replace(TINY, iterations=4), Toy(), None, tmp_path / "run", progress=False)
+    segmenter = load_segmenter(tmp_path / "run" / "weights.safetensors")
+    mask = segmenter.predict(Toy()[0][0])
+    assert mask.shape == (64, 64)
+    assert mask.dtype == np.uint8
+    assert segmenter.table.names == TABLE.names
+
+
+def test_two_runs_of_one_recipe_are_bit_identical_and_seeds_differ(tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        fit(replace(TINY, seed=seed), Toy(), None, tmp_path / name, progress=False)
+    assert_same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not torch.equal(weights(tmp_path / "a")["model.classifier.weight"], weights(tmp_path / "c")["model.classifier.weight"])
+
+
+KILLED = """
+import os, sys
+sys.path.insert(0, {tests!r})
+from dataclasses import replace
+from pathlib import Path
+import test_training as t
+from edgeseg import download
+from edgeseg.training import checkpoint, train
+mode, out = sys.argv[1], Path(sys.argv[2])
+die = lambda: os._exit(137)  # what a kill -9 leaves: no handler, no cleanup
+if mode == "epoch":
+    step = train.training_step
+    def dying(run, keys, raw):
+        if run.step == 11:
+            die()
+        return step(run, keys, raw)
+    train.training_step = dying
+if mode == "checkpoint":
+    write, count = checkpoint.atomic_write, [0]
+    class Half:
+        def __init__(self, file): self.file = file
+        def write(self, data):
+            count[0] += 1
+            if count[0] == 3:
+                self.file.write(data[: len(data) // 2]); self.file.flush(); die()
+            self.file.write(data)
+    import contextlib
+    @contextlib.contextmanager
+    def dying(path):
+        with write(path) as file:
+            yield Half(file)
+    checkpoint.atomic_write = dying
+recipe = replace(t.TINY, iterations=14)
+t.fit(recipe, t.Toy(8), None, out, resume=mode == "resume", checkpoint_seconds=0, progress=False)
+"""
+
+
+def launch(mode, out):
+    code = KILLED.format(tests=os.path.dirname(__file__))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run([sys.executable, "-c", code, mode, str(out)], env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("mode", ["epoch", "checkpoint"])
+def test_a_killed_run_resumes_bit_for_bit(tmp_path, mode):
+    killed = launch(mode, tmp_path / "run")
+    assert killed.returncode == 137, killed.stderr
+    before = read_checkpoint(tmp_path / "run" / "checkpoint.safetensors")[0]["step"]
+    assert 0 < before < 14
+    resumed = launch("resume", tmp_path / "run")
+    assert resumed.returncode == 0, resumed.stderr
+    whole = launch("whole", tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    assert_same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
+    ours, theirs = ([json.loads(row) for row in (tmp_path / d / "log.jsonl").read_text().splitlines()] for d in ("run", "whole"))
+    assert [(r.get("step"), r.get("loss")) for r in ours] == [(r.get("step"), r.get("loss")) for r in theirs]
+    assert not [p for p in (tmp_path / "run").iterdir() if "tmp" in p.name or p.name.startswith(".")]
+
+
+def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
+    fit(replace(TINY, iterations=1), Toy(), None, tmp_path, progress=False)
+    with pytest.raises(TrainingError, match="--resume"):
+        fit(replace(TINY, iterations=1), Toy(), None, tmp_path, progress=False)
+
+
+def test_resuming_with_another_recipe_is_refused_and_names_the_field(tmp_path):
+    fit(replace(TINY, iterations=2), Toy(), None, tmp_path, progress=False)
+    with pytest.raises(TrainingError, match="lr: 0.02"):
+        fit(replace(TINY, iterations=2, lr=0.5), Toy(), None, tmp_path, resume=True, progress=False)
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "pickle"])
+def test_a_damaged_checkpoint_is_refused_with_its_name(tmp_path, damage):
+    fit(replace(TINY, iterations=1), Toy(), None, tmp_path, progress=False)
+    path = tmp_path / "checkpoint.safetensors"
+    data = path.read_bytes()
+    if damage == "pickle":
+        torch.save({"a": torch.zeros(1)}, path)
+    else:
+        path.write_bytes(data[: len(data) // 2] if damage == "cut" else b"")
+    with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors"):
+        fit(replace(TINY, iterations=2), Toy(), None, tmp_path, resume=True, progress=False)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing(tmp_path):
+    with pytest.raises(TrainingError, match="Lower lr"):
+        fit(replace(TINY, iterations=20, lr=1e12), Toy(), None, tmp_path, progress=False)
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_all_void_images_train_without_nan(tmp_path):
+    class AllVoid(Toy):
+        def __getitem__(self, i):
+            image, label = super().__getitem__(i)
+            return image, np.full_like(label, VOID)
+
+    fit(replace(TINY, iterations=10), AllVoid(), None, tmp_path, progress=False)
+    assert all(torch.isfinite(v).all() for k, v in weights(tmp_path).items() if k.startswith("model."))
+
+
+def test_an_empty_data_set_is_refused():
+    with pytest.raises(ValueError, match="empty"):
+        Stream(0, 4, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"loss": "ohem + 0.5 dice"},
+        {"aux_loss": "focal"},
+        {"boundary_weight": 0.5},
+        {"accumulate": 2, "clip": 1.0},
+        {"optimizer": "adamw", "lr": 1e-3, "schedule": "cosine", "warmup": 2},
+        {"class_weights": "enet", "amp": "bf16"},
+        {"batch": 1, "class_weights": "median"},
+        {"minutes": 0.02, "iterations": 0},
+        {"epochs": 2.0, "iterations": 0},
+        {"ema": 0.0, "channels_last": False},
+    ],
+)
+def test_every_option_of_a_recipe_runs(tmp_path, change):
+    report = fit(replace(TINY, **{"iterations": 2, **change}), Toy(4), None, tmp_path, progress=False)
+    assert report["steps"] >= 1
+
+
+def test_an_unknown_loss_lists_the_known_ones():
+    with pytest.raises(RecipeError, match="ohem"):
+        Objective(replace(TINY, loss="crossentropy"))
+
+
+# the stream of samples ------------------------------------------------------------------------------------------------
+
+
+def test_every_epoch_shows_every_sample_once_in_another_order():
+    stream = Stream(length=10, batch=4, seed=3)
+    keys = [k for step in range(10) for k in stream.keys(step)]
+    for epoch in range(4):
+        assert sorted(s for e, s in keys if e == epoch) == list(range(10))
+    assert [s for e, s in keys if e == 0] != [s for e, s in keys if e == 1]
+
+
+def test_ranks_share_out_the_batch_without_overlap():
+    whole = Stream(11, 6, seed=1)
+    ranks = [Stream(11, 6, 1, rank, 3) for rank in range(3)]
+    for step in range(9):
+        parts = [k for r in ranks for k in r.keys(step)]
+        assert sorted(parts) == sorted(whole.keys(step))
+
+
+def test_a_batch_that_ranks_cannot_share_is_refused():
+    with pytest.raises(ValueError, match="multiple of the 4 ranks"):
+        Stream(10, 6, 0, 0, 4)
+
+
+def test_workers_give_the_same_batches_as_memory():
+    device = torch.device("cpu")
+    resident, streamed = Resident(Toy(), device, progress=False), Streamed(Toy(), device, workers=2, progress=False)
+    stream, mean, std = Stream(6, 4, 0), torch.zeros(3), torch.ones(3)
+    for start in (0, 3):
+        pairs = zip(resident.batches(stream, start), streamed.batches(stream, start), range(3), strict=False)
+        for (keys_a, a), (keys_b, b), _ in pairs:
+            assert keys_a == keys_b
+            xa, ya = augmented(a, keys_a, TINY.augment, 0, mean, std)
+            xb, yb = augmented(b, keys_b, TINY.augment, 0, mean, std)
+            assert torch.equal(xa, xb)
+            assert torch.equal(ya, yb)
+    np.testing.assert_array_equal(resident.pixel_counts, streamed.pixel_counts)
+
+
+def test_images_of_many_sizes_and_sets_over_the_budget_are_streamed(tmp_path):
+    device, mixed = torch.device("cpu"), Toy(6, ((64, 64), (80, 72)))
+    assert isinstance(load_samples(mixed, device, progress=False), Streamed)
+    assert isinstance(load_samples(Toy(), device, progress=False), Resident)
+    assert isinstance(load_samples(Toy(), device, progress=False, budget=1000), Streamed)
+    fit(replace(TINY, iterations=2), mixed, mixed, tmp_path, workers=0, progress=False)
+
+
+# optimiser, schedule, averages ----------------------------------------------------------------------------------------
+
+
+def test_only_convolution_weights_decay():
+    model = create_model("cross_cbam_m", 3, width=8, aspp_channels=16)
+    optimizer = make_optimizer(model, TINY)
+    decay = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
+    for name, p in model.named_parameters():
+        assert decay[id(p)] == (TINY.weight_decay if p.ndim > 1 else 0.0), name
+
+
+def test_schedules_begin_warm_and_end_at_the_smallest_rate():
+    for schedule in ("poly", "cosine"):
+        recipe = replace(TINY, schedule=schedule, lr=0.1, min_lr=0.001, warmup=10)
+        assert learning_rate(recipe, 0, 0.0) == pytest.approx(0.01)
+        assert learning_rate(recipe, 10, 0.0) == pytest.approx(0.1)
+        assert learning_rate(recipe, 1000, 1.0) == pytest.approx(0.001)
+        rates = [learning_rate(recipe, 100, p / 20) for p in range(21)]
+        assert rates == sorted(rates, reverse=True)
+
+
+def test_the_average_follows_early_and_settles_late():
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(model.weight)
+    ema = EMA(model, 0.99)
+    torch.nn.init.ones_(model.weight)
+    ema.update(model, 0)
+    assert ema.model.weight.item() == pytest.approx(0.9)  # decay 1/10 at first
+    ema.update(model, 10_000)
+    assert ema.model.weight.item() == pytest.approx(0.9 + 0.1 * 0.01)
+
+
+def test_precise_bn_gives_the_plain_mean_of_the_batches():
+    model = torch.nn.Sequential(torch.nn.BatchNorm2d(3))
+    batches = [torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(i)) + i for i in range(3)]
+    precise_bn(model, batches)
+    torch.testing.assert_close(model[0].running_mean, torch.stack(batches).mean((0, 1, 3, 4)))
+    assert not model.training
