@@ -2,8 +2,8 @@
 
     python benchmarks/metrics.py            (needs the dev extra)
 
-Both count the same uint8 maps on the CPU, image by image, with as many threads as OMP_NUM_THREADS says, alternately, and the
-best of three passes is taken. The result is checked against a brute-force count too.
+Both count the same uint8 maps on the CPU, image by image and alternately, with as many threads as OMP_NUM_THREADS
+says; the best of three passes is taken. The result is checked against a brute-force count too.
 """
 
 from __future__ import annotations
@@ -77,13 +77,10 @@ def main() -> None:
     assert np.array_equal(matrix.matrix, brute_force(pairs)), "the matrix differs from the brute-force count"
     np.testing.assert_allclose(matrix.compute().per_class_iou, iou, rtol=1e-6)  # theirs is float32
     ratio = time_theirs / time_ours
-    print(
-        f"{IMAGES} maps of {SIZE[0]}×{SIZE[1]}, {CLASSES} classes, {torch.get_num_threads()} thread(s), best of {PASSES}"
-    )
-    print(f"  edgeseg ConfusionMatrix    {time_ours:7.3f} s")
-    print(
-        f"  torchmetrics JaccardIndex  {time_theirs:7.3f} s   {ratio:.0f} times as long, same IoU; brute force: same counts"
-    )
+    threads = torch.get_num_threads()
+    print(f"{IMAGES} maps of {SIZE[0]}×{SIZE[1]}, {CLASSES} classes, {threads} thread(s), best of {PASSES}")
+    print(f"  edgeseg ConfusionMatrix    {time_ours:7.3f} s   equal to the brute-force count")
+    print(f"  torchmetrics JaccardIndex  {time_theirs:7.3f} s   {ratio:.1f} times as long, equal IoU")
     boundary = BoundaryF1(CLASSES)
     elapsed, _ = seconds(lambda: boundary.update(*pairs[0]))
     print(f"  edgeseg BoundaryF1         {elapsed:7.3f} s for one of these maps")

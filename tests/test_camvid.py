@@ -1,11 +1,13 @@
 """CamVid's split as rules, its four layouts, both definitions, and what `prepare_camvid` writes."""
 
+import errno
 import hashlib
 import io
 import json
 import os
 import pickle
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -87,10 +89,18 @@ def make_segnet(root: Path) -> Path:
 MAKERS = {"owners": make_owners, "fastai": make_fastai, "segnet": make_segnet}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def copies(tmp_path_factory) -> dict[str, Path]:
     """Layout → a whole copy of it with tiny pictures; to be read only."""
     return {name: make(tmp_path_factory.mktemp(name)) for name, make in MAKERS.items()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_flush() -> Iterator[None]:
+    """Thousands of forced writes to the disk take most of the time, and no test here could tell."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 # the split ------------------------------------------------------------------------------------------------------------
@@ -144,7 +154,9 @@ def test_definition_b_keeps_the_head_classes_only(copies, layout):
 
 
 def test_definition_b_of_grouped_labels_is_refused_with_the_archive_to_get(copies):
-    with pytest.raises(DataError, match=r"grouped to 11 classes by definition A.*edgeseg data get camvid --source fastai"):
+    with pytest.raises(
+        DataError, match=r"grouped to 11 classes by definition A.*edgeseg data get camvid --source fastai"
+    ):
         camvid_pairs(copies["segnet"], "train", "B")
 
 
@@ -195,63 +207,91 @@ def test_without_a_path_the_data_home_is_searched(copies, tmp_path, monkeypatch)
 
 # prepare --------------------------------------------------------------------------------------------------------------
 
+SPECIAL = FRAMES["train"][0]  # a frame with stripes and blocks, in the fast.ai copy
 
-@pytest.mark.parametrize("definition", ["A", "B"])
-def test_a_prepared_folder_is_read_as_camvid_and_as_a_plain_folder(copies, tmp_path, definition):
-    folder = prepare_camvid(copies["owners"], tmp_path / "small", (3, 4), definition, progress=False)
-    want = (IDS_A if definition == "A" else IDS_B)[1::2]  # nearest neighbour at half the size
-    for ds in (camvid_pairs(folder, "test", definition), folder_pairs(folder, split="test")):
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    """A fast.ai copy whose first frame shows what shrinking does."""
+    root = make_fastai(tmp_path_factory.mktemp("source"))
+    image = np.zeros((6, 8, 3), np.uint8)
+    image[::2] = 200
+    label = np.array([[0, 31], [31, 0], [0, 31]], np.uint8).repeat(2, 0).repeat(4, 1)
+    write(root / "camvid" / "images" / f"{SPECIAL}.png", png_bytes(image))
+    write(root / "camvid" / "labels" / f"{SPECIAL}_P.png", png_bytes(label))
+    return root
+
+
+@pytest.fixture(scope="module")
+def prepared(source, tmp_path_factory) -> Path:
+    """That copy at half the size; to be read only."""
+    return prepare_camvid(source, tmp_path_factory.mktemp("prepared") / "small", (3, 4), progress=False)
+
+
+def test_a_prepared_folder_is_read_as_camvid_and_as_a_plain_folder(prepared):
+    for ds in (camvid_pairs(prepared, "test"), folder_pairs(prepared, split="test")):
         assert tuple(ds.names) == FRAMES["test"]
         image, label = ds[0]
-        assert image.shape == (3, 4, 3)
-        assert label.tolist() == [want] * 3
-    assert len(camvid_pairs(folder, "trainval", definition)) == 468
-    assert len(folder_pairs(folder, split="train")) == 367
-    other = "B" if definition == "A" else "A"
-    with pytest.raises(DataError, match=f"definition {definition}; definition {other} needs"):
-        camvid_pairs(folder, "train", other)
+        assert (image == 77).all()
+        assert label.tolist() == [IDS_A[1::2]] * 3  # nearest neighbour at half the size
+    assert len(camvid_pairs(prepared, "trainval")) == 468
+    assert len(folder_pairs(prepared, split="train")) == 367
+    with pytest.raises(DataError, match="definition A; definition B needs"):
+        camvid_pairs(prepared, "train", "B")
 
 
-def test_images_shrink_by_area_and_labels_never_mix(tmp_path, copies):
-    root = shutil.copytree(copies["fastai"], tmp_path / "copy")
-    frame = FRAMES["train"][0]
-    image = np.zeros((4, 4, 3), np.uint8)
-    image[::2] = 200  # averages to 100
-    label = np.array([[0, 31], [31, 0]], np.uint8).repeat(2, 0).repeat(2, 1)
-    write(root / "camvid" / "images" / f"{frame}.png", png_bytes(image))
-    write(root / "camvid" / "labels" / f"{frame}_P.png", png_bytes(label))
-    pairs = camvid_pairs(prepare_camvid(root, tmp_path / "small", (2, 2), progress=False))
-    assert (pairs[0][0] == 100).all()
-    assert pairs[0][1].tolist() == [[9, 1], [1, 9]]  # Animal, Wall
+def test_definition_b_is_prepared_and_kept_apart(copies, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path))
+    folder = prepare_camvid(copies["owners"], size=(6, 8), definition="B", progress=False)
+    assert folder == tmp_path / "camvid_8x6_B"
+    assert camvid_pairs(definition="B")[3][1].tolist() == block(IDS_B).tolist()
+    with pytest.raises(DataError, match="definition A"):
+        camvid_pairs(definition="A")
 
 
-def test_an_interrupted_preparation_goes_on_and_ends_the_same(copies, tmp_path):
-    whole = prepare_camvid(copies["fastai"], tmp_path / "whole", (6, 8), progress=False)
-    cut = shutil.copytree(whole, tmp_path / "cut")
-    old = cut / "train" / "labels" / f"{FRAMES['train'][0]}.png"
+def test_images_shrink_by_area_and_labels_never_mix(prepared):
+    image, label = camvid_pairs(prepared)[0]
+    assert (image == 100).all()
+    assert label.tolist() == [[9, 9, 1, 1], [1, 1, 9, 9], [9, 9, 1, 1]]  # Animal counts as Pedestrian, Wall as Building
+
+
+def test_an_interrupted_preparation_goes_on_and_ends_the_same(source, prepared, tmp_path):
+    cut = shutil.copytree(prepared, tmp_path / "cut")
+    old = cut / "train" / "labels" / f"{SPECIAL}.png"
     before = old.stat().st_mtime_ns
     (cut / "test.txt").unlink()
-    for frame in FRAMES["test"][5:]:
+    for frame in FRAMES["test"][-20:]:
         (cut / "test" / "labels" / f"{frame}.png").unlink()
-    (cut / "test" / "images" / f"{FRAMES['test'][9]}.png").unlink()
-    with pytest.raises(DataError):
+    (cut / "test" / "images" / f"{FRAMES['test'][-1]}.png").unlink()
+    with pytest.raises(DataError, match="20 of the 233"):
         camvid_pairs(cut, "test")
-    prepare_camvid(copies["fastai"], cut, (6, 8), progress=False)
-    files = sorted(p.relative_to(whole) for p in whole.rglob("*") if p.is_file())
+    prepare_camvid(source, cut, (3, 4), progress=False)
+    files = sorted(p.relative_to(prepared) for p in prepared.rglob("*") if p.is_file())
     assert files == sorted(p.relative_to(cut) for p in cut.rglob("*") if p.is_file())
-    assert all((whole / p).read_bytes() == (cut / p).read_bytes() for p in files)
+    assert all((prepared / p).read_bytes() == (cut / p).read_bytes() for p in files)
     assert old.stat().st_mtime_ns == before
 
 
-def test_a_folder_with_another_preparation_is_not_mixed(copies, tmp_path):
-    folder = prepare_camvid(copies["fastai"], tmp_path / "a", (6, 8), progress=False)
-    with pytest.raises(DataError, match="holds something else than CamVid 4x3 A"):
-        prepare_camvid(copies["fastai"], folder, (3, 4), progress=False)
+def test_a_folder_with_another_preparation_is_not_mixed(source, prepared, tmp_path):
+    with pytest.raises(DataError, match="holds something else than CamVid 8x6 A"):
+        prepare_camvid(source, prepared, (6, 8), progress=False)
     with pytest.raises(DataError, match="holds something else"):
-        prepare_camvid(copies["fastai"], copies["fastai"], progress=False)
-    write(tmp_path / "b" / "mine.txt", b"")
+        prepare_camvid(source, source, progress=False)
+    write(tmp_path / "mine.txt", b"")
     with pytest.raises(DataError, match="holds something else"):
-        prepare_camvid(copies["fastai"], tmp_path / "b", progress=False)
+        prepare_camvid(source, tmp_path, progress=False)
+
+
+def test_a_full_disk_stops_a_preparation_with_the_cure(source, tmp_path, monkeypatch):
+    """The disk is made to refuse the flush of the first picture: mounting a small one takes root."""
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match="the disk is full. Free some space and run it again"):
+        prepare_camvid(source, tmp_path / "small", (3, 4), progress=False)
+    assert os.listdir(tmp_path / "small") == []
 
 
 # the real copy --------------------------------------------------------------------------------------------------------

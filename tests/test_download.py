@@ -86,7 +86,9 @@ def part_of(target: Path) -> Path:
 # download -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("proof", [{}, {"size": len(BODY)}, {"md5": MD5}, {"sha256": SHA256.upper(), "size": len(BODY)}])
+@pytest.mark.parametrize(
+    "proof", [{}, {"size": len(BODY)}, {"md5": MD5}, {"sha256": SHA256.upper(), "size": len(BODY)}]
+)
 def test_a_file_arrives_whole_and_leaves_no_part(server, tmp_path, proof):
     target = tmp_path / "new folder" / "file.bin"
     assert get(server.url, target, **proof) == target
@@ -230,9 +232,14 @@ def test_too_little_space_is_noticed_before_the_first_byte(server, tmp_path, mon
 def run_on_full_disk(folder: Path, megabytes: float, code: str) -> str:
     """Run Python code with a real file system of that size mounted at ``folder``; skip where that is not permitted."""
     folder.mkdir()
-    script = f'mount -t tmpfs -o size={int(megabytes * 2**20)} tmpfs "{folder}" || exit 77; exec "{sys.executable}" -c "$CODE"'
+    mount = f'mount -t tmpfs -o size={int(megabytes * 2**20)} tmpfs "{folder}"'
+    script = f'{mount} || exit 77; exec "{sys.executable}" -c "$CODE"'
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script], env={**os.environ, "CODE": code}, capture_output=True, text=True, timeout=60
+        ["unshare", "-m", "sh", "-c", script],
+        env={**os.environ, "CODE": code},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     if done.returncode == 77 or "unshare" in done.stderr:
         pytest.skip("mounting a small file system is not permitted here")
@@ -388,7 +395,9 @@ def test_a_sound_archive_unpacks_whole(tmp_path, kind):
     assert sorted(os.listdir(tmp_path)) == [archive.name, "out"]
 
 
-@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/tmp/evil", "..\\evil", "C:\\evil", "\\\\host\\evil", "C:evil"])
+@pytest.mark.parametrize(
+    "name", ["../evil", "a/../../evil", "/tmp/evil", "..\\evil", "C:\\evil", "\\\\host\\evil", "C:evil"]
+)
 @pytest.mark.parametrize("make", [make_zip, make_tar])
 def test_a_member_that_leads_out_is_refused_and_nothing_is_written(tmp_path, make, name):
     inner = tmp_path / "inner"

@@ -182,7 +182,9 @@ def test_grey_palette_and_16_bit_labels_give_the_same_ids(tmp_path):
         assert np.array_equal(label, IDS), name
 
 
-@pytest.mark.parametrize(("bits", "row", "values"), [(1, 0b01100000, [0, 1, 1]), (2, 0b00100100, [0, 2, 1, 0]), (4, 0x12, [1, 2])])
+@pytest.mark.parametrize(
+    ("bits", "row", "values"), [(1, 0b01100000, [0, 1, 1]), (2, 0b00100100, [0, 2, 1, 0]), (4, 0x12, [1, 2])]
+)
 def test_labels_packed_in_few_bits_keep_their_values(tmp_path, bits, row, values):
     path = png(tmp_path / "packed.png", [bytes([row])], len(values), bits, 0)
     assert read_label(path, TABLE).tolist() == [values]
@@ -202,7 +204,10 @@ def test_a_label_value_out_of_range_names_its_file(tmp_path, value):
         read_label(path, TABLE)
 
 
-@pytest.mark.parametrize(("name", "mode", "words"), [("a.jpg", "L", "saved as JPEG"), ("a.tiff", "F", "mode F"), ("a.tiff", "CMYK", "mode CMYK")])
+@pytest.mark.parametrize(
+    ("name", "mode", "words"),
+    [("a.jpg", "L", "saved as JPEG"), ("a.tiff", "F", "mode F"), ("a.tiff", "CMYK", "mode CMYK")],
+)
 def test_a_label_in_an_unfit_format_is_refused(tmp_path, name, mode, words):
     path = save(tmp_path / name, Image.new(mode, (4, 4)))
     with pytest.raises(DataError, match=words + ".*Save labels as"):
@@ -263,7 +268,11 @@ def test_usual_label_endings_are_matched(tmp_path, ending):
 
 def test_an_image_whose_name_looks_like_a_label_ending_keeps_its_own_label(tmp_path):
     ds = folder_pairs(make_folder(tmp_path, names=("a", "a_L", "x.y")))
-    assert [(i.stem, t.stem) for i, t in zip(ds.images, ds.labels, strict=True)] == [("a", "a"), ("a_L", "a_L"), ("x.y", "x.y")]
+    assert [(i.stem, t.stem) for i, t in zip(ds.images, ds.labels, strict=True)] == [
+        ("a", "a"),
+        ("a_L", "a_L"),
+        ("x.y", "x.y"),
+    ]
 
 
 def test_hidden_files_and_other_files_do_not_count(tmp_path):
@@ -279,7 +288,9 @@ def test_a_missing_partner_and_a_second_one_are_listed(tmp_path):
     (tmp_path / "labels" / "a.png").unlink()
     (tmp_path / "images" / "b.png").unlink()
     save(tmp_path / "labels" / "c_L.png", IDS)
-    with pytest.raises(DataError, match=r"3 of 10 .*a: no label; b: no image; c: 2 labels \(c.png, c_L.png\)\. Add or remove"):
+    with pytest.raises(
+        DataError, match=r"3 of 10 .*a: no label; b: no image; c: 2 labels \(c.png, c_L.png\)\. Add or remove"
+    ):
         folder_pairs(tmp_path)
     for name in "defghij":
         (tmp_path / "labels" / f"{name}.png").unlink()
@@ -330,7 +341,11 @@ def test_splits_are_found_as_sub_folders_and_as_lists(tmp_path):
 
 def test_a_list_with_repeated_unknown_or_no_names_is_refused(tmp_path):
     make_folder(tmp_path)
-    for text, words in {"a\nb\na\n": "lists 1 name.*twice", "a\nz\n": "z: no image", "# none\n": "lists no name"}.items():
+    for text, words in {
+        "a\nb\na\n": "lists 1 name.*twice",
+        "a\nz\n": "z: no image",
+        "# none\n": "lists no name",
+    }.items():
         (tmp_path / "val.txt").write_text(text)
         with pytest.raises(DataError, match=words):
             folder_pairs(tmp_path, split="val")

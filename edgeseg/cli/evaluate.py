@@ -48,7 +48,7 @@ def evaluate(
 
 
 def _sha256(model: str) -> str:
-    from edgeseg.models.weights import find_weights
+    from edgeseg.models.records import find_weights
 
     path = Path(model) if model.endswith(".safetensors") else find_weights(model)
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()

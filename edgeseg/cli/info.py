@@ -48,10 +48,10 @@ def models(
 ) -> None:
     """List models with their parameters and multiply-adds."""
     import edgeseg
-    from edgeseg.models.counts import count, paper_tables
+    from edgeseg.models.counts import count, format_tables, paper_tables
 
     if paper:
-        print(paper_tables())
+        print(format_tables(paper_tables()))
         return
     height_width = parse_size(size) or (512, 1024)
     print(f"{'model':<28}{'params M':>10}{'GMAC':>9}   at {size}, 19 classes, inference only")

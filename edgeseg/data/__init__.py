@@ -29,7 +29,7 @@ def open_data(name: str, split: str = "train", *, size: tuple[int, int] | None =
     Raises:
         DataError: no such data set, or one that is incomplete.
     """
-    from edgeseg.data.pairs import DataError, folder_pairs
+    from edgeseg.data.pairs import DataError, find_splits, folder_pairs
 
     if name == "streets":
         from edgeseg.data.streets import Streets
@@ -42,5 +42,8 @@ def open_data(name: str, split: str = "train", *, size: tuple[int, int] | None =
 
         return camvid_pairs(split=split, definition=definition)
     if Path(name).is_dir():
-        return folder_pairs(name, classes=classes, split=split)
+        splits = find_splits(name)
+        if not splits and split != "train":
+            raise DataError(f"{name} has no splits, so no {split!r} either: list names in {split}.txt, or train with val_split=none")
+        return folder_pairs(name, classes=classes, split=split if splits else None)
     raise DataError(f"no data set {name!r}: give camvid, streets, or a folder of image/label pairs with a class file")

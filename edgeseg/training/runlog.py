@@ -19,7 +19,7 @@ from edgeseg.data.labels import ClassTable
 from edgeseg.download import atomic_write
 from edgeseg.inference import Segmenter
 from edgeseg.metrics import Scores
-from edgeseg.models.weights import save_weights
+from edgeseg.models.weights import save_weights, weight_meta
 from edgeseg.training.recipes import Recipe
 
 _BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
@@ -91,9 +91,8 @@ class RunLog:
         """Write ``weights.safetensors``: the averaged weights with all that is needed to use them."""
         if not self.enabled:
             return
-        classes = [{"name": n, "color": list(c)} for n, c in zip(table.names, table.colors, strict=True)]
-        meta = {"classes": classes, "table": table.name, "mean": recipe.mean, "std": recipe.std, "input_size": recipe.eval_size,
-                "recipe": recipe.name, "data": recipe.data, "split": recipe.split, "seed": recipe.seed, "steps": step}  # fmt: skip
+        meta = weight_meta(table.names, table.colors, table.name, recipe.mean, recipe.std, recipe.eval_size,
+                           recipe=recipe.name, data=recipe.data, split=recipe.split, seed=recipe.seed, steps=step)  # fmt: skip
         save_weights(self.folder / "weights.safetensors", model, meta)
 
     def report(self, report: dict[str, Any]) -> None:

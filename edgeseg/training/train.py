@@ -235,10 +235,8 @@ def _start(recipe: Recipe, samples: Resident | Streamed, table: ClassTable, stre
     """Model, losses and optimiser of a fresh run."""
     torch.manual_seed(recipe.seed)
     extra = {"aux_boundary": True} if recipe.boundary_weight else {}
-    if init is None:
-        model = create_model(recipe.model, len(table), **recipe.switches, **extra)
-    else:
-        model = create_model(str(init), len(table), new_head=True, **recipe.switches, **extra)
+    fresh = init is None
+    model = create_model(recipe.model, len(table), **recipe.switches, **extra) if fresh else _initial(str(init), table, extra)
     model = model.to(device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
     if stream.world > 1 and device.type == "cuda":
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
@@ -250,6 +248,15 @@ def _start(recipe: Recipe, samples: Resident | Streamed, table: ClassTable, stre
     torch.manual_seed(recipe.seed + stream.rank)  # dropout differs between ranks
     return Run(recipe, model, forward, Objective(recipe, weights).to(device), make_optimizer(model, recipe),
                EMA(model, recipe.ema), scaler, stream, device)  # fmt: skip
+
+
+def _initial(init: str, table: ClassTable, extra: dict[str, Any]) -> nn.Module:
+    """A trained weight to go on from; its heads start anew where the classes are others (printed)."""
+    model = create_model(init, **extra)
+    if tuple(c["name"] for c in model.meta["classes"]) != tuple(table.names):  # type: ignore[index, union-attr]
+        return create_model(init, len(table), new_head=True, **extra)
+    print(f"{init}: all entries loaded, the classes are the same")
+    return model
 
 
 def _finish(run: Run, samples: Resident | Streamed, val: Dataset | None, table: ClassTable, log: RunLog, out: Path,

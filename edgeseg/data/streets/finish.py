@@ -24,7 +24,7 @@ _ROUGHNESS = _by_class({"Tree": 0.17, "Sky": 0.004, "Building": 0.045, "Road": 0
 _IS_GROUND = _by_class({"Road": 1.0, "Pavement": 1.0}, 0.0)
 
 
-def finish(canvas: Canvas) -> tuple[np.ndarray, np.ndarray]:
+def finish(canvas: Canvas, frame: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Develop the picture.
 
     Returns:
@@ -42,7 +42,7 @@ def finish(canvas: Canvas) -> tuple[np.ndarray, np.ndarray]:
         picture += _halos(canvas)
     if light.blur:
         picture = _blurred(picture, light.blur * canvas.size[0] / 1000)
-    picture += _fine_noise(canvas.size, light.seed // 7 + 1)[..., None] * np.float32(light.grain)
+    picture += _fine_noise(canvas.size, light.seed // 7 + 1 + 7919 * frame)[..., None] * np.float32(light.grain)
     return np.clip(picture, 0, 255, out=picture).astype(np.uint8), label
 
 

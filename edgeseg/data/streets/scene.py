@@ -176,12 +176,13 @@ def _sample_bonnet(rng: Random) -> Bonnet | None:
     return Bonnet(rng.uniform(0.02, 0.085), rng.uniform(-0.5, 0.5), vary(rng, (grey, grey, grey * 1.05), 8))
 
 
-def render(scene: Scene, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def render(scene: Scene, size: tuple[int, int], frame: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Draw a scene.
 
     Args:
         scene: what stands where, under which light.
         size: (H, W) of the result; the same scene looks the same at every size.
+        frame: number in a film; changes the sensor noise.
 
     Returns:
         image (H, W, 3) uint8 RGB, label (H, W) uint8 CamVid class ids, void 255.
@@ -197,7 +198,7 @@ def render(scene: Scene, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]
     _cast_shadows(canvas, scene.things)
     if scene.bonnet is not None:
         _draw_bonnet(canvas, scene.bonnet)
-    image, label = finish(canvas)
+    image, label = finish(canvas, frame)
     if scene.factors["traffic"] == "right":  # the whole world mirrored
         image, label = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(label[:, ::-1])
     return image, label

@@ -1,0 +1,138 @@
+"""The command line: what a user types, what comes back, and one clear line when it cannot work."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgeseg import cli
+
+
+def edgeseg(monkeypatch, capsys, *words):
+    """Run one command in this process; returns exit code, standard output, standard error."""
+    monkeypatch.setattr(sys, "argv", ["edgeseg", *map(str, words)])
+    try:
+        cli.main()
+        code = 0
+    except SystemExit as end:
+        code = end.code or 0
+    return code, *capsys.readouterr()
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    return lambda *words: edgeseg(monkeypatch, capsys, *words)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A tiny network, trained for two steps by the command itself."""
+    out = tmp_path_factory.mktemp("run")
+    words = ["streets_cpu", "iterations=2", "batch=2", "crop=64,64", "data_size=64,96", "data_count=4", "precise_bn=0",
+             "switches={'width': 8, 'aspp_channels': 16}", "val_split=none", "--out", str(out), "--device", "cpu"]  # fmt: skip
+    done = subprocess.run([sys.executable, "-m", "edgeseg", "train", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_help_lists_the_commands(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in ("check", "quickstart", "data", "train", "eval", "predict", "streets", "models"):
+        assert command in out
+
+
+def test_check_runs_the_network(run):
+    code, out, _ = run("check")
+    assert code == 0
+    assert "(1, 11, 360, 480)" in out
+
+
+def test_models_prints_parameters_and_the_papers_tables(run):
+    code, out, _ = run("models", "cross_cbam_m")
+    assert code == 0
+    assert "11.6169" in out
+    code, out, _ = run("models", "--paper")
+    assert code == 0
+    assert "11.31" in out
+    assert "16.67" in out
+
+
+def test_train_list_shows_the_recipes(run):
+    code, out, _ = run("train", "list")
+    assert code == 0
+    assert "camvid_cpu" in out
+
+
+def test_training_writes_a_run(trained):
+    assert {"weights.safetensors", "log.jsonl", "report.json"} <= {p.name for p in trained.iterdir()}
+
+
+def test_predict_writes_mask_and_overlay(run, trained, tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)).save(tmp_path / "street.jpg")
+    code, out, err = run("predict", tmp_path / "street.jpg", "--model", trained / "weights.safetensors")
+    assert code == 0, err
+    with Image.open(tmp_path / "street.mask.png") as mask:
+        assert mask.size == (90, 60)
+        assert np.asarray(mask).max() < 11
+    assert (tmp_path / "street.overlay.png").exists()
+
+
+def test_eval_writes_percent_with_protocol(run, trained, tmp_path):
+    code, _, err = run("eval", trained / "weights.safetensors", "--data", "streets", "--data-size", "64x96", "--count", 3,
+                       "--json", tmp_path / "score.json")  # fmt: skip
+    assert code == 0, err
+    result = json.loads((tmp_path / "score.json").read_text())
+    assert {"miou", "per_class_iou", "pixel_accuracy", "data", "split", "size", "definition", "weights_sha256"} <= result.keys()
+    assert 0 <= result["miou"] <= 100
+    assert round(result["miou"], 2) == result["miou"]
+    assert len(result["weights_sha256"]) == 64
+
+
+def test_streets_writes_a_data_set_that_check_and_training_read(run, tmp_path):
+    code, _, err = run("streets", tmp_path / "scenes", "--count", 3, "--size", "64x96")
+    assert code == 0, err
+    code, out, err = run("data", "check", tmp_path / "scenes")
+    assert code == 0, err
+    code, _, err = run("train", "streets_cpu", f"data={tmp_path / 'scenes'}", "val_split=none", "iterations=1", "batch=2",
+                       "crop=64,64", "precise_bn=0", "switches={'width': 8, 'aspp_channels': 16}", "--out", tmp_path / "run")  # fmt: skip
+    assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    ("words", "cure"),
+    [
+        (["train", "camvid_gpu"], "camvid_cpu"),
+        (["train", "camvid_cpu", "learning_rate=1"], "no field"),
+        (["train", "camvid_cpu", "lr=fast"], "lr=fast"),
+        (["train", "streets_cpu", "data=nowhere"], "nowhere"),
+        (["train", "streets_cpu", "model=cross_cbam_x", "data_count=2", "data_size=64,64"], "cross_cbam_m"),
+        (["predict", "missing.jpg"], "missing.jpg"),
+        (["eval", "cross_cbam_m.nothing", "--data", "streets"], "cross_cbam_m.nothing"),
+        (["eval", "missing.safetensors", "--data", "streets"], "missing.safetensors"),
+        (["data", "check", "no/such/folder"], "no/such/folder"),
+        (["streets", "out", "--size", "big"], "height x width"),
+    ],
+)
+def test_mistakes_end_in_one_line_with_the_cure(run, monkeypatch, tmp_path, words, cure):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*words)
+    assert code == 2
+    assert cure in err
+    assert "Traceback" not in err
+
+
+def test_a_full_disk_is_named_as_such(run, monkeypatch, tmp_path):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", "runs/x/checkpoint.safetensors")
+
+    monkeypatch.setattr("edgeseg.training.train.fit", full)
+    code, _, err = run("train", "streets_cpu", "data_count=2", "data_size=64,64", "--out", tmp_path)
+    assert code == 2
+    assert "disk is full (runs/x/checkpoint.safetensors)" in err

@@ -1,0 +1,264 @@
+"""``edgeseg data``: get from a local server, prepare, check; every error one line and exit code 2."""
+
+import dataclasses
+import functools
+import hashlib
+import http.server
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from edgeseg.cli.data import app
+from edgeseg.data import sources
+from edgeseg.data.camvid import camvid_frames, camvid_pairs
+from edgeseg.data.labels import CAMVID32
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _no_flush(monkeypatch):
+    """Thousands of forced writes to the disk take most of the time, and no test here could tell."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+def edgeseg_data(*arguments: object):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def save(path: Path, picture: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path)
+
+
+def make_folder(root: Path, splits=("",), colors=(10, 20)) -> Path:
+    for number, split in enumerate(splits):
+        for i in range(3):
+            save(root / split / "images" / f"{number}{i}.png", np.full((40, 40, 3), colors[0], np.uint8))
+            save(root / split / "labels" / f"{number}{i}.png", np.full((40, 40), i % 2, np.uint8))
+    (root / "classes.json").write_text('{"classes": ["road", "car", "sky"], "void": 255}')
+    return root
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory) -> Path:
+    """fast.ai's archive in small, as a server would offer it."""
+    root = tmp_path_factory.mktemp("archives")
+    save(root / "image.png", np.full((6, 8, 3), 90, np.uint8))
+    save(root / "label.png", np.full((6, 8), list(CAMVID32).index("Road"), np.uint8))
+    (root / "codes.txt").write_text("\n".join(CAMVID32))
+    with tarfile.open(root / "camvid.tgz", "w:gz", compresslevel=1) as tar:
+        tar.add(root / "codes.txt", "camvid/codes.txt")
+        for split in ("train", "val", "test"):
+            for frame in camvid_frames(split):
+                tar.add(root / "image.png", f"camvid/images/{frame}.png")
+                tar.add(root / "label.png", f"camvid/labels/{frame}_P.png")
+    return root
+
+
+@pytest.fixture
+def served(archives, tmp_path, monkeypatch):
+    """The sources point at a local server, the data home at an empty folder; gives the paths that were asked for."""
+    seen: list[str] = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+        def do_GET(self):
+            seen.append(self.path)
+            super().do_GET()
+
+    handler = functools.partial(Handler, directory=str(archives))
+    content = (archives / "camvid.tgz").read_bytes()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        archive = dataclasses.replace(
+            sources.CAMVID_SOURCES["fastai"].archives[0],
+            urls=(f"{url}/gone.tgz", f"{url}/camvid.tgz"),
+            size=len(content),
+            md5=hashlib.md5(content).hexdigest(),
+        )
+        fastai = dataclasses.replace(sources.CAMVID_SOURCES["fastai"], archives=(archive,))
+        monkeypatch.setitem(sources.CAMVID_SOURCES, "fastai", fastai)
+        monkeypatch.setenv("EDGESEG_DATA", str(tmp_path / "home"))
+        yield seen
+        server.shutdown()
+        thread.join()
+
+
+# get and prepare ------------------------------------------------------------------------------------------------------
+
+
+def test_get_then_prepare_then_check_needs_no_other_word(served, tmp_path):
+    got = edgeseg_data("get", "camvid")
+    home = tmp_path / "home"
+    assert got.exit_code == 0, got.output
+    assert f"data home: {home}" in got.output
+    assert "state no licence" in got.output
+    assert "train 367, val 101, test 233" in got.output
+    assert served == ["/gone.tgz", "/camvid.tgz"]
+    assert os.listdir(home) == ["camvid_fastai"]  # the archive is gone, nothing half-unpacked stays
+
+    again = edgeseg_data("get", "camvid")
+    assert again.exit_code == 0
+    assert len(served) == 2  # nothing was fetched a second time
+
+    done = edgeseg_data("prepare", "camvid", home / "camvid_fastai", "--size", "48x32")
+    assert done.exit_code == 0, done.output
+    assert f"written: {home / 'camvid_48x32'}" in done.output
+    assert camvid_pairs(home / "camvid_48x32", "val")[0][1].shape == (32, 48)
+
+    checked = edgeseg_data("check", "camvid", "--json", tmp_path / "report.json")
+    assert checked.exit_code == 0, checked.output
+    assert "val: 101 pairs, 48x32" in checked.output
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["splits"]["test"]["samples"] == 233
+    assert report["splits"]["test"]["classes"]["Road"] == {"share": 100.0, "pixels": 233 * 48 * 32, "images": 233}
+
+
+def test_an_archive_fetched_by_hand_is_used_and_kept(served, archives, tmp_path):
+    home = tmp_path / "elsewhere"
+    home.mkdir()
+    (home / "camvid.tgz").write_bytes((archives / "camvid.tgz").read_bytes())
+    assert edgeseg_data("get", "camvid", "--to", home / "camvid").exit_code == 0
+    assert served == []
+    assert sorted(os.listdir(home)) == ["camvid", "camvid.tgz"]
+
+
+def test_a_wrong_hash_is_one_clear_line_and_leaves_nothing(served, tmp_path, monkeypatch):
+    source = sources.CAMVID_SOURCES["fastai"]
+    wrong = dataclasses.replace(source, archives=(dataclasses.replace(source.archives[0], md5="0" * 32),))
+    monkeypatch.setitem(sources.CAMVID_SOURCES, "fastai", wrong)
+    got = edgeseg_data("get", "camvid")
+    assert got.exit_code == 2
+    assert "where 00000000000000000000000000000000 is right" in got.stderr
+    assert "Traceback" not in got.output
+    assert os.listdir(tmp_path / "home") == []
+
+
+def test_a_folder_that_holds_something_else_is_not_touched(served, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    got = edgeseg_data("get", "camvid", "--to", tmp_path / "mine")
+    assert got.exit_code == 2
+    assert "not CamVid. Remove it, or choose another folder" in got.stderr
+    assert os.listdir(tmp_path / "mine") == ["thesis.txt"]
+
+
+# check ----------------------------------------------------------------------------------------------------------------
+
+
+def test_check_of_an_own_folder_prints_classes_and_notes(tmp_path):
+    checked = edgeseg_data("check", make_folder(tmp_path))
+    assert checked.exit_code == 0, checked.output
+    assert "all: 3 pairs, 40x40" in checked.output
+    assert re.search(r"road +66\.67 +2\n +car +33\.33 +1\n", checked.output)
+    assert "note: never seen: sky" in checked.output
+
+
+def test_check_lists_every_problem_and_exits_with_1(tmp_path):
+    root = make_folder(tmp_path, ("train", "val"))
+    (root / "train" / "images" / "00.png").write_bytes(b"")
+    save(root / "train" / "labels" / "02.png", np.full((40, 40), 9, np.uint8))
+    save(root / "val" / "labels" / "11.png", np.zeros((40, 41), np.uint8))
+    save(root / "val" / "labels" / "12.png", np.full((40, 40), 255, np.uint8))
+    checked = edgeseg_data("check", root, "--json", tmp_path / "report.json")
+    assert checked.exit_code == 1
+    assert [line.split(":")[1].strip() for line in checked.output.splitlines() if "problem:" in line] == [
+        "00",
+        "02",
+        "11",
+    ]
+    assert "1 images are void throughout: 12" in checked.output
+    splits = json.loads((tmp_path / "report.json").read_text())["splits"]
+    assert [len(splits[s]["problems"]) for s in ("train", "val")] == [2, 1]
+
+
+def test_check_finds_images_that_two_lists_share(tmp_path):
+    root = make_folder(tmp_path)
+    (root / "train.txt").write_text("00\n01\n")
+    (root / "val.txt").write_text("01\n02\n")
+    checked = edgeseg_data("check", root)
+    assert checked.exit_code == 1
+    assert "problem: 1 images are in both train and val (01.png)" in checked.output
+
+
+def test_check_takes_a_class_file_from_elsewhere(tmp_path):
+    root = make_folder(tmp_path / "data")
+    (root / "classes.json").rename(tmp_path / "mine.json")
+    assert edgeseg_data("check", root).exit_code == 2
+    assert edgeseg_data("check", root, "--classes", tmp_path / "mine.json").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["check", "nowhere"], "no such folder"),
+        (["check", "camvid"], "edgeseg data get camvid"),
+        (["check", "{empty}"], "no folder images"),
+        (["get", "cityscapes"], "no data set 'cityscapes'"),
+        (["get", "camvid", "--source", "kaggle"], "choose one of fastai, segnet, owners"),
+        (["prepare", "voc", "{empty}"], "no data set 'voc'"),
+        (["prepare", "camvid", "{empty}"], "no CamVid in a known layout"),
+        (["prepare", "camvid", "{empty}", "--size", "480"], "give width x height"),
+        (["prepare", "camvid", "{empty}", "--size", "0x99999"], "each 32 to 8192"),
+        (["prepare", "camvid", "{empty}", "--definition", "C"], "choose 'A'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, monkeypatch, arguments, words):
+    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path / "home"))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "classes.json").write_text('{"classes": ["a"]}')
+    result = edgeseg_data(*(a.format(empty=tmp_path / "empty") for a in arguments))
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert result.stderr.startswith("edgeseg: ")
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+# where data live, and the scripts -------------------------------------------------------------------------------------
+
+
+def test_the_data_home_follows_the_variable_and_else_the_platform(monkeypatch, tmp_path):
+    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path))
+    assert sources.data_home() == tmp_path
+    monkeypatch.delenv("EDGESEG_DATA")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    for platform in ("linux", "win32"):
+        monkeypatch.setattr(sys, "platform", platform)
+        assert sources.data_home() == tmp_path / "edgeseg" / "data"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert sources.data_home() == Path.home() / "Library" / "Caches" / "edgeseg" / "data"
+
+
+def test_every_source_has_an_address_and_hashes_have_their_length():
+    for source in sources.CAMVID_SOURCES.values():
+        for archive in source.archives:
+            assert archive.urls
+            assert all(url.startswith(("http://", "https://")) for url in archive.urls)
+            assert archive.md5 is None or len(bytes.fromhex(archive.md5)) == 16
+
+
+@pytest.mark.parametrize("name", ["get_camvid", "prepare_camvid"])
+def test_the_data_scripts_start(name):
+    script = ROOT / "data_scripts" / f"{name}.py"
+    if not script.exists():
+        pytest.skip("data_scripts/ is part of the repository, not of a package")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    done = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "camvid" in done.stdout

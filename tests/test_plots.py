@@ -1,0 +1,54 @@
+"""Pictures show what they claim."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from PIL import Image
+
+from edgeseg import plots
+from edgeseg.data.labels import CAMVID, VOID
+
+LABEL = np.array([[0, 1, 2], [3, VOID, 10]], np.uint8)
+
+
+def test_colours_are_the_tables_and_void_is_black():
+    picture = plots.colorize(LABEL, CAMVID)
+    assert tuple(picture[0, 1]) == CAMVID.colors[1]
+    assert tuple(picture[1, 1]) == (0, 0, 0)
+
+
+def test_an_overlay_shows_the_image_under_void():
+    image = np.full((2, 3, 3), 90, np.uint8)
+    picture = plots.overlay(image, LABEL, CAMVID)
+    assert tuple(picture[1, 1]) == (90, 90, 90)
+    assert tuple(picture[0, 1]) != (90, 90, 90)
+
+
+def test_errors_are_marked_and_void_is_not_an_error():
+    wrong = LABEL.copy()
+    wrong[0, 0], wrong[1, 1] = 5, 7
+    picture = plots.error_map(wrong, LABEL)
+    assert (picture == plots._WRONG).all(-1).sum() == 1
+    assert tuple(picture[1, 1]) == plots._VOID
+
+
+def test_a_saved_mask_reads_back_as_its_ids(tmp_path):
+    path = plots.save_mask(LABEL, CAMVID, tmp_path / "mask.png")
+    with Image.open(path) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), LABEL)
+        assert picture.mode == "P"
+
+
+def test_panels_and_curves_become_pictures(tmp_path):
+    image = np.zeros((2, 3, 3), np.uint8)
+    panel = plots.panel([(image, LABEL, LABEL)] * 2, CAMVID, "title", ["a", "b"])
+    rows = [{"recipe": {}}, *({"step": i, "epoch": i, "loss": 2.0 / (i + 1), "lr": 0.1} for i in range(3))]
+    rows.append({"step": 2, "epoch": 2, "miou": 40.0, "pixel_accuracy": 80.0})
+    log = tmp_path / "log.jsonl"
+    log.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    for name, figure in (("panel.png", panel), ("curves.png", plots.curves(log))):
+        plots.save(figure, tmp_path / name)
+        with Image.open(tmp_path / name) as picture:
+            assert min(picture.size) > 100
