@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
 import hashlib
 import http.client
 import os
@@ -68,28 +67,32 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
         raise ValueError(f"atomic_write: mode {mode!r}; choose 'wb' (bytes) or 'w' (text)")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    # opened plainly, not by tempfile.mkstemp, so that the file gets the permissions that every other file gets
-    text = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
+    file = _open_temporary(path, mode)
     try:
-        with open(temporary, mode.replace("w", "x"), **text) as file:  # type: ignore[call-overload]
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(file.name, path)
     except BaseException:  # KeyboardInterrupt too: the temporary file must not stay
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            os.unlink(file.name)
         raise
 
 
-def _remove_stale(path: Path) -> None:
-    """Remove what a killed process left: temporary files of this name that nobody wrote to for an hour."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-                left.unlink()
+def _open_temporary(path: Path, mode: str) -> IO[Any]:
+    """A new hidden file beside ``path``; takes over what a killed process left there more than an hour ago."""
+    # opened plainly, not by tempfile.mkstemp, so that the file gets the permissions that every other file gets
+    options = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
+    usual = path.with_name(f".{path.name}.tmp")
+    with contextlib.suppress(OSError):
+        if time.time() - usual.stat().st_mtime > _STALE_SECONDS:
+            usual.unlink()
+    try:
+        return open(usual, mode.replace("w", "x"), **options)  # type: ignore[call-overload]
+    except FileExistsError:  # another process is writing the same file, or was killed just now
+        other = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        return open(other, mode.replace("w", "x"), **options)  # type: ignore[call-overload]
 
 
 # downloading ----------------------------------------------------------------------------------------------------------

@@ -77,6 +77,23 @@ def panel(rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], table: Clas
     return figure
 
 
+def contact_sheet(pairs: Sequence[tuple[np.ndarray, np.ndarray]], table: ClassTable, columns: int = 4) -> Image.Image:
+    """Samples of a data set side by side: a row of images above a row of their class maps, and so on.
+
+    Args:
+        pairs: (H, W, 3) uint8 image and (H, W) class ids each, all of one size.
+        table: the colours.
+        columns: samples in a row.
+    """
+    rows = []
+    for start in range(0, len(pairs), columns):
+        chosen = pairs[start : start + columns]
+        blank = [np.full_like(pairs[0][0], 255)] * (columns - len(chosen))
+        rows.append(np.hstack([image for image, _ in chosen] + blank))
+        rows.append(np.hstack([colorize(label, table) for _, label in chosen] + blank))
+    return Image.fromarray(np.vstack(rows))
+
+
 def curves(log: str | Path) -> Figure:
     """Loss, learning rate and mIoU of a run over its epochs, from its ``log.jsonl``."""
     from matplotlib.figure import Figure

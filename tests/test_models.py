@@ -242,9 +242,12 @@ def test_resize_hits_the_target_in_every_mode():
     x = torch.randn(1, 2, 5, 7)
     for mode in ("bilinear", "bicubic", "nearest"):
         assert resize(x, (11, 4), mode).shape == (1, 2, 11, 4)
-    corners = resize(x, (9, 13), align_corners=True)
-    torch.testing.assert_close(corners[..., 0, 0], x[..., 0, 0])
-    assert not torch.allclose(resize(x, (9, 13))[..., 4, 6], corners[..., 3, 6])
+
+
+def test_resize_aligns_pixel_areas_unless_corners_are_asked_for():
+    step = torch.tensor([0.0, 1.0]).reshape(1, 1, 1, 2)
+    torch.testing.assert_close(resize(step, (1, 4)).flatten(), torch.tensor([0, 0.25, 0.75, 1]))
+    torch.testing.assert_close(resize(step, (1, 4), align_corners=True).flatten(), torch.tensor([0, 1 / 3, 2 / 3, 1]))
 
 
 def test_fresh_gates_are_open_and_fresh_logits_are_small():

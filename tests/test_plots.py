@@ -41,6 +41,15 @@ def test_a_saved_mask_reads_back_as_its_ids(tmp_path):
         assert picture.mode == "P"
 
 
+def test_a_contact_sheet_shows_every_sample_above_its_classes():
+    image = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
+    sheet = np.asarray(plots.contact_sheet([(image, LABEL)] * 3, CAMVID, columns=2))
+    assert sheet.shape == (8, 6, 3)
+    np.testing.assert_array_equal(sheet[:2, 3:], image)
+    np.testing.assert_array_equal(sheet[6:, :3], plots.colorize(LABEL, CAMVID))
+    assert (sheet[4:, 3:] == 255).all()
+
+
 def test_panels_and_curves_become_pictures(tmp_path):
     image = np.zeros((2, 3, 3), np.uint8)
     panel = plots.panel([(image, LABEL, LABEL)] * 2, CAMVID, "title", ["a", "b"])

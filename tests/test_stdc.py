@@ -106,7 +106,9 @@ def test_nesting_prefixes_second_names_and_old_batch_norms_are_understood():
 def test_a_checkpoint_of_another_stdc_or_width_is_refused_unless_a_partial_load_is_asked_for():
     one, two = public_stdc((2, 2, 2), base=16), public_stdc((4, 5, 3), base=16)
     damaged = {k: v for k, v in one.items() if k != "features.3.conv_list.2.conv.weight"}
-    for build, state, width in ((stdc1, two, 16), (stdc2, one, 16), (stdc1, one, 32), (stdc1, damaged, 16)):
+    longer = {**one, "features.8.conv_list.0.conv.weight": torch.zeros(1)}
+    wrong = ((stdc1, two, 16), (stdc2, one, 16), (stdc1, one, 32), (stdc1, damaged, 16), (stdc1, longer, 16))
+    for build, state, width in wrong:
         backbone = build(width=width)
         before = {k: v.clone() for k, v in backbone.state_dict().items()}
         with pytest.raises(WeightError, match=r"not the weights of this backbone.*partial=True"):

@@ -11,27 +11,26 @@ from edgeseg.cli.options import parse_size
 
 
 def streets(
-    out: Annotated[Path, typer.Argument(help="folder to write to")],
+    out: Annotated[Path, typer.Argument(help="folder to write to, or a .png file for a contact sheet")],
     count: Annotated[int, typer.Option(help="number of scenes")] = 16,
     size: Annotated[str, typer.Option(help="HxW in pixels")] = "360x480",
     split: Annotated[str, typer.Option(help="train, val or test: they share no scene")] = "train",
+    seed: Annotated[int, typer.Option(help="another seed is another world")] = 0,
+    fog: Annotated[str | None, typer.Option(help="held-out weather, e.g. dense")] = None,
+    night: Annotated[bool, typer.Option("--night", help="held-out hour")] = False,
+    traffic: Annotated[str, typer.Option(help="side of the road: left (as trained) or right")] = "left",
 ) -> None:
-    """Render street scenes: images/, labels/ and a class file, a data set that `--data FOLDER` reads."""
-    import json
-
+    """Render street scenes: images/, labels/ and a class file, a data set that training and `data check` read."""
     from PIL import Image
-    from tqdm import tqdm
 
+    from edgeseg import plots
     from edgeseg.data import open_data
+    from edgeseg.data.streets import write_streets
 
-    scenes = open_data("streets", split, size=parse_size(size), count=count)
-    for folder in ("images", "labels"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    table = scenes.table
-    classes = [{"name": n, "color": list(c)} for n, c in zip(table.names, table.colors, strict=True)]
-    (out / "classes.json").write_text(json.dumps({"classes": classes, "void": [255]}, indent=1) + "\n", encoding="utf-8")
-    for i, name in enumerate(tqdm(scenes.names, desc="rendering", unit="img")):
-        image, label = scenes[i]
-        Image.fromarray(image).save(out / "images" / f"{name}.png")
-        Image.fromarray(label).save(out / "labels" / f"{name}.png")
+    factors = {**({"fog": fog} if fog else {}), **({"night": True} if night else {}), **({"traffic": traffic} if traffic != "left" else {})}
+    scenes = open_data("streets", split, size=parse_size(size), count=count, seed=seed, **factors)
+    if out.suffix == ".png":
+        plots.contact_sheet([scenes[i] for i in range(len(scenes))], scenes.table).save(out)
+    else:
+        write_streets(scenes, out)
     print(f"{len(scenes)} scenes in {out}")

@@ -1,9 +1,9 @@
 """STDC1 and STDC2, the backbones of Cross-CBAM, and the way in for public STDC weights.
 
 Source: Fan et al., Rethinking BiSeNet for Real-time Semantic Segmentation, CVPR 2021
-(https://arxiv.org/abs/2104.13188); Cross-CBAM paper, section 3.1, Eq. 1 and Table 1. The tables' R = 1 for a stage's
-first module and its stride is folded into ``modules`` here: STDC1 has (2, 2, 2) modules in stages 3, 4 and 5, STDC2 (4,
-5, 3), the stride-2 one included.
+(https://arxiv.org/abs/2104.13188); Cross-CBAM paper, section 3.1, Eq. 1 and Table 1. The table gives a stage's stride-2
+module a line of its own; here it is one of the stage's modules: STDC1 has (2, 2, 2) in stages 3, 4 and 5, STDC2 has (4,
+5, 3).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Augmentation of a whole batch at once, on the device that trains.
 
 Every sample draws its own scale, crop, flip and colours; the draw depends on (seed, epoch, sample) alone, so that a resumed
-run, another number of workers or ranks, or another device sees the same samples. The geometry is one affine map per
+run, another number of workers or ranks, or another device sees the same samples. The geometry is one window per
 sample, sampled bilinearly for the image and by nearest neighbour for the label; all colour changes of a sample are one
 3×4 matrix. torchvision v2 draws one set of parameters for a whole batch, which is why it is not used here.
 """
@@ -32,7 +32,8 @@ _BLUR_TAPS = 7
 class Draw:
     """What a batch drew, on the CPU. All arrays have the batch size B as their first dimension."""
 
-    theta: np.ndarray  # (B, 2, 3) output → input map in `affine_grid`'s normalised coordinates
+    rows: np.ndarray  # (B, H) place in the input, in pixels, that each row of the output shows; negative: outside
+    columns: np.ndarray  # (B, W) the same for the columns
     scale: np.ndarray  # (B,) output pixels per input pixel
     color: np.ndarray  # (B, 3, 4) RGB in 0…1 → RGB
     sigma: np.ndarray  # (B,) blur in output pixels, 0 for none
@@ -66,15 +67,15 @@ class Augment:
     blur: float = 0.0
     class_crop: float = 0.0
 
-    def draw(self, seed: int, epochs: Sequence[int], samples: Sequence[int], sizes: np.ndarray, padded: tuple[int, int],
-             points: np.ndarray) -> Draw:  # fmt: skip
+    def draw(
+        self, seed: int, epochs: Sequence[int], samples: Sequence[int], sizes: np.ndarray, points: np.ndarray
+    ) -> Draw:
         """Draw the parameters of one batch.
 
         Args:
             seed: the run's seed.
             epochs, samples: (B,) epoch and index of every sample: the key of its draw.
             sizes: (B, 2) true height and width of every image, in pixels.
-            padded: (H, W) of the batch tensor, at least as large as every image in it.
             points: (B, C, `POINTS`, 2) pixels (y, x) of every class, −1 where the class is absent.
         """
         keyed = [np.random.Philox(key=[(seed << 32) + e, s]) for e, s in zip(epochs, samples, strict=True)]
@@ -88,13 +89,12 @@ class Augment:
             point = _class_pixel(points[i], u[i, 5], u[i, 6])
             if point is not None:
                 center[i] = np.clip(point + 0.5 + (u[i, 2:4] - 0.5) * 0.9 * window[i], low[i], high[i])
-        theta = np.zeros((len(u), 2, 3))
-        theta[:, 0, 0] = np.where(u[:, 7] < self.flip, -1, 1) * window[:, 1] / padded[1]
-        theta[:, 1, 1] = window[:, 0] / padded[0]
-        theta[:, 0, 2] = 2 * center[:, 1] / padded[1] - 1
-        theta[:, 1, 2] = 2 * center[:, 0] / padded[0] - 1
+        columns = _places(center[:, 1], window[:, 1] * np.where(u[:, 7] < self.flip, -1, 1), self.crop[1])
+        rows = _places(center[:, 0], window[:, 0], self.crop[0])
+        # outside its own image a sample must not read the padding that a batch of many sizes has
+        columns, rows = (np.where((p >= 0) & (p < n[:, None]), p, -1e4) for p, n in ((columns, sizes[:, 1]), (rows, sizes[:, 0])))
         sigma = np.where(u[:, 13] < self.blur, _between(u[:, 14], 0.3, 1.5), 0.0)
-        return Draw(theta.astype(np.float32), scale, self._color(u[:, 8:13]), sigma)
+        return Draw(rows.astype(np.float32), columns.astype(np.float32), scale, self._color(u[:, 8:13]), sigma)
 
     def _color(self, u: np.ndarray) -> np.ndarray:
         brightness, contrast = (1 + _between(u[:, i], -w, w) for i, w in ((0, self.brightness), (1, self.contrast)))
@@ -118,27 +118,30 @@ class Augment:
         Returns:
             (B, 3, H, W) float32, normalised, zero outside the image; (B, H, W) int64, void 255 there.
         """
-        device, size = images.device, (len(images), 3, *self.crop)
-        grid = F.affine_grid(torch.from_numpy(draw.theta).to(device), list(size), align_corners=False)
-        y = F.grid_sample(labels[:, None].float() + 1, grid, mode="nearest", padding_mode="zeros", align_corners=False)
-        inside = y > 0  # labels were raised by one: what the grid fetched from outside is 0
-        y = torch.where(inside, y - 1, VOID)[:, 0].long()
-        x = _blurred(self._sampled(images, grid, draw.scale), draw.sigma)
-        matrix = torch.from_numpy(draw.color).to(device)
-        # out-of-place affine in one call per batch: (B, 3, HW) = offset + (B, 3, 3) @ (B, 3, HW)
-        x = torch.baddbmm(matrix[:, :, 3:], matrix[:, :, :3], x.flatten(2)).view(size).clamp_(0, 1)
-        x = x.sub_(mean.view(1, 3, 1, 1)).div_(std.view(1, 3, 1, 1)).mul_(inside)
-        return x, y
+        device = images.device
+        rows, columns = (torch.from_numpy(places).to(device) for places in (draw.rows, draw.columns))
+        y, inside = _picked(labels, rows, columns)
+        x = _blurred(self._sampled(images, rows, columns, draw.scale), draw.sigma)
+        matrix = torch.from_numpy(draw.color).to(device)  # (B, 3, HW) = (B, 3, 3) @ (B, 3, HW) + (B, 3, 1)
+        x = torch.bmm(matrix[:, :, :3] / 255, x.flatten(2)).add_(matrix[:, :, 3:]).clamp_(0, 1)
+        x = x.sub_(mean.view(3, 1)).div_(std.view(3, 1)).view(len(images), 3, *self.crop)
+        return x.mul_(inside[:, None]), y
 
-    def _sampled(self, images: Tensor, grid: Tensor, scale: np.ndarray) -> Tensor:
-        full = images.float().div_(255)
-        x = F.grid_sample(full, grid, mode="bilinear", padding_mode="border", align_corners=False)
-        small = np.flatnonzero(scale < _HALF_BELOW)
-        if len(small):
-            index = torch.from_numpy(small).to(images.device)
-            half = F.adaptive_avg_pool2d(full[index], (-(-images.shape[2] // 2), -(-images.shape[3] // 2)))
-            x[index] = F.grid_sample(half, grid[index], mode="bilinear", padding_mode="border", align_corners=False)
-        return x
+    def _sampled(self, images: Tensor, rows: Tensor, columns: Tensor, scale: np.ndarray) -> Tensor:
+        """Bilinear samples (B, 3, H, W) float32 in 0…255 at the places (B, H) and (B, W), in pixels."""
+        height, width = images.shape[2:]
+        y, x = 2 * rows / height - 1, 2 * columns / width - 1  # grid_sample's coordinates: −1…1 between the outer edges
+        grid = torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), -1)
+        out = torch.empty(len(images), 3, *self.crop, device=images.device)
+        small = scale < _HALF_BELOW
+        for chosen, shrink in ((~small, False), (small, True)):
+            if chosen.any():
+                index = torch.from_numpy(np.flatnonzero(chosen)).to(images.device)
+                source = images.index_select(0, index).float()
+                source = _halved(source) if shrink else source
+                part = F.grid_sample(source, grid.index_select(0, index), "bilinear", "border", align_corners=False)
+                out.index_copy_(0, index, part)
+        return out
 
 
 def class_points(label: np.ndarray, num_classes: int, key: int) -> np.ndarray:
@@ -161,6 +164,29 @@ def class_points(label: np.ndarray, num_classes: int, key: int) -> np.ndarray:
     points = np.stack(np.divmod(pixel, label.shape[1]), -1).astype(np.int32)
     points[count == 0] = -1
     return points
+
+
+def _places(center: np.ndarray, window: np.ndarray, count: int) -> np.ndarray:
+    """(B, count) centres of `count` equal parts of a window, in input pixels; a negative window runs backwards."""
+    return center[:, None] + window[:, None] * ((np.arange(count) + 0.5) / count - 0.5)
+
+
+def _picked(labels: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """Nearest labels (B, H, W) int64 at the places (B, H) and (B, W), void outside, and where inside is."""
+    height, width = labels.shape[1:]
+    row, column = rows.clamp(0, height - 1).long(), columns.clamp(0, width - 1).long()
+    index = row[:, :, None] * width + column[:, None, :]
+    inside = (rows >= 0)[:, :, None] & (columns >= 0)[:, None, :]
+    found = labels.flatten(1).gather(1, index.flatten(1)).view(index.shape)
+    return found.masked_fill_(~inside, VOID).long(), inside
+
+
+def _halved(x: Tensor) -> Tensor:
+    """Half-size copy, (B, C, ⌈h/2⌉, ⌈w/2⌉): the adaptive pool keeps odd sizes in place, the plain one is faster."""
+    height, width = x.shape[2:]
+    if height % 2 or width % 2:
+        return F.adaptive_avg_pool2d(x, (-(-height // 2), -(-width // 2)))
+    return F.avg_pool2d(x, 2)
 
 
 def _between(u: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -190,10 +216,9 @@ def _blurred(x: Tensor, sigma: np.ndarray) -> Tensor:
     offset = np.arange(_BLUR_TAPS) - _BLUR_TAPS // 2
     kernel = np.exp(-0.5 * (offset / sigma[chosen, None]) ** 2)
     kernel = torch.from_numpy((kernel / kernel.sum(1, keepdims=True)).astype(np.float32)).to(x.device)
-    kernel = kernel.repeat_interleave(3, 0)  # one row per sample and channel
-    taps, pad = _BLUR_TAPS, _BLUR_TAPS // 2
-    rows = x[index].reshape(1, -1, *x.shape[2:])
-    rows = F.conv2d(F.pad(rows, (pad, pad, 0, 0), "replicate"), kernel.view(-1, 1, 1, taps), groups=len(kernel))
-    rows = F.conv2d(F.pad(rows, (0, 0, pad, pad), "replicate"), kernel.view(-1, 1, taps, 1), groups=len(kernel))
-    x[index] = rows.view(len(chosen), *x.shape[1:])
-    return x
+    blurred, pad = x.index_select(0, index), _BLUR_TAPS // 2
+    for dim, padding in ((3, (pad, pad, 0, 0)), (2, (0, 0, pad, pad))):
+        wide, size = F.pad(blurred, padding, "replicate"), blurred.shape[dim]
+        # a sum of shifted copies: faster than a grouped convolution, which each sample's own kernel would need
+        blurred = sum(kernel[:, t, None, None, None] * wide.narrow(dim, t, size) for t in range(_BLUR_TAPS))
+    return x.index_copy_(0, index, blurred)

@@ -187,7 +187,6 @@ def load_samples(data: Dataset, device: torch.device, workers: int = 2, progress
 def augmented(raw: RawBatch, keys: list[tuple[int, int]], augment: Augment, seed: int, mean: Tensor,
               std: Tensor) -> tuple[Tensor, Tensor]:  # fmt: skip
     """One batch as the model sees it: (B, 3, H, W) float32 normalised and (B, H, W) int64, on the batch's device."""
-    height, width = raw.images.shape[2:]
     epochs, samples = zip(*keys, strict=True)
-    draw = augment.draw(seed, epochs, samples, raw.sizes, (height, width), raw.points)
+    draw = augment.draw(seed, epochs, samples, raw.sizes, raw.points)
     return augment.apply(raw.images, raw.labels, draw, mean, std)

@@ -7,13 +7,25 @@ Eleven CamVid classes with exact labels, drawn by a small 2.5D renderer (numpy a
 >>> image.shape, label.shape
 ((192, 256, 3), (192, 256))
 
-Rooms: `dataset` (Streets, cache, processes), `ride` (video), `scene` (factors, one picture), `layout` (what stands where),
-`road`, `buildings`, `plants`, `furniture`, `vehicles`, `people` (what it looks like), `light` (hour, weather, sky), `canvas`
-(camera and the two rasters), `finish` (texture, shadows, the camera's curve).
+Rooms: `dataset` (Streets, cache, processes), `ride` (video), `files` (writes folders), `scene` (factors, one picture),
+`layout` (what stands where), `road`, `buildings`, `plants`, `furniture`, `vehicles`, `people` (what it looks like),
+`light` (hour, weather, sky), `canvas` (camera and the two rasters), `finish` (texture, shadows, the camera's curve).
 """
 
 from edgeseg.data.streets.dataset import GENERATOR_VERSION, SPLITS, Streets, default_cache
+from edgeseg.data.streets.files import write_streets
 from edgeseg.data.streets.ride import drive
 from edgeseg.data.streets.scene import FACTORS, Scene, make_scene, render
 
-__all__ = ["FACTORS", "GENERATOR_VERSION", "SPLITS", "Scene", "Streets", "default_cache", "drive", "make_scene", "render"]
+__all__ = [
+    "FACTORS",
+    "GENERATOR_VERSION",
+    "SPLITS",
+    "Scene",
+    "Streets",
+    "default_cache",
+    "drive",
+    "make_scene",
+    "render",
+    "write_streets",
+]

@@ -14,8 +14,8 @@ WALLS: tuple[Color, ...] = (
 )  # fmt: skip
 _ROOFS: tuple[Color, ...] = ((82, 84, 92), (104, 84, 74), (132, 82, 64), (70, 68, 68))
 _SHOP_FRONTS: tuple[Color, ...] = (
-    (34, 64, 112), (120, 26, 34), (28, 76, 54), (44, 44, 48), (206, 62, 44), (224, 178, 48), (222, 222, 214), (88, 60, 110),
-    (30, 110, 170),
+    (34, 64, 112), (120, 26, 34), (28, 76, 54), (44, 44, 48), (206, 62, 44), (224, 178, 48), (222, 222, 214),
+    (88, 60, 110), (30, 110, 170),
 )  # fmt: skip
 _DOORS: tuple[Color, ...] = ((40, 52, 80), (112, 32, 34), (36, 66, 48), (60, 50, 42), (200, 196, 188), (30, 30, 34))
 
@@ -174,10 +174,10 @@ class Building:
             z0, z1 = self.z + index * step, self.z + (index + 1) * step
             if z0 + inset < near:
                 continue
-            columns = [canvas.column(self.x, z) for z in (z0 + inset, z1 - inset)]
-            if columns[0][0] < -canvas.width or columns[0][0] > 2 * canvas.width:
+            left, right = canvas.column(self.x, z0 + inset), canvas.column(self.x, z1 - inset)
+            if not -canvas.width < left[0] < 2 * canvas.width:
                 continue
-            bays.append(_Bay(canvas.column(self.x, max(z0, near)), canvas.column(self.x, z1), *columns, z=z0))
+            bays.append(_Bay(canvas.column(self.x, max(z0, near)), canvas.column(self.x, z1), left, right, z0))
         return bays
 
     def _floor(self, canvas: Canvas, bays: list[_Bay], floor: int, facing: str) -> None:
@@ -267,8 +267,8 @@ class Building:
         z = self.hanging_z
         at = canvas.column(self.x, z)
         out = -self.side
-        canvas.box(at, *sorted((out * 0.15, out * 0.95)), 3.5, 4.3, canvas.tone(self.hanging_color, z), SIGN)
-        canvas.box(at, *sorted((out * 0.28, out * 0.82)), 3.8, 4.0, canvas.tone(self.lettering, z), None)
+        canvas.box(at, out * 0.15, out * 0.95, 3.5, 4.3, canvas.tone(self.hanging_color, z), SIGN)
+        canvas.box(at, out * 0.28, out * 0.82, 3.8, 4.0, canvas.tone(self.lettering, z), None)
 
 
 def _inner(a: Column, b: Column, share: float) -> Column:

@@ -1,8 +1,8 @@
 """The two rasters that a scene is drawn into, and the pinhole camera in front of them.
 
 Every shape goes through one call that fills the same polygon into the colour raster and into the label raster, both
-supersampled; `Canvas.reduced` brings them to the final size: colours by averaging, labels by a vote that never invents a
-class. World coordinates are metres: x to the right of the road's middle, y up from the ground, z forward.
+supersampled; `Canvas.reduced` brings them to the final size: colours by averaging, labels by a vote that never invents
+a class. World coordinates are metres: x to the right of the road's middle, y up from the ground, z forward.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from edgeseg.data.streets.light import Color, Light
 # Label raster values, ordered by how easily a class vanishes when the raster shrinks: of four pixels the second largest
 # value wins, so that a pole needs half of a block and the sky three quarters.
 _ORDER = (
-    "Sky", "Void", "Building", "Road", "Tree", "Pavement", "Car", "Fence", "Pedestrian", "Bicyclist", "SignSymbol", "Pole",
+    "Sky", "Void", "Building", "Road", "Tree", "Pavement", "Car", "Fence", "Pedestrian", "Bicyclist",
+    "SignSymbol", "Pole",
 )  # fmt: skip
 SKY, NOTHING, BUILDING, ROAD, TREE, PAVEMENT, CAR, FENCE, PEDESTRIAN, BICYCLIST, SIGN, POLE = range(len(_ORDER))
 _TO_CLASS_ID = np.array([VOID if name == "Void" else CAMVID.index(name) for name in _ORDER], np.uint8)
@@ -135,7 +136,7 @@ class Canvas:
     # shapes -----------------------------------------------------------------------------------------------------------
 
     def polygon(self, points: Sequence[float], color: tuple[int, int, int], label: int | None) -> None:
-        """Fill a flat list x0, y0, x1, y1, …; label ``None`` paints colour only, on a shape that is labelled already."""
+        """Fill a flat list x0, y0, x1, y1, …; label ``None`` paints colour only, on a labelled shape."""
         self._paint.polygon(points, fill=color)
         if label is not None:
             self._label.polygon(points, fill=label)
@@ -168,7 +169,14 @@ class Canvas:
         self.polygon(points, color, label)
 
     def box(
-        self, at: Column, left: float, right: float, low: float, high: float, color: tuple[int, int, int], label: int | None
+        self,
+        at: Column,
+        left: float,
+        right: float,
+        low: float,
+        high: float,
+        color: tuple[int, int, int],
+        label: int | None,
     ) -> None:
         """Fill an upright rectangle that faces the camera."""
         x, scale, foot = at

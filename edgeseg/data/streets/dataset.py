@@ -1,6 +1,6 @@
 """`Streets`: procedural scenes as a data set, one by one or rendered as a whole by several processes.
 
-A scene is a pure function of (seed, split, index): the layout comes from one random stream and the weather from another,
+A scene is a pure function of (seed, split, index): the layout comes from one random stream, the weather from another,
 so that ``Streets(night=True)[3]`` is the same street as ``Streets()[3]``, at another hour.
 """
 
@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from edgeseg.data.labels import CAMVID, ClassTable
-from edgeseg.data.streets.scene import FACTORS, Scene, check_factors, check_size, make_scene, render
+from edgeseg.data.streets.scene import Scene, check_factors, check_size, make_scene, render
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Goes up with every change of what is drawn: cached scenes of another version are never used."""
 
 SPLITS = {"train": 1000, "val": 200, "test": 200}
@@ -44,8 +44,8 @@ class Streets(Sequence[tuple[np.ndarray, np.ndarray]]):
         seed: another seed is another world.
         cache: folder for what `arrays` renders; ``None`` is the user's cache folder (or ``$EDGESEG_CACHE``), ``False``
             keeps nothing.
-        **factors: switches of `FACTORS`, e.g. ``fog="dense"``, ``night=True``, ``traffic="right"``. The defaults are the
-            training distribution: clear to light fog, day to dusk, traffic on the left as in CamVid.
+        **factors: switches of `FACTORS`, e.g. ``fog="dense"``, ``night=True``, ``traffic="right"``. The defaults
+            are the training distribution: clear to light fog, day to dusk, traffic on the left as in CamVid.
 
     Raises:
         ValueError: unknown split or factor, size below 32, n < 1, negative seed; the message lists what is valid.
@@ -102,7 +102,12 @@ class Streets(Sequence[tuple[np.ndarray, np.ndarray]]):
     def metadata(self, index: int) -> dict[str, Any]:
         """Factors, weather, camera and object counts of scene `index`, ready for JSON; draws no pixel."""
         position = self._position(index)
-        head = {"name": f"streets_{self.split}_{position:06d}", "split": self.split, "index": position, "seed": self.seed}
+        head = {
+            "name": f"streets_{self.split}_{position:06d}",
+            "split": self.split,
+            "index": position,
+            "seed": self.seed,
+        }
         return {**head, "generator_version": GENERATOR_VERSION, **self.scene(position).metadata()}
 
     def arrays(self, workers: int | None = None, progress: bool = True) -> tuple[np.ndarray, np.ndarray]:

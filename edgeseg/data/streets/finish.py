@@ -9,7 +9,7 @@ from edgeseg.data.labels import CAMVID
 from edgeseg.data.streets.canvas import Canvas
 from edgeseg.data.streets.noise import SHEET, cloud_sheet, fine_sheet
 
-_PIVOT = 96.0
+_PIVOT = {"day": 92.0, "dusk": 38.0, "night": 15.0}
 
 
 def _by_class(values: dict[str, float], default: float) -> np.ndarray:
@@ -20,7 +20,9 @@ def _by_class(values: dict[str, float], default: float) -> np.ndarray:
 
 
 # How rough a surface looks, as a share of its brightness: leaves sparkle, the sky does not.
-_ROUGHNESS = _by_class({"Tree": 0.17, "Sky": 0.004, "Building": 0.045, "Road": 0.035, "Pavement": 0.04, "Fence": 0.06}, 0.025)
+_ROUGHNESS = _by_class(
+    {"Tree": 0.085, "Sky": 0.004, "Building": 0.045, "Road": 0.035, "Pavement": 0.04, "Fence": 0.06}, 0.025
+)
 _IS_GROUND = _by_class({"Road": 1.0, "Pavement": 1.0}, 0.0)
 
 
@@ -34,10 +36,10 @@ def finish(canvas: Canvas, frame: int = 0) -> tuple[np.ndarray, np.ndarray]:
     light = canvas.light
     gain = 1.0 + _fine_noise(canvas.size, light.seed) * _ROUGHNESS[label]
     _texture_ground(canvas, label, gain)
-    exposure = np.float32(light.exposure) * np.float32(light.contrast)
+    exposure = np.array(light.exposure, np.float32) * np.float32(light.contrast)
     picture = pixels * gain[..., None]
     picture *= exposure
-    picture += np.float32(_PIVOT * (1 - light.contrast))
+    picture += np.float32(_PIVOT[light.hour] * (1 - light.contrast))
     if canvas.glows:
         picture += _halos(canvas)
     if light.blur:
@@ -47,11 +49,11 @@ def finish(canvas: Canvas, frame: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fine_noise(size: tuple[int, int], seed: int) -> np.ndarray:
-    """(H, W) white noise, at a place of the sheet that the seed chooses."""
+    """(H, W) white noise, at a place that the seed chooses; weaker in small pictures, as shrinking makes it."""
     height, width = size
     top, left = seed % SHEET, (seed // SHEET) % SHEET
     rows, columns = (top + np.arange(height)) % SHEET, (left + np.arange(width)) % SHEET
-    return fine_sheet()[rows[:, None], columns]
+    return fine_sheet()[rows[:, None], columns] * np.float32(min(1.0, height / 360))
 
 
 def _texture_ground(canvas: Canvas, label: np.ndarray, gain: np.ndarray) -> None:

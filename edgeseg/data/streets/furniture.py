@@ -19,7 +19,7 @@ class Post:
         self.x, self.z = x, z
         self.inward = -1.0 if x > 0 else 1.0
         self.metal = vary(rng, rng.choice(_METAL), 9)
-        self.thick = rng.uniform(0.055, 0.1)
+        self.thick = rng.uniform(0.04, 0.07)
 
     @property
     def order(self) -> float:
@@ -119,11 +119,15 @@ class RoadSign(Post):
 
     def __init__(self, rng: Random, x: float, z: float) -> None:
         super().__init__(rng, x, z)
-        self.thick = rng.uniform(0.04, 0.065)
+        self.thick = rng.uniform(0.03, 0.045)
         self.low = rng.uniform(1.9, 2.5)
-        self.plates = [rng.choice(("limit", "disc", "triangle", "plate", "board", "back")) for _ in range(rng.choice((1, 1, 2)))]
-        self.tint = vary(rng, rng.choice(((34, 78, 168), (30, 110, 70), (214, 190, 60), (226, 226, 220), (40, 62, 120))), 9)
-        self.size = rng.uniform(0.36, 0.52)
+        self.plates = [
+            rng.choice(("limit", "disc", "triangle", "plate", "board", "back")) for _ in range(rng.choice((1, 1, 2)))
+        ]
+        self.tint = vary(
+            rng, rng.choice(((34, 78, 168), (30, 110, 70), (214, 190, 60), (226, 226, 220), (40, 62, 120))), 9
+        )
+        self.size = rng.uniform(0.3, 0.44)
 
     def _draw_at(self, canvas: Canvas, at: tuple[float, float, float]) -> None:
         size = self.size
@@ -167,7 +171,7 @@ class Hoarding(Post):
 
     def __init__(self, rng: Random, x: float, z: float) -> None:
         super().__init__(rng, x, z)
-        self.half = rng.uniform(0.5, 0.9)
+        self.half = rng.uniform(0.45, 0.75)
         self.high = rng.uniform(1.6, 2.4)
         self.paint = tuple(rng.uniform(30, 225) for _ in range(3))
         self.second = tuple(rng.uniform(30, 225) for _ in range(3))
@@ -190,7 +194,7 @@ class Mast(Post):
     def __init__(self, rng: Random, x: float, z: float, height: float) -> None:
         super().__init__(rng, x, z)
         self.height = height
-        self.thick = rng.uniform(0.06, 0.11) if height > 2 else rng.uniform(0.06, 0.09)
+        self.thick = rng.uniform(0.045, 0.085) if height > 2 else rng.uniform(0.05, 0.08)
         self.cross = height > 5 and rng.random() < 0.4
 
     def _draw_at(self, canvas: Canvas, at: tuple[float, float, float]) -> None:
@@ -198,4 +202,12 @@ class Mast(Post):
         if self.cross:
             canvas.box(at, -0.8, 0.8, self.height - 0.7, self.height - 0.58, color, POLE)
         if self.height < 2:
-            canvas.box(at, -self.thick, self.thick, self.height - 0.2, self.height - 0.1, canvas.tone((224, 220, 210), self.z), None)
+            canvas.box(
+                at,
+                -self.thick,
+                self.thick,
+                self.height - 0.2,
+                self.height - 0.1,
+                canvas.tone((224, 220, 210), self.z),
+                None,
+            )

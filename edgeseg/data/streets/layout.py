@@ -17,7 +17,7 @@ from edgeseg.data.streets.vehicles import CrossingCar, Vehicle
 BLOCK = 40.0
 """Metres of street that are laid out together."""
 
-ZONES = {"terrace": 0.36, "houses": 0.25, "office": 0.10, "park": 0.22, "yard": 0.07}
+ZONES = {"terrace": 0.34, "houses": 0.26, "office": 0.07, "park": 0.28, "yard": 0.05}
 
 
 @dataclass
@@ -63,7 +63,9 @@ def _fill(rng: Random, zone: str, style: Style, side: int, start: float, end: fl
     edge = style.edge(side)
     if zone in ("terrace", "office"):
         setback = 0.0 if zone == "terrace" else rng.choice((0.0, rng.uniform(2, 6)))
-        _row_of_buildings(rng, side, edge + setback, start, end, "shop" if zone == "terrace" else "office", 0.08, things)
+        _row_of_buildings(
+            rng, side, edge + setback, start, end, "shop" if zone == "terrace" else "office", 0.08, things
+        )
         if setback:
             _enclose(rng, side, edge, start, end, things)
     elif zone == "houses":
@@ -71,11 +73,15 @@ def _fill(rng: Random, zone: str, style: Style, side: int, start: float, end: fl
         _row_of_buildings(rng, side, edge + setback, start, end, "house", 0.8, things)
         _enclose(rng, side, edge, start, end, things)
         for _ in range(rng.randint(1, 4)):
-            things.append(Tree(rng, side * (edge + rng.uniform(1.0, setback)), rng.uniform(start, end), rng.uniform(0.5, 0.8)))
+            things.append(
+                Tree(rng, side * (edge + rng.uniform(1.0, setback)), rng.uniform(start, end), rng.uniform(0.5, 0.8))
+            )
     elif zone == "park":
         _enclose(rng, side, edge, start, end, things)
         for _ in range(round((end - start) / rng.uniform(2.6, 5.0))):
-            things.append(Tree(rng, side * (edge + rng.uniform(1.2, 14.0)), rng.uniform(start, end), rng.uniform(0.8, 1.4)))
+            things.append(
+                Tree(rng, side * (edge + rng.uniform(1.2, 14.0)), rng.uniform(start, end), rng.uniform(0.9, 1.6))
+            )
         things.append(Bush(rng, side * (edge + 16), start, end - start, rng.uniform(2.0, 4.0)))
     else:  # an open yard with parked cars
         _enclose(rng, side, edge, start, end, things)
@@ -99,15 +105,15 @@ def _enclose(rng: Random, side: int, edge: float, start: float, end: float, thin
     """What divides a garden or park from the pavement."""
     x, length = side * (edge + 0.15), end - start
     choice = rng.random()
-    if choice < 0.24:
+    if choice < 0.28:
         things.append(Fence(rng, x, start, length, "railing"))
-    elif choice < 0.40:
+    elif choice < 0.48:
         things.append(Fence(rng, x, start, length, "boards"))
-    elif choice < 0.62:
+    elif choice < 0.66:
         things.append(Fence(rng, x, start, length, "wall"))
         if rng.random() < 0.5:
             things.append(Bush(rng, side * (edge + 0.9), start, length, rng.uniform(1.2, 2.0)))
-    elif choice < 0.85:
+    elif choice < 0.88:
         things.append(Bush(rng, side * (edge + 0.7), start, length, rng.uniform(0.9, 2.2)))
 
 
@@ -118,9 +124,9 @@ def _furnish(rng: Random, style: Style, side: int, start: float, length: float, 
     def somewhere() -> float:
         return start + rng.uniform(0.0, length)
 
-    for _ in range(rng.randint(1, 2)):
+    for _ in range(rng.choice((1, 1, 2))):
         things.append(Lamp(rng, rng.choice((kerb, back)), somewhere()))
-    if rng.random() < 0.5:
+    if rng.random() < 0.35:
         things.append(Mast(rng, rng.choice((kerb, back)), somewhere(), rng.uniform(3.0, 8.0)))
     for _ in range(rng.randint(1, 3)):
         things.append(RoadSign(rng, rng.choice((kerb, kerb, back)), somewhere()))
@@ -133,16 +139,20 @@ def _furnish(rng: Random, style: Style, side: int, start: float, length: float, 
     if rng.random() < 0.25:
         first, gap = somewhere(), rng.uniform(1.4, 2.2)
         things += [Mast(rng, kerb, first + k * gap, 0.95) for k in range(rng.randint(3, 7))]
-    if rng.random() < 0.30:
+    if rng.random() < 0.42:
         first, gap = somewhere(), rng.uniform(7, 11)
-        things += [Tree(rng, kerb + side * 0.3, first + k * gap, rng.uniform(0.7, 1.0)) for k in range(rng.randint(1, 3))]
-    for _ in range(rng.randint(0, 3)):
-        things.append(Clutter(rng, rng.choice((kerb, back)), somewhere()))
+        things += [
+            Tree(rng, kerb + side * 0.3, first + k * gap, rng.uniform(0.7, 1.0)) for k in range(rng.randint(1, 3))
+        ]
+    for _ in range(rng.randint(1, 4)):
+        things.append(Clutter(rng, rng.choice((kerb, back)), somewhere(), rng.choice((None, None, 0.75))))
     if rng.random() < 0.2:
         things.append(Fence(rng, kerb, somewhere(), rng.uniform(5, 12), "railing"))
     if rng.random() < 0.15:
         first = somewhere()
-        things += [Cyclist(rng, back, first + 0.9 * k, along=rng.random() < 0.4, rider=False) for k in range(rng.randint(1, 3))]
+        things += [
+            Cyclist(rng, back, first + 0.9 * k, along=rng.random() < 0.4, rider=False) for k in range(rng.randint(1, 3))
+        ]
 
 
 def _park_cars(rng: Random, style: Style, side: int, start: float, length: float, things: list[Thing]) -> None:
@@ -161,7 +171,7 @@ def _park_cars(rng: Random, style: Style, side: int, start: float, length: float
 
 
 def _walk(rng: Random, style: Style, side: int, start: float, length: float, things: list[Thing]) -> None:
-    for _ in range(rng.choice((0, 0, 1, 1, 2, 4))):
+    for _ in range(rng.choice((0, 1, 1, 2, 3, 5))):
         x = side * rng.uniform(style.half_road + 0.4, style.edge(side) - 0.3)
         z = start + rng.uniform(0, length)
         things.append(Pedestrian(rng, x, z))

@@ -1,4 +1,4 @@
-"""Smooth noise, cut from one fixed sheet: drawing fresh random numbers for every picture would cost more than the scene."""
+"""Noise, cut from fixed sheets: fresh random numbers for every picture would cost as much as the scene."""
 
 from __future__ import annotations
 

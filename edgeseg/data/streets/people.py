@@ -10,8 +10,8 @@ from edgeseg.data.streets.thing import Color, scaled, vary
 _SKIN: tuple[Color, ...] = ((208, 164, 138), (190, 142, 116), (132, 92, 70), (96, 66, 52))
 _HAIR: tuple[Color, ...] = ((44, 34, 28), (84, 62, 42), (26, 24, 24), (150, 122, 84), (128, 126, 124))
 _CLOTHES: tuple[Color, ...] = (
-    (38, 40, 48), (60, 64, 76), (104, 34, 38), (40, 62, 104), (96, 92, 84), (176, 170, 160), (60, 78, 58), (190, 60, 50),
-    (206, 178, 60), (30, 30, 32), (120, 98, 74),
+    (38, 40, 48), (60, 64, 76), (104, 34, 38), (40, 62, 104), (96, 92, 84), (176, 170, 160), (60, 78, 58),
+    (190, 60, 50), (206, 178, 60), (30, 30, 32), (120, 98, 74),
 )  # fmt: skip
 _TROUSERS: tuple[Color, ...] = ((40, 46, 64), (34, 34, 36), (88, 80, 70), (62, 72, 92), (110, 106, 100))
 
@@ -28,7 +28,9 @@ class _Look:
         self.trousers = vary(rng, rng.choice(_TROUSERS), 9)
         self.away = rng.random() < 0.5
 
-    def head(self, canvas: Canvas, at: tuple[float, float, float], right: float, chin: float, z: float, label: int) -> None:
+    def head(
+        self, canvas: Canvas, at: tuple[float, float, float], right: float, chin: float, z: float, label: int
+    ) -> None:
         """Neck, face and hair above `chin`."""
         tall = self.height
         skin = canvas.tone(self.skin, z)
@@ -175,13 +177,28 @@ class Cyclist:
                 (sign * 0.04, 0.98), (sign * 0.06, down), (sign * 0.17, down), (sign * 0.22, 0.75), (sign * 0.19, 1.0),
             ]  # fmt: skip
             canvas.shape(at, outline, color, BICYCLIST)
-            canvas.box(at, *sorted((sign * 0.05, sign * 0.18)), down - 0.07, down + 0.02, tyre, BICYCLIST)
+            canvas.box(at, sign * 0.05, sign * 0.18, down - 0.07, down + 0.02, tyre, BICYCLIST)
         top, arms = canvas.tone(look.top, z), canvas.tone(scaled(look.top, 0.8), z)
         wide = 0.22 * look.broad
         for sign in (-1, 1):
-            outline = [(sign * wide, 1.46), (sign * (wide + 0.1), 1.25), (sign * 0.28, 1.0), (sign * 0.2, 1.02), (sign * 0.14, 1.3)]
+            outline = [
+                (sign * wide, 1.46),
+                (sign * (wide + 0.1), 1.25),
+                (sign * 0.28, 1.0),
+                (sign * 0.2, 1.02),
+                (sign * 0.14, 1.3),
+            ]
             canvas.shape(at, outline, arms, BICYCLIST)
-        body = [(-0.08, 1.55), (-wide, 1.47), (-wide * 0.8, 1.2), (-0.19, 0.93), (0.19, 0.93), (wide * 0.8, 1.2), (wide, 1.47), (0.08, 1.55)]
+        body = [
+            (-0.08, 1.55),
+            (-wide, 1.47),
+            (-wide * 0.8, 1.2),
+            (-0.19, 0.93),
+            (0.19, 0.93),
+            (wide * 0.8, 1.2),
+            (wide, 1.47),
+            (0.08, 1.55),
+        ]
         canvas.shape(at, body, top, BICYCLIST)
         self._head(canvas, at, 0.0, 1.56)
 
@@ -192,7 +209,8 @@ class Cyclist:
             canvas.ring(at, right, 0.34, 0.34, tyre, BICYCLIST, 1.0)
         bars = [
             [(-0.52, 0.36), (-0.1, 0.36), (-0.16, 0.84)], [(-0.14, 0.78), (0.4, 0.8), (0.4, 0.74), (-0.12, 0.72)],
-            [(-0.1, 0.36), (-0.04, 0.36), (0.42, 0.76), (0.36, 0.76)], [(0.5, 0.34), (0.55, 0.34), (0.42, 1.02), (0.37, 1.02)],
+            [(-0.1, 0.36), (-0.04, 0.36), (0.42, 0.76), (0.36, 0.76)],
+            [(0.5, 0.34), (0.55, 0.34), (0.42, 1.02), (0.37, 1.02)],
             [(0.3, 1.0), (0.52, 1.0), (0.52, 1.05), (0.3, 1.05)], [(-0.28, 0.86), (-0.02, 0.86), (-0.02, 0.92), (-0.28, 0.92)],
         ]  # fmt: skip
         for bar in bars:
@@ -214,4 +232,6 @@ class Cyclist:
     def _head(self, canvas: Canvas, at: tuple[float, float, float], right: float, chin: float) -> None:
         self.look.head(canvas, at, right, chin, self.z, BICYCLIST)
         if self.helmet:
-            canvas.disc(at, right, chin + 0.19, 0.12, canvas.tone(scaled(self.frame, 1.2), self.z), BICYCLIST, tall=0.75)
+            canvas.disc(
+                at, right, chin + 0.19, 0.12, canvas.tone(scaled(self.frame, 1.2), self.z), BICYCLIST, tall=0.75
+            )

@@ -8,7 +8,15 @@ from random import Random
 from edgeseg.data.streets.canvas import BUILDING, FENCE, NEAR, NOTHING, TREE, Canvas
 from edgeseg.data.streets.thing import Color, scaled, vary
 
-_LEAVES: tuple[Color, ...] = ((66, 92, 44), (54, 80, 46), (88, 104, 56), (76, 92, 62), (122, 98, 48), (98, 84, 56), (48, 66, 42))
+_LEAVES: tuple[Color, ...] = (
+    (66, 92, 44),
+    (54, 80, 46),
+    (88, 104, 56),
+    (76, 92, 62),
+    (122, 98, 48),
+    (98, 84, 56),
+    (48, 66, 42),
+)
 _BARK: tuple[Color, ...] = ((84, 72, 58), (98, 92, 82), (70, 62, 54), (110, 108, 102))
 """Bark is as grey as a pole may be: the crown above tells them apart."""
 
@@ -34,17 +42,20 @@ class Tree:
         self.leaves = vary(rng, rng.choice(_LEAVES), 11)
         self.bark = vary(rng, rng.choice(_BARK), 9)
         self.slim = rng.uniform(0.75, 1.5)
-        count = rng.randint(9, 14)
-        self.lumps = [self._lump(rng, k / count) for k in range(count)]
-        self.specks = [(rng.uniform(0, 2 * math.pi), rng.uniform(0.8, 1.14), rng.uniform(0.04, 0.1)) for _ in range(18)]
-        self.branches = [self._branch(rng) for _ in range(9)] if self.bare else []
+        self.lumps = [self._lump(rng, k / 24) for k in range(24)]
+        self.specks = [
+            (rng.uniform(0, 2 * math.pi), rng.uniform(0.72, 0.98), rng.uniform(0.04, 0.09)) for _ in range(28)
+        ]
+        self.branches = [self._branch(rng) for _ in range(7)] if self.bare else []
 
     @staticmethod
     def _lump(rng: Random, rank: float) -> tuple[float, float, float, float]:
-        """Right, up, radius (in crown radii) and brightness of one clump of leaves; later clumps are higher and lighter."""
-        angle, reach = rng.uniform(0, 2 * math.pi), rng.uniform(0.3, 0.72)
-        up = math.sin(angle) * reach * 0.8 + (rank - 0.5) * 0.5
-        return math.cos(angle) * reach, up, rng.uniform(0.34, 0.56), 0.68 + 0.5 * rank + rng.uniform(-0.08, 0.08)
+        """A clump of leaves: right, up, radius (in crown radii), brightness; later ones are smaller and lighter."""
+        angle = rng.uniform(0, 2 * math.pi)
+        reach = rng.uniform(0.45, 0.75) if rank < 0.5 else rng.uniform(0.1, 0.6)
+        up = math.sin(angle) * reach + (0.0 if rank < 0.5 else 0.45 * (rank - 0.4))
+        radius = rng.uniform(0.26, 0.42) if rank < 0.5 else rng.uniform(0.12, 0.26)
+        return math.cos(angle) * reach, up, radius, 0.62 + 0.5 * rank + rng.uniform(-0.07, 0.07)
 
     @staticmethod
     def _branch(rng: Random) -> tuple[float, float, float]:
@@ -93,35 +104,50 @@ class Tree:
     def _leafy_crown(self, canvas: Canvas, at: tuple[float, float, float]) -> None:
         radius, middle = self.radius, self.trunk + self.radius * 0.75
         tall = radius * self.slim
-        if canvas.fraction(radius, self.z) > 0.02:
-            dark = canvas.tone(scaled(self.leaves, 0.8), self.z)
+        detail = canvas.fraction(radius, self.z) > 0.02
+        dark = canvas.tone(scaled(self.leaves, 0.62), self.z)
+        canvas.disc(at, 0.0, middle, radius * 0.72, dark, TREE, tall=self.slim)
+        if detail:
             for angle, reach, size in self.specks:
                 right, up = math.cos(angle) * reach * radius, middle + math.sin(angle) * reach * tall
                 canvas.disc(at, right, up, size * radius, dark, TREE)
-        for right, up, size, brightness in self.lumps:
-            color = canvas.tone(scaled(self.leaves, brightness), self.z, "up" if brightness > 1.0 else "front")
-            canvas.disc(at, right * radius, middle + up * tall, size * radius, color, TREE, tall=0.5 + 0.5 * self.slim)
+        for right, up, size, brightness in self.lumps if detail else self.lumps[::3]:
+            color = canvas.tone(scaled(self.leaves, brightness), self.z, "crown")
+            canvas.disc(at, right * radius, middle + up * tall, size * radius, color, TREE, tall=0.8)
 
     def _bare_crown(self, canvas: Canvas, at: tuple[float, float, float], bark: tuple[int, int, int]) -> None:
         reach = self.radius * 1.15
         haze: list[float] = []
         x, scale, foot = at
-        for k in range(14):
-            angle = k * 2 * math.pi / 14
-            swell = reach * self.specks[k][1]
+        for k in range(28):  # a ragged outline of twigs too thin to draw
+            angle = k * math.pi / 14
+            swell = reach * (self.specks[k][1] if k % 2 else 0.78 * self.specks[k][1])
             haze.append(x + math.cos(angle) * swell * scale)
-            haze.append(foot - (self.trunk + reach * 0.8 + math.sin(angle) * swell * self.slim) * scale)
-        canvas.film(haze, bark, 70, TREE)
+            haze.append(foot - (self.trunk + reach * 0.75 + math.sin(angle) * swell * self.slim) * scale)
+        canvas.film(haze, bark, 60, TREE)
+        detail = canvas.fraction(self.radius, self.z) > 0.03
         for angle, length, start in self.branches:
-            base = self.trunk * start
-            along = length * self.radius
-            tip_x, tip_y = math.sin(angle) * along, base + math.cos(angle) * along * self.slim
-            thick = self.width * 0.4
-            canvas.shape(at, [(-thick, base), (thick, base), (tip_x, tip_y)], bark, TREE)
-            for fork in (-0.5, 0.45):
-                end_x, end_y = tip_x + math.sin(angle + fork) * along * 0.6, tip_y + math.cos(angle + fork) * along * 0.5
-                mid_x, mid_y = tip_x * 0.6, base + (tip_y - base) * 0.6
-                canvas.shape(at, [(mid_x - thick * 0.5, mid_y), (mid_x + thick * 0.5, mid_y), (end_x, end_y)], bark, TREE)
+            base, along, thick = self.trunk * start, length * self.radius * 0.62, self.width * 0.4
+            self._branch_out(canvas, at, bark, (0.0, base), (angle, along, thick), 3 if detail else 1)
+
+    def _branch_out(
+        self,
+        canvas: Canvas,
+        at: tuple[float, float, float],
+        bark: tuple[int, int, int],
+        root: tuple[float, float],
+        branch: tuple[float, float, float],
+        levels: int,
+    ) -> None:
+        """A branch (angle from upright, length, half thickness), and the twigs that fork from it."""
+        (x, y), (angle, length, thick) = root, branch
+        tip = (x + math.sin(angle) * length, y + math.cos(angle) * length * self.slim)
+        canvas.shape(at, [(x - thick, y), (x + thick, y), tip], bark, TREE)
+        if levels > 1:
+            for share, turn in ((0.55, -0.55), (0.75, 0.5)):
+                fork = (x + (tip[0] - x) * share, y + (tip[1] - y) * share)
+                twig = (angle + turn, length * 0.7, thick * 0.6)
+                self._branch_out(canvas, at, bark, fork, twig, levels - 1)
 
 
 class Bush:
@@ -132,10 +158,7 @@ class Bush:
     def __init__(self, rng: Random, x: float, z: float, length: float, height: float) -> None:
         self.x, self.z, self.length, self.height = x, z, length, height
         self.leaves = vary(rng, rng.choice(_LEAVES), 11)
-        step = rng.uniform(0.8, 1.4)
-        self.lumps = [
-            (z + k * step, rng.uniform(0.75, 1.15), rng.uniform(0.75, 1.2)) for k in range(max(1, round(length / step)))
-        ]
+        self.lumps = [(z + k, rng.uniform(0.8, 1.12), rng.uniform(0.72, 1.2)) for k in range(max(1, round(length)))]
 
     @property
     def order(self) -> float:
@@ -146,18 +169,18 @@ class Bush:
         return self.z + self.length
 
     def draw(self, canvas: Canvas) -> None:
+        facing = "left" if self.x > 0 else "right"
         for z, swell, brightness in reversed(self.lumps):
-            if canvas.distance(z) < NEAR:
+            near = canvas.nearest(z)
+            if near > z + 0.8 or canvas.fraction(self.height, z) < 0.003:
                 continue
-            at = canvas.column(self.x, z)
+            a, b = canvas.column(self.x, near), canvas.column(self.x, z + 1.05)
             high = self.height * swell
-            wide = max(0.55, high * 0.5)
-            color = canvas.tone(scaled(self.leaves, brightness), z)
-            outline = [
-                (-wide, 0.0), (-wide, high * 0.55), (-wide * 0.6, high * 0.9), (0.0, high),
-                (wide * 0.6, high * 0.9), (wide, high * 0.55), (wide, 0.0),
-            ]  # fmt: skip
-            canvas.shape(at, outline, color, TREE)
+            canvas.wall(a, b, 0.0, high * 0.9, canvas.tone(scaled(self.leaves, 0.75), near, facing), TREE)
+            light = canvas.tone(scaled(self.leaves, brightness), near, "crown")
+            outward = 0.5 if self.x > 0 else -0.5
+            canvas.disc(a, outward * 0.4, high * 0.78, 0.5, light, TREE, tall=0.5 * high)
+            canvas.disc(b, outward * 0.2, high * 0.45, 0.3, light, TREE, tall=0.7)
 
 
 class Fence:
@@ -175,7 +198,11 @@ class Fence:
 
     def __init__(self, rng: Random, x: float, z: float, length: float, style: str) -> None:
         self.x, self.z, self.length, self.style = x, z, length, style
-        self.height = {"boards": rng.uniform(1.2, 1.8), "railing": rng.uniform(0.95, 1.35), "wall": rng.uniform(0.6, 1.3)}[style]
+        self.height = {
+            "boards": rng.uniform(1.2, 1.8),
+            "railing": rng.uniform(0.95, 1.35),
+            "wall": rng.uniform(0.6, 1.3),
+        }[style]
         colors: dict[str, tuple[Color, ...]] = {
             "boards": ((118, 90, 62), (92, 84, 74), (140, 128, 108)),
             "railing": ((34, 36, 40), (120, 122, 124), (46, 60, 52)),
@@ -223,7 +250,14 @@ class Fence:
         self._uprights(canvas, near, far, 0.3, 0.06, color, FENCE)
 
     def _uprights(
-        self, canvas: Canvas, near: float, far: float, gap: float, wide: float, color: tuple[int, int, int], label: int | None
+        self,
+        canvas: Canvas,
+        near: float,
+        far: float,
+        gap: float,
+        wide: float,
+        color: tuple[int, int, int],
+        label: int | None,
     ) -> None:
         if canvas.fraction(gap, near) * abs(self.x - canvas.camera.x) / canvas.distance(near) < 0.004:
             return
@@ -243,7 +277,14 @@ class Clutter:
         self.x, self.z = x, z
         self.wide = size if size is not None else rng.uniform(0.3, 0.6)
         self.high = rng.uniform(0.9, 1.5) * (1.0 if size is None else 1.2)
-        base: tuple[Color, ...] = ((44, 70, 52), (50, 50, 54), (150, 34, 36), (120, 118, 112), (64, 84, 120), (110, 96, 78))
+        base: tuple[Color, ...] = (
+            (44, 70, 52),
+            (50, 50, 54),
+            (150, 34, 36),
+            (120, 118, 112),
+            (64, 84, 120),
+            (110, 96, 78),
+        )
         self.color = vary(rng, rng.choice(base), 14)
 
     @property
@@ -260,10 +301,22 @@ class Clutter:
         at = canvas.column(self.x, self.z)
         wide, high = self.wide, self.high
         canvas.box(at, -wide, wide, 0.0, high, canvas.tone(self.color, self.z), NOTHING)
-        canvas.box(at, -wide * 1.08, wide * 1.08, high, high + 0.1, canvas.tone(scaled(self.color, 0.7), self.z), NOTHING)
-        canvas.box(at, -wide * 0.6, wide * 0.6, high * 0.6, high * 0.8, canvas.tone(scaled(self.color, 1.3), self.z), None)
+        canvas.box(
+            at, -wide * 1.08, wide * 1.08, high, high + 0.1, canvas.tone(scaled(self.color, 0.7), self.z), NOTHING
+        )
+        canvas.box(
+            at, -wide * 0.6, wide * 0.6, high * 0.6, high * 0.8, canvas.tone(scaled(self.color, 1.3), self.z), None
+        )
 
     def shade(self, canvas: Canvas) -> None:
         """Contact shadow."""
         wide = self.wide * 1.3
-        canvas.shade([(self.x - wide, self.z - 0.3), (self.x + wide, self.z - 0.3), (self.x + wide, self.z + 0.5), (self.x - wide, self.z + 0.5)], 120)
+        canvas.shade(
+            [
+                (self.x - wide, self.z - 0.3),
+                (self.x + wide, self.z - 0.3),
+                (self.x + wide, self.z + 0.5),
+                (self.x - wide, self.z + 0.5),
+            ],
+            120,
+        )

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from edgeseg.data.streets import layout, road
+from edgeseg.data.streets.light import sample_light
 from edgeseg.data.streets.people import Cyclist, Pedestrian
 from edgeseg.data.streets.scene import Scene, check_factors, check_size, random_stream, render, sample_camera
-from edgeseg.data.streets.light import sample_light
 from edgeseg.data.streets.thing import Thing
 from edgeseg.data.streets.vehicles import Vehicle
 
@@ -36,8 +36,8 @@ def drive(
         **factors: as for `Streets`, e.g. ``night=True``.
 
     Returns:
-        Iterator of image (H, W, 3) uint8 RGB and label (H, W) uint8, void 255. Its memory is bounded: what lies behind the
-        camera is forgotten.
+        Iterator of image (H, W, 3) uint8 RGB and label (H, W) uint8, void 255. Its memory is bounded: what lies
+        behind the camera is forgotten.
 
     Raises:
         ValueError: unknown factor, size below 32, fps ≤ 0, speed < 0, negative seed.
@@ -110,7 +110,9 @@ class _Ride:
         sway = 0.12 * math.sin(self.z * 0.05)
         bump = 0.0012 * math.sin(self.z * 1.3) + 0.0008 * math.sin(self.z * 3.1)
         first = self.first_camera
-        return replace(first, z=self.z, x=first.x + sway, horizon=first.horizon + bump, vanish=0.5 - 18 * bend, bend=bend)
+        return replace(
+            first, z=self.z, x=first.x + sway, horizon=first.horizon + bump, vanish=0.5 - 18 * bend, bend=bend
+        )
 
     def _extend(self) -> None:
         while self.next_block * layout.BLOCK < self.z + _AHEAD:

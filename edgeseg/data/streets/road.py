@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 
 from edgeseg.data.streets.canvas import NEAR, PAVEMENT, ROAD, TREE, Canvas
@@ -51,7 +52,7 @@ class Style:
 
 @dataclass(frozen=True)
 class Flat:
-    """Something that lies on the ground: side road, patch, crossing. Corners are (x, z); label ``None`` keeps the ground's."""
+    """Something that lies on the ground, with (x, z) corners: side road, patch. Label ``None`` keeps the ground's."""
 
     corners: tuple[tuple[float, float], ...]
     color: Color
@@ -70,7 +71,7 @@ def sample_style(rng: Random) -> Style:
     verges = [_verge(rng, paving) for _ in range(2)]
     return Style(
         half_road=half_road,
-        pavement=(rng.uniform(1.5, 3.2), rng.uniform(1.5, 3.4)),
+        pavement=(rng.uniform(1.8, 3.8), rng.uniform(1.8, 4.2)),
         parking=parking,
         asphalt=asphalt,
         paving=paving,
@@ -100,7 +101,7 @@ def draw_ground(canvas: Canvas, style: Style) -> None:
         (-half, half, style.asphalt, ROAD),
     )
     edges = _slices(canvas)
-    for near, far in zip(edges, edges[1:], strict=False):
+    for near, far in pairwise(edges):
         middle = near + 0.3 * (far - near)
         for x0, x1, color, label in bands:
             # a wide verge bends with the road at its inner edge and keeps straight far out

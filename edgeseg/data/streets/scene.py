@@ -127,11 +127,16 @@ def make_scene(seed: int, split: int, index: int, **factors: Any) -> Scene:
         start += layout.BLOCK
     things += layout.traffic(rng, style, camera.x, camera.z, 110.0)
     things += layout.skyline(rng, 190.0)
-    things += [Clutter(rng, rng.uniform(-14, 14), rng.uniform(70, 170), rng.uniform(0.5, 2.0)) for _ in range(rng.randint(2, 9))]
+    things += [
+        Clutter(rng, rng.uniform(-14, 14), rng.uniform(70, 170), rng.uniform(0.5, 2.0))
+        for _ in range(rng.randint(2, 9))
+    ]
     if closed is not None:
         things = [t for t in things if t.far_end < closed - 7] + _closing(rng, closed)
         flats = [f for f in flats if max(z for _, z in f.corners) < closed - 7]
-        flats.insert(0, Flat(((-90, closed - 7), (90, closed - 7), (90, closed - 1.5), (-90, closed - 1.5)), style.asphalt, 3))
+        flats.insert(
+            0, Flat(((-90, closed - 7), (90, closed - 7), (90, closed - 1.5), (-90, closed - 1.5)), style.asphalt, 3)
+        )
     bonnet = _sample_bonnet(rng)
     things.sort(key=lambda thing: -thing.order)
     return Scene(camera, light, style, tuple(things), tuple(flats), bonnet, chosen)
@@ -170,10 +175,10 @@ def _closing(rng: Random, z: float) -> list[Thing]:
 
 
 def _sample_bonnet(rng: Random) -> Bonnet | None:
-    if rng.random() > 0.4:
+    if rng.random() > 0.5:
         return None
     grey = rng.uniform(18, 120)
-    return Bonnet(rng.uniform(0.02, 0.085), rng.uniform(-0.5, 0.5), vary(rng, (grey, grey, grey * 1.05), 8))
+    return Bonnet(rng.uniform(0.02, 0.09), rng.uniform(-0.5, 0.5), vary(rng, (grey, grey, grey * 1.05), 8))
 
 
 def render(scene: Scene, size: tuple[int, int], frame: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -225,4 +230,8 @@ def _draw_bonnet(canvas: Canvas, bonnet: Bonnet) -> None:
     canvas.polygon((*shape, width, height, 0, height), canvas.tone(bonnet.color, near, "up"), NOTHING)
     shine = tuple(0.6 * c + 0.25 * h for c, h in zip(bonnet.color, canvas.light.horizon, strict=True))
     lower = [v + (0.35 * bonnet.high * height if k % 2 else 0) for k, v in enumerate(shape)]
-    canvas.polygon((*lower, *[w for pair in zip(shape[-2::-2], shape[-1::-2], strict=True) for w in pair]), canvas.glowing(shine, near), None)
+    canvas.polygon(
+        (*lower, *[w for pair in zip(shape[-2::-2], shape[-1::-2], strict=True) for w in pair]),
+        canvas.glowing(shine, near),
+        None,
+    )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 
 from edgeseg.data.streets.canvas import CAR, NEAR, Canvas, Column
 from edgeseg.data.streets.thing import Color, mixed, scaled, vary
 
 _PAINTS: tuple[Color, ...] = (
-    (176, 178, 182), (52, 54, 60), (34, 34, 38), (36, 56, 104), (138, 28, 34), (208, 210, 210), (98, 104, 110), (46, 76, 66),
-    (150, 140, 118), (70, 90, 130), (190, 44, 40),
+    (176, 178, 182), (52, 54, 60), (34, 34, 38), (36, 56, 104), (138, 28, 34), (208, 210, 210), (98, 104, 110),
+    (46, 76, 66), (150, 140, 118), (70, 90, 130), (190, 44, 40),
 )  # fmt: skip
 _VAN_PAINTS: tuple[Color, ...] = ((222, 222, 220), (206, 208, 206), (60, 70, 96), (196, 52, 44), (224, 188, 60))
 _BUS_PAINTS: tuple[Color, ...] = ((190, 34, 38), (58, 110, 170), (220, 214, 190), (60, 120, 84))
@@ -21,8 +22,8 @@ _BUS_PAINTS: tuple[Color, ...] = ((190, 34, 38), (58, 110, 170), (220, 214, 190)
 class _Body:
     """Outline of one kind of vehicle; u runs from the tail (0) to the nose (length), y up.
 
-    `tail` and `nose` are the profiles of the two ends from the ground up: (u from that end, y, part), where the part is what
-    lies between this point and the next.
+    `tail` and `nose` are the profiles of the two ends from the ground up: (u from that end, y, part), where the part
+    is what lies between this point and the next.
     """
 
     half_width: float
@@ -41,28 +42,36 @@ _BODIES: dict[str, _Body] = {
     "hatch": _Body(
         0.84, 3.9, 1.47, 0.93, 0.80,
         ((0.0, 0.26, "bumper"), (0.0, 0.55, "panel"), (0.06, 0.93, "glass"), (0.5, 1.42, "roof"), (0.7, 1.47, "end")),
-        ((0.0, 0.24, "bumper"), (0.0, 0.52, "grille"), (0.12, 0.76, "bonnet"), (1.0, 0.96, "glass"), (1.75, 1.43, "roof"), (2.0, 1.47, "end")),
-        (((0.35, 0.98), (0.72, 1.36), (1.55, 1.39), (1.55, 0.97)), ((1.65, 0.97), (1.65, 1.39), (2.1, 1.37), (2.75, 0.98))),
+        ((0.0, 0.24, "bumper"), (0.0, 0.52, "grille"), (0.12, 0.76, "bonnet"), (1.0, 0.96, "glass"),
+         (1.75, 1.43, "roof"), (2.0, 1.47, "end")),
+        (((0.35, 0.98), (0.72, 1.36), (1.55, 1.39), (1.55, 0.97)),
+         ((1.65, 0.97), (1.65, 1.39), (2.1, 1.37), (2.75, 0.98))),
         (0.72, 3.15),
     ),
     "saloon": _Body(
         0.88, 4.5, 1.43, 0.94, 0.78,
-        ((0.0, 0.26, "bumper"), (0.0, 0.54, "panel"), (0.06, 0.9, "bonnet"), (0.75, 0.97, "glass"), (1.4, 1.38, "roof"), (1.6, 1.43, "end")),
-        ((0.0, 0.24, "bumper"), (0.0, 0.5, "grille"), (0.12, 0.75, "bonnet"), (1.15, 0.95, "glass"), (1.95, 1.39, "roof"), (2.2, 1.43, "end")),
-        (((0.95, 0.98), (1.5, 1.34), (2.05, 1.36), (2.05, 0.97)), ((2.15, 0.97), (2.15, 1.36), (2.55, 1.34), (3.2, 0.98))),
+        ((0.0, 0.26, "bumper"), (0.0, 0.54, "panel"), (0.06, 0.9, "bonnet"), (0.75, 0.97, "glass"),
+         (1.4, 1.38, "roof"), (1.6, 1.43, "end")),
+        ((0.0, 0.24, "bumper"), (0.0, 0.5, "grille"), (0.12, 0.75, "bonnet"), (1.15, 0.95, "glass"),
+         (1.95, 1.39, "roof"), (2.2, 1.43, "end")),
+        (((0.95, 0.98), (1.5, 1.34), (2.05, 1.36), (2.05, 0.97)),
+         ((2.15, 0.97), (2.15, 1.36), (2.55, 1.34), (3.2, 0.98))),
         (0.85, 3.65),
     ),
     "estate": _Body(
         0.9, 4.6, 1.62, 1.02, 0.82,
         ((0.0, 0.3, "bumper"), (0.0, 0.6, "panel"), (0.05, 1.02, "glass"), (0.32, 1.56, "roof"), (0.5, 1.62, "end")),
-        ((0.0, 0.28, "bumper"), (0.0, 0.58, "grille"), (0.12, 0.86, "bonnet"), (1.1, 1.04, "glass"), (1.8, 1.58, "roof"), (2.0, 1.62, "end")),
-        (((0.3, 1.08), (0.5, 1.5), (1.7, 1.54), (1.7, 1.06)), ((1.8, 1.06), (1.8, 1.54), (2.65, 1.52), (3.3, 1.07))),
+        ((0.0, 0.28, "bumper"), (0.0, 0.58, "grille"), (0.12, 0.86, "bonnet"), (1.1, 1.04, "glass"),
+         (1.8, 1.58, "roof"), (2.0, 1.62, "end")),
+        (((0.3, 1.08), (0.5, 1.5), (1.7, 1.54), (1.7, 1.06)),
+         ((1.8, 1.06), (1.8, 1.54), (2.65, 1.52), (3.3, 1.07))),
         (0.9, 3.7), 0.34,
     ),
     "van": _Body(
         0.97, 4.9, 2.1, 1.2, 0.95,
         ((0.0, 0.34, "bumper"), (0.0, 0.6, "panel"), (0.0, 1.2, "glass"), (0.04, 1.8, "panel"), (0.1, 2.1, "end")),
-        ((0.0, 0.32, "bumper"), (0.0, 0.6, "grille"), (0.15, 0.95, "bonnet"), (0.75, 1.18, "glass"), (1.35, 1.95, "roof"), (1.6, 2.1, "end")),
+        ((0.0, 0.32, "bumper"), (0.0, 0.6, "grille"), (0.15, 0.95, "bonnet"), (0.75, 1.18, "glass"),
+         (1.35, 1.95, "roof"), (1.6, 2.1, "end")),
         (((3.0, 1.2), (3.0, 1.85), (3.5, 1.85), (4.0, 1.22)),),
         (0.95, 3.95), 0.34,
     ),
@@ -99,7 +108,9 @@ class Vehicle:
 
     kind = "car"
 
-    def __init__(self, rng: Random, x: float, z: float, oncoming: bool, body: str | None = None, speed: float = 0.0) -> None:
+    def __init__(
+        self, rng: Random, x: float, z: float, oncoming: bool, body: str | None = None, speed: float = 0.0
+    ) -> None:
         self.x, self.z, self.oncoming, self.speed = x, z, oncoming, speed
         names, weights = ("hatch", "saloon", "estate", "van", "bus", "lorry"), (38, 24, 20, 11, 4, 3)
         self.body_name = body or rng.choices(names, weights)[0]
@@ -213,10 +224,15 @@ class Vehicle:
     def _near_end(self, canvas: Canvas) -> None:
         profile, _ = self._profiles()
         paint = self.paint
-        tones = {"panel": scaled(paint, 0.92), "bonnet": scaled(paint, 1.08), "roof": scaled(paint, 1.12), "grille": scaled(paint, 0.92)}
+        tones = {
+            "panel": scaled(paint, 0.92),
+            "bonnet": scaled(paint, 1.08),
+            "roof": scaled(paint, 1.12),
+            "grille": scaled(paint, 0.92),
+        }
         tones |= {"bumper": mixed(paint, (40, 40, 42), 0.45), "board": (28, 28, 30)}
         detailed = canvas.fraction(1.0, self.z) > 0.012
-        for (u0, y0, part), (u1, y1, _) in zip(profile, profile[1:], strict=False):
+        for (u0, y0, part), (u1, y1, _) in pairwise(profile):
             low, high = canvas.column(self.x, self.z + u0), canvas.column(self.x, self.z + u1)
             w0, w1 = self._half_width(y0), self._half_width(y1)
             facing = "up" if part in ("bonnet", "roof") else "front"
@@ -224,7 +240,9 @@ class Vehicle:
             _strip(canvas, low, high, (w0, y0), (w1, y1), color, CAR)
             if part == "glass" and detailed:
                 lift = (y1 - y0) * 0.1
-                _strip(canvas, low, high, (w0 * 0.9, y0 + lift), (w1 * 0.9, y1 - lift), self._glass(canvas, self.z), None)
+                _strip(
+                    canvas, low, high, (w0 * 0.9, y0 + lift), (w1 * 0.9, y1 - lift), self._glass(canvas, self.z), None
+                )
         if detailed:
             self._lamps(canvas)
 
@@ -308,7 +326,9 @@ class CrossingCar:
             canvas.shape(at, place(list(window)), glass, None)
         for u in body.wheels:
             canvas.disc(at, self.way * (u - half), body.radius, body.radius, canvas.tone((24, 24, 26), z), CAR)
-            canvas.disc(at, self.way * (u - half), body.radius, body.radius * 0.55, canvas.tone((136, 138, 140), z), None)
+            canvas.disc(
+                at, self.way * (u - half), body.radius, body.radius * 0.55, canvas.tone((136, 138, 140), z), None
+            )
 
     def shade(self, canvas: Canvas) -> None:
         """The dark patch below it."""
