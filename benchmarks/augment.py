@@ -2,8 +2,8 @@
 
     python benchmarks/augment.py [--batch 8] [--rounds 12] [--train]
 
-Prints the time of both and their ratio, round by round in turn, so that a drifting machine hurts both alike. ``--train``
-also times whole training steps of Cross-CBAM-M with either.
+Prints the time of both and their ratio, round by round in turn, so that a drifting machine hurts both alike.
+``--train`` also times whole training steps of Cross-CBAM-M with either.
 """
 
 from __future__ import annotations
@@ -44,26 +44,31 @@ class RandomScale(v2.Transform):
 def per_image() -> v2.Compose:
     """The usual torchvision pipeline of one sample."""
     fill = {tv_tensors.Image: 0, tv_tensors.Mask: VOID}
-    return v2.Compose([
-        RandomScale(),
-        v2.RandomCrop(CROP, pad_if_needed=True, fill=fill),
-        v2.RandomHorizontalFlip(0.5),
-        v2.ColorJitter(0.4, 0.4, 0.4, 0.02),
-        v2.RandomGrayscale(0.1),
-        v2.RandomApply([v2.GaussianBlur(7, (0.3, 1.5))], 0.1),
-        v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}, scale=True),
-        v2.Normalize(MEAN, STD),
-    ])  # fmt: skip
+    return v2.Compose(
+        [
+            RandomScale(),
+            v2.RandomCrop(CROP, pad_if_needed=True, fill=fill),
+            v2.RandomHorizontalFlip(0.5),
+            v2.ColorJitter(0.4, 0.4, 0.4, 0.02),
+            v2.RandomGrayscale(0.1),
+            v2.RandomApply([v2.GaussianBlur(7, (0.3, 1.5))], 0.1),
+            v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}, scale=True),
+            v2.Normalize(MEAN, STD),
+        ]
+    )
 
 
 def main() -> None:
+    """Read the options, make a batch, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--train", action="store_true", help="also whole training steps")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
-    labels = rng.integers(0, 11, (options.batch, SOURCE[0] // 8, SOURCE[1] // 8)).astype(np.uint8).repeat(8, 1).repeat(8, 2)
+    labels = (
+        rng.integers(0, 11, (options.batch, SOURCE[0] // 8, SOURCE[1] // 8)).astype(np.uint8).repeat(8, 1).repeat(8, 2)
+    )
     images = torch.from_numpy(rng.integers(0, 256, (options.batch, 3, *SOURCE), np.uint8))
     masks, points = torch.from_numpy(labels), np.stack([class_points(y, 11, i) for i, y in enumerate(labels)])
     pipeline, mean, std = per_image(), torch.tensor(MEAN), torch.tensor(STD)

@@ -1,7 +1,8 @@
 """From an image to a class map, preprocessing included.
 
-`Segmenter` is the graph that prediction, evaluation, live demos, benchmarks and deployment all go through: uint8 pixels in,
-class ids out, at the image's own size. Normalisation, resizing and argmax are inside, so nothing can differ between them.
+`Segmenter` is the graph that prediction, evaluation, live demos, benchmarks and deployment all go through: uint8 pixels
+in, class ids out, at the image's own size. Normalisation, resizing and argmax are inside, so nothing can differ between
+them.
 """
 
 from __future__ import annotations
@@ -38,8 +39,14 @@ class Segmenter(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float], size: tuple[int, int] | None = None,
-                 table: ClassTable | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        model: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        size: tuple[int, int] | None = None,
+        table: ClassTable | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.size = size
@@ -92,7 +99,8 @@ def as_pixels(image: Image | np.ndarray) -> np.ndarray:
         raise TypeError(f"an image is a path, a PIL image or an (H, W, 3) uint8 array, not {type(image).__name__}")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(
-            f"the image array is {image.dtype} {image.shape}; give (H, W, 3) uint8 RGB, e.g. numpy.asarray(pil.convert('RGB'))"
+            f"the image array is {image.dtype} {image.shape}; give (H, W, 3) uint8 RGB, e.g. "
+            "numpy.asarray(pil.convert('RGB'))"
         )
     return np.ascontiguousarray(image)
 
@@ -116,8 +124,8 @@ def load_segmenter(model: str | Path | nn.Module, device: str | torch.device = "
     meta: dict[str, Any] | None = getattr(model, "meta", None)
     if not meta:
         raise ValueError(
-            "this model has no trained weights with preprocessing. Name a weight ('cross_cbam_m.streets'), give a weight file, "
-            "or wrap your model: Segmenter(model, mean, std)"
+            "this model has no trained weights with preprocessing. Name a weight ('cross_cbam_m.streets'), give a "
+            "weight file, or wrap your model: Segmenter(model, mean, std)"
         )
     size = tuple(meta["input_size"]) if meta.get("input_size") else None
     return Segmenter(model, meta["mean"], meta["std"], size, _table(meta)).to(device)

@@ -338,10 +338,10 @@ def _joint_histogram(pred: IntArray, target: IntArray) -> np.ndarray:
     if isinstance(pred, Tensor) and isinstance(target, Tensor):
         index = target.int() * 256 + pred
         return torch.bincount(index.flatten(), minlength=65536).cpu().numpy().reshape(256, 256)
-    # The narrower the index, the faster it is written and counted. With void wrapped round to row 0 it fits int16 for up
-    # to 126 classes. torch counts as it stands what numpy would first make int64 of.
+    # The narrower the index, the faster it is written and counted. With void wrapped round to row 0 it fits int16 for
+    # up to 127 classes. torch counts as it stands what numpy would first make int64 of.
     row = _numpy(target) + np.uint8(1)
-    pairs = row.astype(np.int16 if row.max(initial=0) < 128 else np.int32)
+    pairs: np.ndarray = row.astype(np.int16 if row.max(initial=0) < 128 else np.int32)
     pairs *= 256
     pairs += _numpy(pred)
     counts = torch.bincount(torch.from_numpy(pairs).flatten(), minlength=65536).numpy().reshape(256, 256)

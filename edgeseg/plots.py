@@ -1,7 +1,7 @@
 """Pictures: class maps in colour, overlays, image/truth/prediction/error panels, training curves.
 
-Every function returns a PIL image or a matplotlib figure; nothing is shown, and no global matplotlib state is touched, so
-that they work alike in a script, a server and a notebook.
+Every function returns a PIL image, an array or a matplotlib figure; nothing is shown, and no global matplotlib state is
+touched, so that they work alike in a script, a server and a notebook.
 """
 
 from __future__ import annotations
@@ -36,13 +36,17 @@ def overlay(image: np.ndarray, label: np.ndarray, table: ClassTable, alpha: floa
 
 def error_map(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Where a prediction is wrong: (H, W, 3) uint8, wrong orange, right light grey, void white."""
-    out = np.where((prediction != target)[..., None], np.uint8(_WRONG), np.uint8(_RIGHT))
+    out = np.where((prediction != target)[..., None], np.array(_WRONG, np.uint8), np.array(_RIGHT, np.uint8))
     out[target == VOID] = _VOID
     return out
 
 
-def panel(rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], table: ClassTable, title: str = "",
-          names: Sequence[str] = ()) -> Figure:  # fmt: skip
+def panel(
+    rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    table: ClassTable,
+    title: str = "",
+    names: Sequence[str] = (),
+) -> Figure:
     """Image, truth, prediction and error of several samples, with a legend of the classes.
 
     Args:
@@ -69,8 +73,8 @@ def panel(rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], table: Clas
                 axis.set_title(head, fontsize=10)
         if names:
             axes[i, 0].set_ylabel(names[i], fontsize=7)
-    patches = [Patch(color=np.array(c) / 255, label=n) for n, c in zip(table.names, table.colors, strict=True)]
-    patches += [Patch(color="black", label="void"), Patch(color=np.array(_WRONG) / 255, label="wrong")]
+    patches = [Patch(color=_hex(c), label=n) for n, c in zip(table.names, table.colors, strict=True)]
+    patches += [Patch(color="black", label="void"), Patch(color=_hex(_WRONG), label="wrong")]
     figure.legend(handles=patches, loc="outside lower center", ncols=7, fontsize=8, frameon=False)
     if title:
         figure.suptitle(title, fontsize=11)
@@ -109,9 +113,16 @@ def curves(log: str | Path) -> Figure:
     if scores:
         epochs = [r["epoch"] for r in scores]
         score_axis.plot(epochs, [r["miou"] for r in scores], "o-", color="#D55E00", label="mIoU")
-        score_axis.plot(epochs, [r["pixel_accuracy"] for r in scores], "s--", color="#009E73", ms=4, label="pixel accuracy")
-        score_axis.annotate(f"{scores[-1]['miou']:.1f}", (epochs[-1], scores[-1]["miou"]), (-4, 6),
-                            textcoords="offset points", ha="right")  # fmt: skip
+        score_axis.plot(
+            epochs, [r["pixel_accuracy"] for r in scores], "s--", color="#009E73", ms=4, label="pixel accuracy"
+        )
+        score_axis.annotate(
+            f"{scores[-1]['miou']:.1f}",
+            (epochs[-1], scores[-1]["miou"]),
+            (-4, 6),
+            textcoords="offset points",
+            ha="right",
+        )
         score_axis.legend(frameon=False, fontsize=8)
     score_axis.set(xlabel="epoch", ylabel="percent", ylim=(0, 100))
     for axis in (loss_axis, score_axis):
@@ -137,3 +148,7 @@ def save_mask(label: np.ndarray, table: ClassTable, path: str | Path) -> Path:
     picture.putpalette(table.palette.tobytes())
     picture.save(path, format="PNG")
     return Path(path)
+
+
+def _hex(color: Sequence[int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)

@@ -44,8 +44,9 @@ class _Rendered:
         return self.images, self.labels
 
 
-def quickstart(out: str | Path = "runs/quickstart", minutes: float | None = None, seed: int = 0,
-               device: str | None = None) -> dict[str, Any]:  # fmt: skip
+def quickstart(
+    out: str | Path = "runs/quickstart", minutes: float | None = None, seed: int = 0, device: str | None = None
+) -> dict[str, Any]:
     """Render, train, score, draw.
 
     Args:
@@ -66,17 +67,31 @@ def quickstart(out: str | Path = "runs/quickstart", minutes: float | None = None
     print(f"1/4  rendering {recipe.data_count} training and {TEST_SCENES} test scenes, {_by(recipe.data_size)} pixels")
     train, test = _render("train", recipe, recipe.data_count), _render("test", recipe, TEST_SCENES)
     print("2/4  what is easy: fitting classifiers that see one pixel's colour, then colour and position")
-    baselines = {name: _baseline(train, test, recipe, position) for name, position in (("colour", False), ("position", True))}
+    baselines = {
+        name: _baseline(train, test, recipe, position) for name, position in (("colour", False), ("position", True))
+    }
     print(f"3/4  training {recipe.model} for {recipe.minutes:g} minutes on {os.cpu_count()} cores")
     report = fit(recipe, train, test, out, device=device, checkpoint_seconds=1e9)
     print("4/4  drawing")
     scores = report["scores"]
     _draw(out, test, scores["miou"])
-    summary = {"miou": scores["miou"], "baseline_colour": baselines["colour"], "baseline_position": baselines["position"],
-               "pixel_accuracy": scores["pixel_accuracy"], "per_class_iou": scores["per_class_iou"], "model": recipe.model,
-               "data": "streets", "split": "test", "images": len(test), "size": list(recipe.data_size or ()), "seed": seed,
-               "steps": report["steps"], "training_minutes": report["minutes"],
-               "total_minutes": round((time.perf_counter() - started) / 60, 2), "recipe": report["recipe"]}  # fmt: skip
+    summary = {
+        "miou": scores["miou"],
+        "baseline_colour": baselines["colour"],
+        "baseline_position": baselines["position"],
+        "pixel_accuracy": scores["pixel_accuracy"],
+        "per_class_iou": scores["per_class_iou"],
+        "model": recipe.model,
+        "data": "streets",
+        "split": "test",
+        "images": len(test),
+        "size": list(recipe.data_size or ()),
+        "seed": seed,
+        "steps": report["steps"],
+        "training_minutes": report["minutes"],
+        "total_minutes": round((time.perf_counter() - started) / 60, 2),
+        "recipe": report["recipe"],
+    }
     with atomic_write(out / "report.json") as file:
         file.write((json.dumps(summary, indent=1) + "\n").encode())
     print(_story(summary, out))

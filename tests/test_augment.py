@@ -146,5 +146,5 @@ def test_smaller_images_in_a_padded_batch_never_show_the_padding():
     images[1, :, 12:], labels[1, 12:] = 255, VOID
     sizes = np.array([[24, 32], [12, 32]])
     points[1] = class_points(labels[1].numpy(), 5, 1)
-    (x, y), _ = run(replace(PLAIN, scale=(2.0, 2.0), crop=(24, 32)), batch=(images, labels, sizes, points))
+    (_, y), _ = run(replace(PLAIN, scale=(2.0, 2.0), crop=(24, 32)), batch=(images, labels, sizes, points))
     assert (y[1] != VOID).float().mean() > 0.7  # only the image's own void rows

@@ -34,8 +34,21 @@ def run(monkeypatch, capsys):
 def trained(tmp_path_factory):
     """A tiny network, trained for two steps by the command itself."""
     out = tmp_path_factory.mktemp("run")
-    words = ["streets_cpu", "iterations=2", "batch=2", "crop=64,64", "data_size=64,96", "data_count=4", "precise_bn=0",
-             "switches={'width': 8, 'aspp_channels': 16}", "val_split=none", "--out", str(out), "--device", "cpu"]  # fmt: skip
+    words = [
+        "streets_cpu",
+        "iterations=2",
+        "batch=2",
+        "crop=64,64",
+        "data_size=64,96",
+        "data_count=4",
+        "precise_bn=0",
+        "switches={'width': 8, 'aspp_channels': 16}",
+        "val_split=none",
+        "--out",
+        str(out),
+        "--device",
+        "cpu",
+    ]
     done = subprocess.run([sys.executable, "-m", "edgeseg", "train", *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return out
@@ -76,7 +89,7 @@ def test_training_writes_a_run(trained):
 
 def test_predict_writes_mask_and_overlay(run, trained, tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)).save(tmp_path / "street.jpg")
-    code, out, err = run("predict", tmp_path / "street.jpg", "--model", trained / "weights.safetensors")
+    code, _, err = run("predict", tmp_path / "street.jpg", "--model", trained / "weights.safetensors")
     assert code == 0, err
     with Image.open(tmp_path / "street.mask.png") as mask:
         assert mask.size == (90, 60)
@@ -85,11 +98,30 @@ def test_predict_writes_mask_and_overlay(run, trained, tmp_path):
 
 
 def test_eval_writes_percent_with_protocol(run, trained, tmp_path):
-    code, _, err = run("eval", trained / "weights.safetensors", "--data", "streets", "--data-size", "64x96", "--count", 3,
-                       "--json", tmp_path / "score.json")  # fmt: skip
+    code, _, err = run(
+        "eval",
+        trained / "weights.safetensors",
+        "--data",
+        "streets",
+        "--data-size",
+        "64x96",
+        "--count",
+        3,
+        "--json",
+        tmp_path / "score.json",
+    )
     assert code == 0, err
     result = json.loads((tmp_path / "score.json").read_text())
-    assert {"miou", "per_class_iou", "pixel_accuracy", "data", "split", "size", "definition", "weights_sha256"} <= result.keys()
+    assert {
+        "miou",
+        "per_class_iou",
+        "pixel_accuracy",
+        "data",
+        "split",
+        "size",
+        "definition",
+        "weights_sha256",
+    } <= result.keys()
     assert 0 <= result["miou"] <= 100
     assert round(result["miou"], 2) == result["miou"]
     assert len(result["weights_sha256"]) == 64
@@ -98,10 +130,21 @@ def test_eval_writes_percent_with_protocol(run, trained, tmp_path):
 def test_streets_writes_a_data_set_that_check_and_training_read(run, tmp_path):
     code, _, err = run("streets", tmp_path / "scenes", "--count", 3, "--size", "64x96")
     assert code == 0, err
-    code, out, err = run("data", "check", tmp_path / "scenes")
+    code, _, err = run("data", "check", tmp_path / "scenes")
     assert code == 0, err
-    code, _, err = run("train", "streets_cpu", f"data={tmp_path / 'scenes'}", "val_split=none", "iterations=1", "batch=2",
-                       "crop=64,64", "precise_bn=0", "switches={'width': 8, 'aspp_channels': 16}", "--out", tmp_path / "run")  # fmt: skip
+    code, _, err = run(
+        "train",
+        "streets_cpu",
+        f"data={tmp_path / 'scenes'}",
+        "val_split=none",
+        "iterations=1",
+        "batch=2",
+        "crop=64,64",
+        "precise_bn=0",
+        "switches={'width': 8, 'aspp_channels': 16}",
+        "--out",
+        tmp_path / "run",
+    )
     assert code == 0, err
 
 
@@ -122,7 +165,7 @@ def test_streets_writes_a_data_set_that_check_and_training_read(run, tmp_path):
 )
 def test_mistakes_end_in_one_line_with_the_cure(run, monkeypatch, tmp_path, words, cure):
     monkeypatch.chdir(tmp_path)
-    code, out, err = run(*words)
+    code, _, err = run(*words)
     assert code == 2
     assert cure in err
     assert "Traceback" not in err

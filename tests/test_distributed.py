@@ -10,11 +10,11 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from test_training import TABLE, TINY, Toy, weights
 
 from edgeseg.metrics import ConfusionMatrix, score
 from edgeseg.training import train
 from edgeseg.training.batches import Resident, Stream
-from test_training import TABLE, TINY, Toy, weights
 
 RECIPE = replace(TINY, switches={**TINY.switches, "dropout": 0.0}, class_weights="enet", loss="ce", batch=4)
 STEPS = 5
@@ -49,7 +49,9 @@ def five_steps(rank: int, world: int) -> dict:
 
 
 def worker(rank: int, world: int, port: int, job: str, out: str) -> None:
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(rank))
+    os.environ.update(
+        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(rank)
+    )
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     try:
@@ -69,7 +71,10 @@ def job_score(rank, world, out):
         matrix.update(torch.from_numpy(Toy(5)[i][1] * 0), torch.from_numpy(Toy(5)[i][1]))
     matrix.all_reduce()
     shared = score(lambda image: image[..., 0] // 128, Toy(5), progress=False)
-    torch.save({"matrix": torch.from_numpy(matrix.matrix), "miou": shared.miou, "support": list(shared.support)}, f"{out}/{rank}.pt")
+    torch.save(
+        {"matrix": torch.from_numpy(matrix.matrix), "miou": shared.miou, "support": list(shared.support)},
+        f"{out}/{rank}.pt",
+    )
 
 
 def job_fit(rank, world, out):
@@ -117,9 +122,13 @@ def test_a_whole_run_on_two_ranks_writes_once_and_reports_alike(tmp_path):
     assert weights(tmp_path / "run")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="synchronised batch normalisation exists on CUDA only; no GPU here")
+@pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="synchronised batch normalisation exists on CUDA only; no GPU here"
+)
 def test_batch_normalisation_is_synchronised_on_cuda():
     stream = Stream(6, 4, 0, 0, 2)
     samples = Resident(Toy(), torch.device("cuda"), progress=False)
-    with pytest.raises((RuntimeError, ValueError), match="process group"):  # asks for the group that two ranks would have
+    with pytest.raises(
+        (RuntimeError, ValueError), match="process group"
+    ):  # asks for the group that two ranks would have
         train._start(RECIPE, samples, TABLE, stream, torch.device("cuda"), None)

@@ -33,7 +33,9 @@ def weight_file(tmp_path):
 
 def test_preprocessing_inside_equals_preprocessing_by_hand():
     model, image = make_model(), make_image()
-    x = (torch.from_numpy(image).permute(2, 0, 1)[None] / 255 - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
+    x = (torch.from_numpy(image).permute(2, 0, 1)[None] / 255 - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(
+        STD
+    ).view(1, 3, 1, 1)
     with torch.inference_mode():
         want = model(x).argmax(1)[0].numpy()
     np.testing.assert_array_equal(Segmenter(model, MEAN, STD).predict(image), want)
@@ -60,7 +62,10 @@ def test_the_graph_takes_uint8_batches_and_gives_int32_labels():
 def test_files_pil_images_and_arrays_give_the_same_mask(weight_file, tmp_path):
     image = make_image()
     Image.fromarray(image).save(tmp_path / "street.png")
-    masks = [predict(weight_file, form) for form in (image, Image.fromarray(image), tmp_path / "street.png", str(tmp_path / "street.png"))]
+    masks = [
+        predict(weight_file, form)
+        for form in (image, Image.fromarray(image), tmp_path / "street.png", str(tmp_path / "street.png"))
+    ]
     for mask in masks[1:]:
         np.testing.assert_array_equal(mask, masks[0])
     np.testing.assert_array_equal(edgeseg.predict(str(weight_file), image), masks[0])
@@ -76,7 +81,9 @@ def test_a_loaded_model_brings_its_preprocessing(weight_file):
 
 def test_flipping_the_image_flips_the_mask_of_a_flip_average():
     segmenter, image = Segmenter(make_model(), MEAN, STD), make_image(64, 64)
-    np.testing.assert_array_equal(segmenter.predict(image[:, ::-1], flip=True), segmenter.predict(image, flip=True)[:, ::-1])
+    np.testing.assert_array_equal(
+        segmenter.predict(image[:, ::-1], flip=True), segmenter.predict(image, flip=True)[:, ::-1]
+    )
 
 
 def test_the_segmenter_exports_with_everything_inside():
@@ -91,7 +98,9 @@ def test_a_model_without_trained_weights_says_how_to_be_used():
         predict(make_model(), make_image())
 
 
-@pytest.mark.parametrize("image", [np.zeros((64, 64), np.uint8), np.zeros((64, 64, 4), np.uint8), np.zeros((64, 64, 3), np.float32)])
+@pytest.mark.parametrize(
+    "image", [np.zeros((64, 64), np.uint8), np.zeros((64, 64, 4), np.uint8), np.zeros((64, 64, 3), np.float32)]
+)
 def test_arrays_of_another_kind_are_refused_with_the_cure(image):
     with pytest.raises(ValueError, match="uint8 RGB"):
         Segmenter(make_model(), MEAN, STD).predict(image)

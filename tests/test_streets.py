@@ -128,9 +128,8 @@ def test_any_size_from_32(size):
 
 
 def test_night_and_fog_change_the_light_and_not_the_street():
-    plain, night, dense = (
-        Streets("test", n=6, size=SMALL, **f) for f in ({"fog": "none"}, {"night": True}, {"fog": "dense"})
-    )
+    choices: list[dict] = [{"fog": "none"}, {"night": True}, {"fog": "dense"}]
+    plain, night, dense = (Streets("test", n=6, size=SMALL, **factors) for factors in choices)
     for index in range(6):
         image, label = plain[index]
         for other in (night, dense):
@@ -286,11 +285,11 @@ def test_drive_is_seeded():
 
 
 def test_drive_moves_smoothly_and_gets_somewhere():
-    frames = list(itertools.islice(drive(4, SMALL, fps=12, speed=9), 150))
+    frames = list(itertools.islice(drive(4, SMALL, fps=12, speed=9), 100))
     labels = np.stack([label for _, label in frames])
     assert set(np.unique(labels)) <= {*range(11), VOID}
     changes = (labels[1:] != labels[:-1]).mean((1, 2))
-    far_apart = (labels[75:] != labels[:-75]).mean((1, 2)).mean()
+    far_apart = (labels[60:] != labels[:-60]).mean((1, 2)).mean()
     assert changes.max() < 0.2
     assert far_apart > 2 * changes.mean()
     assert np.mean([np.abs(a[0].astype(int) - b[0]).mean() for a, b in itertools.pairwise(frames[:20])]) < 15
@@ -298,7 +297,7 @@ def test_drive_moves_smoothly_and_gets_somewhere():
 
 def test_nothing_large_appears_in_the_middle_of_a_drive():
     # whatever is new near the vanishing point is a few pixels wide: no frame changes much there
-    labels = np.stack([label for _, label in itertools.islice(drive(5, (192, 256), fps=10), 100)])
+    labels = np.stack([label for _, label in itertools.islice(drive(5, (192, 256), fps=10), 60)])
     window = labels[:, 70:120, 108:148]
     assert (window[1:] != window[:-1]).mean((1, 2)).max() < 0.35
 

@@ -23,8 +23,19 @@ from edgeseg.training.recipes import Recipe, RecipeError
 from edgeseg.training.train import TrainingError, fit
 
 TABLE = ClassTable("toy", ("left", "right", "dot"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
-TINY = Recipe("tiny", switches={"width": 8, "aspp_channels": 16}, crop=(64, 64), batch=4, iterations=6, lr=0.02, ema=0.9,
-              scale=(0.8, 1.25), brightness=0.2, class_crop=0.5, eval_every=0.0)  # fmt: skip
+TINY = Recipe(
+    "tiny",
+    switches={"width": 8, "aspp_channels": 16},
+    crop=(64, 64),
+    batch=4,
+    iterations=6,
+    lr=0.02,
+    ema=0.9,
+    scale=(0.8, 1.25),
+    brightness=0.2,
+    class_crop=0.5,
+    eval_every=0.0,
+)
 
 
 class Toy:
@@ -65,7 +76,14 @@ def test_a_run_learns_and_leaves_its_files(tmp_path):
     recipe = replace(TINY, iterations=100, lr=0.05, scale=(1.0, 1.0), brightness=0.0, precise_bn=4)
     report = fit(recipe, Toy(), Toy(4), tmp_path / "run", progress=False)
     assert report["scores"]["miou"] > 70
-    for name in ("log.jsonl", "checkpoint.safetensors", "weights.safetensors", "report.json", "curves.png", "samples.png"):
+    for name in (
+        "log.jsonl",
+        "checkpoint.safetensors",
+        "weights.safetensors",
+        "report.json",
+        "curves.png",
+        "samples.png",
+    ):
         assert (tmp_path / "run" / name).stat().st_size > 0, name
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert rows[0]["recipe"]["lr"] == 0.05
@@ -85,7 +103,9 @@ def test_two_runs_of_one_recipe_are_bit_identical_and_seeds_differ(tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         fit(replace(TINY, seed=seed), Toy(), None, tmp_path / name, progress=False)
     assert_same(weights(tmp_path / "a"), weights(tmp_path / "b"))
-    assert not torch.equal(weights(tmp_path / "a")["model.classifier.weight"], weights(tmp_path / "c")["model.classifier.weight"])
+    assert not torch.equal(
+        weights(tmp_path / "a")["model.classifier.weight"], weights(tmp_path / "c")["model.classifier.weight"]
+    )
 
 
 KILLED = """
@@ -142,7 +162,9 @@ def test_a_killed_run_resumes_bit_for_bit(tmp_path, mode):
     whole = launch("whole", tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr
     assert_same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
-    ours, theirs = ([json.loads(row) for row in (tmp_path / d / "log.jsonl").read_text().splitlines()] for d in ("run", "whole"))
+    ours, theirs = (
+        [json.loads(row) for row in (tmp_path / d / "log.jsonl").read_text().splitlines()] for d in ("run", "whole")
+    )
     assert [(r.get("step"), r.get("loss")) for r in ours] == [(r.get("step"), r.get("loss")) for r in theirs]
     assert not [p for p in (tmp_path / "run").iterdir() if "tmp" in p.name or p.name.startswith(".")]
 

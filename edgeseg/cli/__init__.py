@@ -40,5 +40,6 @@ def main() -> None:
 
 def _cure(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"the disk is full ({error.filename or error}); free space and run the same command again, nothing is half-written"
+        place = error.filename or error
+        return f"the disk is full ({place}); free space and run the same command again, nothing is half-written"
     return str(error)

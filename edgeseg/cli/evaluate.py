@@ -34,16 +34,27 @@ def evaluate(
         segmenter.size = None if size == "native" else parse_size(size)
     pairs = open_data(data, split, size=parse_size(data_size), count=count, definition=definition)
     if segmenter.table is not None and len(segmenter.table) != len(pairs.table):
-        raise ValueError(f"{model} knows {len(segmenter.table)} classes, {data} has {len(pairs.table)}: they cannot be compared")
+        raise ValueError(
+            f"{model} knows {len(segmenter.table)} classes, {data} has {len(pairs.table)}: they cannot be compared"
+        )
     scores = score(lambda image: segmenter.predict(image, flip), pairs, boundary=boundary)
     print(scores.table(pairs.table.names))
     own = pairs[0][1].shape
     result: dict[str, Any] = {
-        **scores.as_dict(pairs.table.names), "model": model, "data": data, "split": split, "images": len(pairs),
-        "size": list(segmenter.size or own), "scored_at": list(own), "flip": flip,
-        "definition": definition if data == "camvid" else pairs.table.name, "weights_sha256": _sha256(model),
-    }  # fmt: skip
-    print(f"{result['images']} images of {data} {split}, network input {result['size']}, scored at {result['scored_at']}")
+        **scores.as_dict(pairs.table.names),
+        "model": model,
+        "data": data,
+        "split": split,
+        "images": len(pairs),
+        "size": list(segmenter.size or own),
+        "scored_at": list(own),
+        "flip": flip,
+        "definition": definition if data == "camvid" else pairs.table.name,
+        "weights_sha256": _sha256(model),
+    }
+    print(
+        f"{result['images']} images of {data} {split}, network input {result['size']}, scored at {result['scored_at']}"
+    )
     write_json(json, result)
 
 

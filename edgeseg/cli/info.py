@@ -10,9 +10,15 @@ import typer
 from edgeseg.cli.options import parse_size
 
 _EXTRAS = {
-    "course": "jupyterlab", "export": "onnxruntime", "executorch": "executorch", "tensorrt": "torch-tensorrt", "video": "av",
-    "peers": "timm", "docs": "sphinx", "dev": "pytest",
-}  # fmt: skip
+    "course": "jupyterlab",
+    "export": "onnxruntime",
+    "executorch": "executorch",
+    "tensorrt": "torch-tensorrt",
+    "video": "av",
+    "peers": "timm",
+    "docs": "sphinx",
+    "dev": "pytest",
+}
 
 
 def check() -> None:
@@ -30,10 +36,18 @@ def check() -> None:
     for package in ("torch", "torchvision", "numpy", "pillow", "safetensors", "matplotlib"):
         print(f"  {package:<14} {_version(package) or 'missing: pip install -U edgeseg'}")
     for extra, package in _EXTRAS.items():
-        print(f"  [{extra}]".ljust(16) + (f" {package} {_version(package)}" if _version(package) else f" not installed: pip install 'edgeseg[{extra}]'"))
+        print(
+            f"  [{extra}]".ljust(16)
+            + (
+                f" {package} {_version(package)}"
+                if _version(package)
+                else f" not installed: pip install 'edgeseg[{extra}]'"
+            )
+        )
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     print(f"GPU: {gpu}; CPU: {os.cpu_count()} cores, {torch.get_num_threads()} threads in use")
-    print(f"data folder: {data_home()} ({'exists' if data_home().is_dir() else 'empty; edgeseg data get camvid fills it'})")
+    state = "exists" if data_home().is_dir() else "not there yet; edgeseg data get camvid makes it"
+    print(f"data folder: {data_home()} ({state})")
     model = edgeseg.create_model("cross_cbam_m", num_classes=11).eval()
     started = time.perf_counter()
     with torch.inference_mode():

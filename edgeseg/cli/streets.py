@@ -16,19 +16,17 @@ def streets(
     size: Annotated[str, typer.Option(help="HxW in pixels")] = "360x480",
     split: Annotated[str, typer.Option(help="train, val or test: they share no scene")] = "train",
     seed: Annotated[int, typer.Option(help="another seed is another world")] = 0,
-    fog: Annotated[str | None, typer.Option(help="held-out weather, e.g. dense")] = None,
+    fog: Annotated[str, typer.Option(help="mixed (as trained), or held out: see the error for a list")] = "mixed",
     night: Annotated[bool, typer.Option("--night", help="held-out hour")] = False,
     traffic: Annotated[str, typer.Option(help="side of the road: left (as trained) or right")] = "left",
 ) -> None:
     """Render street scenes: images/, labels/ and a class file, a data set that training and `data check` read."""
-    from PIL import Image
 
     from edgeseg import plots
-    from edgeseg.data import open_data
-    from edgeseg.data.streets import write_streets
+    from edgeseg.data.streets import Streets, write_streets
 
-    factors = {**({"fog": fog} if fog else {}), **({"night": True} if night else {}), **({"traffic": traffic} if traffic != "left" else {})}
-    scenes = open_data("streets", split, size=parse_size(size), count=count, seed=seed, **factors)
+    height_width = parse_size(size) or (360, 480)
+    scenes = Streets(split, count, height_width, seed, cache=False, fog=fog, night=night, traffic=traffic)
     if out.suffix == ".png":
         plots.contact_sheet([scenes[i] for i in range(len(scenes))], scenes.table).save(out)
     else:

@@ -22,7 +22,9 @@ def quickstart(
 
 def train(
     recipe: Annotated[str, typer.Argument(help="name of a recipe, or 'list'")],
-    changes: Annotated[list[str] | None, typer.Argument(help="field=value …, e.g. lr=0.02 crop=288,384 epochs=50")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Argument(help="field=value …, e.g. lr=0.02 crop=288,384 epochs=50")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="folder of the run; default runs/RECIPE")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the folder's checkpoint")] = False,
     init: Annotated[str | None, typer.Option(help="start from this weight (name or file)")] = None,
@@ -46,18 +48,28 @@ def train(
             print(f"{name:32} {(_first_line(name))}")
         return
     chosen = override(get_recipe(recipe), changes or [])
-    sizes = {"size": chosen.data_size}
-    data = open_data(chosen.data, chosen.split, count=chosen.data_count, **sizes)
-    val = open_data(chosen.data, chosen.val_split, count=200, **sizes) if chosen.val_split else None
+    data = open_data(chosen.data, chosen.split, size=chosen.data_size, count=chosen.data_count)
+    val = open_data(chosen.data, chosen.val_split, size=chosen.data_size, count=200) if chosen.val_split else None
     folder = out or Path("runs") / recipe
     print(f"{chosen.name}: {len(data)} images of {chosen.data} ({chosen.split}) → {folder}")
     changed = {k: v for k, v in asdict(chosen).items() if v != asdict(get_recipe(recipe))[k]}
     if changed:
         print("changed: " + ", ".join(f"{k}={v}" for k, v in changed.items()))
-    report = fit(chosen, data, val, folder, device=device, init=init, resume=resume, workers=workers,
-                 checkpoint_seconds=60 * checkpoint_minutes)  # fmt: skip
+    report = fit(
+        chosen,
+        data,
+        val,
+        folder,
+        device=device,
+        init=init,
+        resume=resume,
+        workers=workers,
+        checkpoint_seconds=60 * checkpoint_minutes,
+    )
     if "scores" in report:
-        print(f"mIoU {report['scores']['miou']:.2f} % on {chosen.val_split}; weights in {folder / 'weights.safetensors'}")
+        print(
+            f"mIoU {report['scores']['miou']:.2f} % on {chosen.val_split}; weights in {folder / 'weights.safetensors'}"
+        )
 
 
 def _first_line(name: str) -> str:

@@ -13,8 +13,16 @@ if TYPE_CHECKING:
     from edgeseg.data.streets import Streets
 
 
-def open_data(name: str, split: str = "train", *, size: tuple[int, int] | None = None, count: int | None = None,
-              definition: str = "A", classes: str | Path | None = None, **factors: Any) -> Pairs | Streets:  # fmt: skip
+def open_data(
+    name: str,
+    split: str = "train",
+    *,
+    size: tuple[int, int] | None = None,
+    count: int | None = None,
+    definition: str = "A",
+    classes: str | Path | None = None,
+    **factors: Any,
+) -> Pairs | Streets:
     """A data set by name.
 
     Args:
@@ -44,6 +52,8 @@ def open_data(name: str, split: str = "train", *, size: tuple[int, int] | None =
     if Path(name).is_dir():
         splits = find_splits(name)
         if not splits and split != "train":
-            raise DataError(f"{name} has no splits, so no {split!r} either: list names in {split}.txt, or train with val_split=none")
+            raise DataError(
+                f"{name} has no splits, so no {split!r} either: list names in {split}.txt, or train with val_split=none"
+            )
         return folder_pairs(name, classes=classes, split=split if splits else None)
     raise DataError(f"no data set {name!r}: give camvid, streets, or a folder of image/label pairs with a class file")

@@ -1,9 +1,9 @@
 """Augmentation of a whole batch at once, on the device that trains.
 
-Every sample draws its own scale, crop, flip and colours; the draw depends on (seed, epoch, sample) alone, so that a resumed
-run, another number of workers or ranks, or another device sees the same samples. The geometry is one window per
-sample, sampled bilinearly for the image and by nearest neighbour for the label; all colour changes of a sample are one
-3×4 matrix. torchvision v2 draws one set of parameters for a whole batch, which is why it is not used here.
+Every sample draws its own scale, crop, flip and colours; the draw depends on (seed, epoch, sample) alone, so that a
+resumed run, another number of workers or ranks, or another device sees the same samples. The geometry is one window
+per sample, sampled bilinearly for the image and by nearest neighbour for the label; all colour changes of a sample are
+one 3×4 matrix. torchvision v2 draws one set of parameters for a whole batch, which is why it is not used here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ POINTS = 16
 """Pixels remembered per class and image as possible centres of class-centred crops."""
 
 _LUMA = (0.299, 0.587, 0.114)
-_DRAWS = 18  # random numbers per sample, drawn at once: switching one augmentation on or off leaves the others as they were
+_DRAWS = (
+    18  # random numbers per sample, drawn at once: switching one augmentation on or off leaves the others as they were
+)
 _HALF_BELOW = 0.7  # below this scale the image is read from a half-size copy, which avoids aliasing
 _BLUR_TAPS = 7
 
@@ -92,7 +94,9 @@ class Augment:
         columns = _places(center[:, 1], window[:, 1] * np.where(u[:, 7] < self.flip, -1, 1), self.crop[1])
         rows = _places(center[:, 0], window[:, 0], self.crop[0])
         # outside its own image a sample must not read the padding that a batch of many sizes has
-        columns, rows = (np.where((p >= 0) & (p < n[:, None]), p, -1e4) for p, n in ((columns, sizes[:, 1]), (rows, sizes[:, 0])))
+        columns, rows = (
+            np.where((p >= 0) & (p < n[:, None]), p, -1e4) for p, n in ((columns, sizes[:, 1]), (rows, sizes[:, 0]))
+        )
         sigma = np.where(u[:, 13] < self.blur, _between(u[:, 14], 0.3, 1.5), 0.0)
         return Draw(rows.astype(np.float32), columns.astype(np.float32), scale, self._color(u[:, 8:13]), sigma)
 
@@ -220,5 +224,6 @@ def _blurred(x: Tensor, sigma: np.ndarray) -> Tensor:
     for dim, padding in ((3, (pad, pad, 0, 0)), (2, (0, 0, pad, pad))):
         wide, size = F.pad(blurred, padding, "replicate"), blurred.shape[dim]
         # a sum of shifted copies: faster than a grouped convolution, which each sample's own kernel would need
-        blurred = sum(kernel[:, t, None, None, None] * wide.narrow(dim, t, size) for t in range(_BLUR_TAPS))
+        shifted = [kernel[:, t, None, None, None] * wide.narrow(dim, t, size) for t in range(_BLUR_TAPS)]
+        blurred = torch.stack(shifted).sum(0)
     return x.index_copy_(0, index, blurred)

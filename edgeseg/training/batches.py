@@ -1,7 +1,8 @@
 """Batches of a training run: which samples, from where, augmented.
 
-The run is one endless stream of samples: shuffled epoch after shuffled epoch. Step k takes the positions kB … (k+1)B − 1, so
-the step alone says which samples come next: no partial batch, no worker or rank changes it, and resuming is exact.
+The run is one endless stream of samples: shuffled epoch after shuffled epoch. Step k takes the positions kB to
+(k+1)B − 1, so the step alone says which samples come next: there is no partial batch, no worker or rank changes it, and
+resuming is exact.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Resident:
         images, labels = _arrays(data, progress)
         classes = len(data.table)
         self.points = np.stack([class_points(label, classes, i) for i, label in enumerate(labels)])
-        self.pixel_counts = sum(np.bincount(label.ravel(), minlength=256)[:classes] for label in labels)
+        self.pixel_counts = np.bincount(labels.ravel(), minlength=256)[:classes]
         self.images = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device)
         self.labels = torch.from_numpy(labels).to(device)
 
@@ -102,8 +103,10 @@ class Streamed:
     @property
     def pixel_counts(self) -> np.ndarray:
         """(C,) pixels per class: reads every label once."""
-        bar = tqdm(self.data, desc="counting classes", disable=not self.progress, file=sys.stderr)  # type: ignore[call-overload]
-        return sum(np.bincount(y.ravel(), minlength=256)[: len(self.data.table)] for _, y in bar)
+        counts = np.zeros(256, np.int64)
+        for i in tqdm(range(len(self.data)), desc="counting classes", disable=not self.progress, file=sys.stderr):
+            counts += np.bincount(self.data[i][1].ravel(), minlength=256)
+        return counts[: len(self.data.table)]
 
     def batches(self, stream: Stream, start: int) -> Iterator[tuple[list[tuple[int, int]], RawBatch]]:
         """Keys and samples of every step from `start` on, without end."""
@@ -161,8 +164,9 @@ def _arrays(data: Dataset, progress: bool) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([image for image, _ in pairs]), np.stack([label for _, label in pairs])
 
 
-def load_samples(data: Dataset, device: torch.device, workers: int = 2, progress: bool = True,
-                 budget: float = 8e9) -> Resident | Streamed:  # fmt: skip
+def load_samples(
+    data: Dataset, device: torch.device, workers: int = 2, progress: bool = True, budget: float = 8e9
+) -> Resident | Streamed:
     """The data set resident on the device where it fits, else streamed by workers.
 
     Args:
@@ -184,8 +188,9 @@ def load_samples(data: Dataset, device: torch.device, workers: int = 2, progress
     return Streamed(data, device, workers, progress)
 
 
-def augmented(raw: RawBatch, keys: list[tuple[int, int]], augment: Augment, seed: int, mean: Tensor,
-              std: Tensor) -> tuple[Tensor, Tensor]:  # fmt: skip
+def augmented(
+    raw: RawBatch, keys: list[tuple[int, int]], augment: Augment, seed: int, mean: Tensor, std: Tensor
+) -> tuple[Tensor, Tensor]:
     """One batch as the model sees it: (B, 3, H, W) float32 normalised and (B, H, W) int64, on the batch's device."""
     epochs, samples = zip(*keys, strict=True)
     draw = augment.draw(seed, epochs, samples, raw.sizes, raw.points)

@@ -18,8 +18,14 @@ class CheckpointError(RuntimeError):
     """A checkpoint that cannot be read or does not belong to this run."""
 
 
-def save_checkpoint(path: str | Path, model: nn.Module, ema: nn.Module, optimizer: torch.optim.Optimizer, meta: dict[str, Any],
-                    scaler: torch.amp.GradScaler | None = None) -> None:  # fmt: skip
+def save_checkpoint(
+    path: str | Path,
+    model: nn.Module,
+    ema: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    meta: dict[str, Any],
+    scaler: torch.amp.GradScaler | None = None,
+) -> None:
     """Write everything that a run needs to go on, in one step: a kill at any moment leaves the old file or the new one.
 
     Args:
@@ -32,7 +38,9 @@ def save_checkpoint(path: str | Path, model: nn.Module, ema: nn.Module, optimize
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"ema.{k}": v for k, v in ema.state_dict().items()}
     state = optimizer.state_dict()["state"]
-    tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for i, s in state.items() for k, v in s.items() if v is not None}
+    tensors |= {
+        f"optimizer.{i}.{k}": torch.as_tensor(v) for i, s in state.items() for k, v in s.items() if v is not None
+    }
     tensors["rng.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
@@ -42,8 +50,13 @@ def save_checkpoint(path: str | Path, model: nn.Module, ema: nn.Module, optimize
         file.write(data)
 
 
-def load_checkpoint(path: str | Path, model: nn.Module, ema: nn.Module, optimizer: torch.optim.Optimizer,
-                    scaler: torch.amp.GradScaler | None = None) -> dict[str, Any]:  # fmt: skip
+def load_checkpoint(
+    path: str | Path,
+    model: nn.Module,
+    ema: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler | None = None,
+) -> dict[str, Any]:
     """Put a run back into the state of `save_checkpoint`; returns its `meta`.
 
     Raises:
@@ -55,8 +68,8 @@ def load_checkpoint(path: str | Path, model: nn.Module, ema: nn.Module, optimize
         ema.load_state_dict(_part(tensors, "ema."))
     except RuntimeError as error:
         raise CheckpointError(
-            f"{path}: belongs to another network ({str(error).splitlines()[-1].strip()}). Resume with the recipe and switches "
-            "it was started with, or train into another folder."
+            f"{path}: belongs to another network ({str(error).splitlines()[-1].strip()}). Resume with the recipe and "
+            "switches it was started with, or train into another folder."
         ) from error
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in _part(tensors, "optimizer.").items():
@@ -76,13 +89,13 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]
     try:
         with safe_open(path, "pt") as file:
             meta = json.loads((file.metadata() or {})["edgeseg"])
-            return meta, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118: no mapping
+            return meta, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such checkpoint; start the run without --resume") from error
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise CheckpointError(
-            f"{path}: not a readable checkpoint ({error}). It was cut short or is another kind of file; delete it and start "
-            "the run again, or copy back a good one."
+            f"{path}: not a readable checkpoint ({error}). It was cut short or is another kind of file; delete it and "
+            "start the run again, or copy back a good one."
         ) from error
 
 

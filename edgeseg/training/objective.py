@@ -16,13 +16,15 @@ _LOSSES = {"ce": losses.CrossEntropy, "ohem": losses.OHEM, "focal": losses.Focal
 _WEIGHTED = ("ce", "ohem", "focal")  # take class weights
 
 
-def make_losses(text: str, class_weights: Tensor | None, stride: int) -> list[tuple[float, nn.Module]]:
+def make_losses(text: str, class_weights: Tensor | None, stride: int) -> list[tuple[float, losses.Loss]]:
     """``"ohem + 0.5 dice"`` → ``[(1.0, OHEM), (0.5, Dice)]``, each taken at 1/stride of the label's size."""
     found = []
     for part in text.split("+"):
         match = _TERM.match(part.strip())
         if not match or match[2] not in _LOSSES:
-            raise RecipeError(f"loss {text!r}: write a sum of {', '.join(_LOSSES)} with optional factors, e.g. 'ohem + 0.5 dice'")
+            raise RecipeError(
+                f"loss {text!r}: write a sum of {', '.join(_LOSSES)} with optional factors, e.g. 'ohem + 0.5 dice'"
+            )
         options: dict[str, Any] = {"weight": class_weights} if match[2] in _WEIGHTED else {}
         found.append((float(match[1] or 1), _LOSSES[match[2]](stride=stride, **options)))
     return found
@@ -40,8 +42,8 @@ class Objective(nn.Module):
         super().__init__()
         main = make_losses(recipe.loss, class_weights, recipe.loss_stride)
         aux = [(w * recipe.aux_weight, m) for w, m in make_losses(recipe.aux_loss, class_weights, recipe.aux_stride)]
-        self.main, self.main_weights = nn.ModuleList(m for _, m in main), [w for w, _ in main]
-        self.aux, self.aux_weights = nn.ModuleList(m for _, m in aux), [w for w, _ in aux]
+        self.main, self.aux = main, aux
+        self.modules_with_buffers = nn.ModuleList(loss for _, loss in (*main, *aux))  # so that .to(device) moves them
         self.boundary = losses.Boundary() if recipe.boundary_weight else None
         self.boundary_weight = recipe.boundary_weight
 
@@ -55,9 +57,9 @@ class Objective(nn.Module):
         Returns:
             three (T,) tensors; sums and counts of several ranks add up, so that the loss is that of the whole batch.
         """
-        calls = [(w, loss, outputs["out"]) for w, loss in zip(self.main_weights, self.main, strict=True)]
+        calls = [(weight, loss, outputs["out"]) for weight, loss in self.main]
         for logits in outputs["aux"]:
-            calls += [(w, loss, logits) for w, loss in zip(self.aux_weights, self.aux, strict=True)]
+            calls += [(weight, loss, logits) for weight, loss in self.aux]
         if self.boundary is not None:
             calls.append((self.boundary_weight, self.boundary, outputs["boundary"]))
         weights, sums, counts = [], [], []

@@ -15,7 +15,8 @@ from edgeseg.training.recipes import Recipe
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """SGD or AdamW over the trainable parameters; with `decay_conv_only` BN weights and all biases are not decayed."""
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for parameter in model.parameters():
         if parameter.requires_grad:
             (decayed if parameter.ndim > 1 or not recipe.decay_conv_only else plain).append(parameter)
@@ -61,8 +62,8 @@ class EMA:
         weight = 1 - min(self.decay, (1 + step) / (10 + step))
         for mine, theirs in zip(self.model.parameters(), model.parameters(), strict=True):
             mine.lerp_(theirs, weight)
-        for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
-            mine.copy_(theirs)
+        for own, latest in zip(self.model.buffers(), model.buffers(), strict=True):
+            own.copy_(latest)
 
 
 @torch.no_grad()

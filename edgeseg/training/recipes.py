@@ -1,7 +1,7 @@
 """Recipes: every number of a training run, as data.
 
-A recipe is a frozen dataclass; a variant is `dataclasses.replace(recipe, lr=0.02)`, from the command line `lr=0.02`. One
-function per recipe says where its numbers come from.
+A recipe is a frozen dataclass; a variant is `dataclasses.replace(recipe, lr=0.02)`, from the command line `lr=0.02`.
+One function per recipe says where its numbers come from.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ class Recipe:
     ema: float = 0.999  # 0: off
     precise_bn: int = 0  # batches from which the BN statistics of the final weights are taken anew; 0: off
     # evaluation
-    eval_size: tuple[int, int] | None = None  # network input; None: the image's own size. Scored at the image's own size
+    eval_size: tuple[int, int] | None = (
+        None  # network input; None: the image's own size. Scored at the image's own size
+    )
     eval_every: float = 0.0  # epochs between evaluations on val_split; 0: only at the end
     # execution
     amp: str = "none"  # none, bf16, fp16
@@ -90,21 +92,25 @@ class Recipe:
     def __post_init__(self) -> None:
         budgets = [n for n in ("iterations", "epochs", "minutes") if getattr(self, n) > 0]
         if len(budgets) != 1:
-            raise RecipeError(f"recipe {self.name}: set exactly one of iterations, epochs, minutes; set are {budgets or 'none'}")
+            raise RecipeError(
+                f"recipe {self.name}: set exactly one of iterations, epochs, minutes; set are {budgets or 'none'}"
+            )
         if self.batch < 1 or self.accumulate < 1 or self.batch % self.accumulate:
             raise RecipeError(f"recipe {self.name}: batch {self.batch} is no multiple of accumulate {self.accumulate}")
         if min(self.crop) < 32:
             raise RecipeError(f"recipe {self.name}: crop {self.crop} is smaller than 32; the networks have stride 32")
         if self.batch // self.accumulate == 1 and min(self.crop) < 64:
             raise RecipeError(
-                f"recipe {self.name}: one sample of crop {self.crop} leaves batch normalisation a single value per channel "
-                "at 1/32; use a batch of 2 or more, or a crop of 64 or more"
+                f"recipe {self.name}: one sample of crop {self.crop} leaves batch normalisation a single value per "
+                "channel at 1/32; use a batch of 2 or more, or a crop of 64 or more"
             )
         if not 0 < self.scale[0] <= self.scale[1]:
             raise RecipeError(f"recipe {self.name}: scale {self.scale} must be 0 < smallest <= largest")
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise RecipeError(f"recipe {self.name}: {name} is {getattr(self, name)!r}; choose from {', '.join(allowed)}")
+                raise RecipeError(
+                    f"recipe {self.name}: {name} is {getattr(self, name)!r}; choose from {', '.join(allowed)}"
+                )
 
     @property
     def augment(self) -> Augment:
@@ -136,7 +142,8 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
             raise RecipeError(f"{text!r}: write field=value, e.g. lr=0.02")
         if key not in types:
             near = difflib.get_close_matches(key, types, 3, 0.5)
-            raise RecipeError(f"a recipe has no field {key!r}; {'near: ' + ', '.join(near) if near else 'fields: ' + ', '.join(types)}")
+            hint = f"near: {', '.join(near)}" if near else f"fields: {', '.join(types)}"
+            raise RecipeError(f"a recipe has no field {key!r}; {hint}")
         changes[key] = _parse(key, value, types[key])
     budget = {"iterations": 0, "epochs": 0.0, "minutes": 0.0}
     if set(changes) & set(budget):
@@ -145,7 +152,7 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
 
 
 def _parse(key: str, text: str, kind: Any) -> Any:
-    """One value of the field's type: numbers, words, true/false, none, tuples with commas, dicts as Python writes them."""
+    """One value of the field's type: number, word, true/false, none, tuple with commas, dict as Python writes it."""
     options = typing.get_args(kind) if type(None) in typing.get_args(kind) else (kind,)
     if text.lower() in ("none", "null") and type(None) in options:
         return None
@@ -161,14 +168,20 @@ def _parse(key: str, text: str, kind: Any) -> Any:
     origin = typing.get_origin(kind)
     if origin is tuple:
         inner = typing.get_args(kind)
-        if isinstance(value, (tuple, list)) and len(value) == len(inner) and all(isinstance(v, (int, float)) for v in value):
+        if (
+            isinstance(value, (tuple, list))
+            and len(value) == len(inner)
+            and all(isinstance(v, (int, float)) for v in value)
+        ):
             return tuple(t(v) for t, v in zip(inner, value, strict=True))
     elif origin is not None:  # a mapping
         if isinstance(value, dict):
             return value
     elif not isinstance(value, bool) and (isinstance(value, int) or (kind is float and isinstance(value, float))):
         return kind(value)
-    raise RecipeError(f"{key}={text}: not a {getattr(kind, '__name__', kind)}; the default is {getattr(_DEFAULTS, key)!r}")
+    raise RecipeError(
+        f"{key}={text}: not a {getattr(kind, '__name__', kind)}; the default is {getattr(_DEFAULTS, key)!r}"
+    )
 
 
 _DEFAULTS = Recipe("defaults", iterations=1)
@@ -176,7 +189,7 @@ _DEFAULTS = Recipe("defaults", iterations=1)
 # recipes --------------------------------------------------------------------------------------------------------------
 
 _RECIPES: dict[str, Callable[[], Recipe]] = {}
-_STREETS_MEAN_STD = {"mean": (0.45, 0.45, 0.45), "std": (0.25, 0.25, 0.25)}
+_STREETS_MEAN, _STREETS_STD = (0.45, 0.45, 0.45), (0.25, 0.25, 0.25)
 
 
 def _recipe(function: Callable[[], Recipe]) -> Callable[[], Recipe]:
@@ -188,56 +201,74 @@ def _recipe(function: Callable[[], Recipe]) -> Callable[[], Recipe]:
 def cross_cbam_camvid_paper() -> Recipe:
     """Cross-CBAM, section 4.2, on CamVid 960×720 from an ImageNet backbone.
 
-    SGD 0.9, weight decay 5e-4, poly 0.9, lr 0.01 to 1e-4, batch 24, 10k iterations, crop 960×720 (W×H), scale 0.5–2.5, flip.
-    The loss α·CE + (1−α)·focal gives neither α nor γ; read here as CE on the main and focal (γ 2) on the auxiliary head.
+    SGD 0.9, weight decay 5e-4, poly 0.9, lr 0.01 to 1e-4, batch 24, 10k iterations, crop 960×720 (W×H), scale 0.5–2.5,
+    flip. The loss α·CE + (1−α)·focal gives neither α nor γ; read here as CE on the main and focal (γ 2) on the
+    auxiliary head.
     """
-    return Recipe("cross_cbam_camvid_paper", iterations=10_000, batch=24, crop=(720, 960), scale=(0.5, 2.5), lr=0.01,
-                  min_lr=1e-4, split="trainval", val_split="test", decay_conv_only=False, aux_loss="focal", aux_weight=1.0,
-                  ema=0.0, amp="bf16")  # fmt: skip
+    return Recipe(
+        "cross_cbam_camvid_paper", split="trainval", val_split="test",
+        iterations=10_000, batch=24, crop=(720, 960), scale=(0.5, 2.5),
+        lr=0.01, min_lr=1e-4, decay_conv_only=False, aux_loss="focal", aux_weight=1.0, ema=0.0, amp="bf16",
+    )  # fmt: skip
 
 
 @_recipe
 def cross_cbam_cityscapes_paper() -> Recipe:
     """Cross-CBAM, section 4.2, on Cityscapes: batch 16, 160k iterations, crop 512×1024.
 
-    The paper prints a scale range of 0.125–0.5, with which a crop is never filled; this recipe uses STDC-Seg's 0.125–1.5.
+    The paper prints a scale range of 0.125–0.5, with which a crop is never filled; this recipe has STDC-Seg's
+    0.125–1.5. `open_data` does not read Cityscapes yet: give its folder of pairs as ``data``.
     """
-    return Recipe("cross_cbam_cityscapes_paper", data="cityscapes", iterations=160_000, batch=16, crop=(512, 1024),
-                  scale=(0.125, 1.5), lr=0.01, min_lr=1e-4, decay_conv_only=False, aux_loss="focal", aux_weight=1.0, ema=0.0,
-                  mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), eval_size=(512, 1024), amp="bf16")  # fmt: skip
+    return Recipe(
+        "cross_cbam_cityscapes_paper", data="cityscapes", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225),
+        iterations=160_000, batch=16, crop=(512, 1024), scale=(0.125, 1.5), eval_size=(512, 1024),
+        lr=0.01, min_lr=1e-4, decay_conv_only=False, aux_loss="focal", aux_weight=1.0, ema=0.0, amp="bf16",
+    )  # fmt: skip
 
 
 @_recipe
 def camvid_scratch() -> Recipe:
-    """CamVid 480×360 without any pre-training, for a GPU: long schedule, enlarged input, class-centred crops, OHEM, EMA."""
-    return Recipe("camvid_scratch", epochs=1000, batch=24, crop=(528, 720), scale=(0.75, 3.0), eval_size=(540, 720), lr=0.04,
-                  nesterov=True, min_lr=4e-4, warmup=500, loss="ohem", loss_stride=2, aux_weight=0.4, class_crop=0.5,
-                  brightness=0.4, contrast=0.4, saturation=0.4, hue=0.03, grey=0.05, blur=0.1, ema=0.9998, precise_bn=50,
-                  amp="bf16", compile=True, eval_every=50)  # fmt: skip
+    """CamVid 480×360 without pre-training, for a GPU: long, enlarged input, class-centred crops, OHEM, EMA. Untried."""
+    return Recipe(
+        "camvid_scratch", eval_size=(540, 720), eval_every=50,
+        epochs=1000, batch=24, crop=(528, 720), scale=(0.75, 3.0), class_crop=0.5,
+        brightness=0.4, contrast=0.4, saturation=0.4, hue=0.03, grey=0.05, blur=0.1,
+        lr=0.04, nesterov=True, min_lr=4e-4, warmup=500, ema=0.9998, precise_bn=50,
+        loss="ohem", loss_stride=2, aux_weight=0.4, amp="bf16", compile=True,
+    )  # fmt: skip
 
 
 @_recipe
 def camvid_cpu() -> Recipe:
-    """CamVid 480×360 without any pre-training, for hours of a CPU: the same ideas at a small crop."""
-    return Recipe("camvid_cpu", epochs=210, batch=8, crop=(288, 384), scale=(1.0, 2.5), eval_size=(540, 720), lr=0.03,
-                  nesterov=True, min_lr=1e-4, warmup=100, class_weights="enet", loss_stride=2, aux_weight=0.4, class_crop=0.5,
-                  brightness=0.4, contrast=0.4, saturation=0.4, hue=0.02, grey=0.05, blur=0.1, ema=0.9995, precise_bn=30,
-                  amp="bf16", eval_every=15)  # fmt: skip
+    """CamVid 480×360 without pre-training, for two hours of a CPU: the same ideas at a small crop."""
+    return Recipe(
+        "camvid_cpu", eval_size=(540, 720), eval_every=15,
+        epochs=210, batch=8, crop=(288, 384), scale=(1.0, 2.5), class_crop=0.5,
+        brightness=0.4, contrast=0.4, saturation=0.4, hue=0.02, grey=0.05, blur=0.1,
+        lr=0.03, nesterov=True, min_lr=1e-4, warmup=100, ema=0.9995, precise_bn=30,
+        class_weights="enet", loss_stride=2, aux_weight=0.4, amp="bf16",
+    )  # fmt: skip
 
 
 @_recipe
 def streets_cpu() -> Recipe:
     """Synthetic street scenes in minutes on a CPU: what `edgeseg quickstart` runs."""
-    return Recipe("streets_cpu", data="streets", data_size=(192, 256), data_count=1500, minutes=4.0, batch=8, crop=(192, 256), scale=(0.75, 1.5), lr=0.04,
-                  nesterov=True, min_lr=4e-4, warmup=40, class_weights="enet", loss_stride=2, aux_weight=0.4, class_crop=0.3,
-                  ema=0.99, precise_bn=10, amp="bf16", **_STREETS_MEAN_STD)  # fmt: skip
+    return Recipe(
+        "streets_cpu", data="streets", data_size=(192, 256), data_count=1500, mean=_STREETS_MEAN, std=_STREETS_STD,
+        minutes=4.0, batch=8, crop=(192, 256), scale=(0.75, 1.5), class_crop=0.3,
+        lr=0.04, nesterov=True, min_lr=4e-4, warmup=40, ema=0.99, precise_bn=10,
+        class_weights="enet", loss_stride=2, aux_weight=0.4, amp="bf16",
+    )  # fmt: skip
 
 
 @_recipe
 def streets() -> Recipe:
-    """Synthetic street scenes for hours or on a GPU: what the `*.streets` weights come from."""
-    return replace(streets_cpu(), name="streets", data_size=(360, 480), data_count=4000, minutes=0.0, epochs=60, batch=16, crop=(360, 480), scale=(0.5, 2.0),
-                   brightness=0.4, contrast=0.4, saturation=0.4, hue=0.02, grey=0.05, blur=0.1, ema=0.999)  # fmt: skip
+    """Synthetic street scenes for hours or on a GPU."""
+    return replace(
+        streets_cpu(), name="streets", data_size=(360, 480), data_count=4000, minutes=0.0, epochs=60, batch=16,
+        crop=(360, 480), scale=(0.5, 2.0), ema=0.999,
+        brightness=0.4, contrast=0.4, saturation=0.4, hue=0.02, grey=0.05, blur=0.1,
+    )  # fmt: skip
 
 
 def list_recipes(pattern: str = "*") -> list[str]:
@@ -253,5 +284,7 @@ def get_recipe(name: str) -> Recipe:
     """
     if name not in _RECIPES:
         near = difflib.get_close_matches(name, _RECIPES, 1, 0.5)
-        raise RecipeError(f"no recipe {name!r}{f' (did you mean {near[0]}?)' if near else ''}; there are {', '.join(list_recipes())}")
+        raise RecipeError(
+            f"no recipe {name!r}{f' (did you mean {near[0]}?)' if near else ''}; there are {', '.join(list_recipes())}"
+        )
     return _RECIPES[name]()

@@ -38,7 +38,9 @@ class RunLog:
     def __init__(self, folder: Path, enabled: bool = True, progress: bool = True, every: int = 10) -> None:
         self.folder, self.enabled, self.every = folder, enabled, every
         self.path = folder / "log.jsonl"
-        self._bar = tqdm(total=100, desc="training", bar_format=_BAR, disable=not (progress and enabled), file=sys.stderr)
+        self._bar = tqdm(
+            total=100, desc="training", bar_format=_BAR, disable=not (progress and enabled), file=sys.stderr
+        )
         if enabled:
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -74,7 +76,9 @@ class RunLog:
         row = {"step": step, "epoch": round(epoch, 3), **scores.as_dict(table.names)}
         self.write(**row)
         if self.enabled:
-            self._bar.write(f"step {step}, epoch {epoch:.1f}: mIoU {row['miou']:.2f}, pixel accuracy {row['pixel_accuracy']:.2f}")
+            self._bar.write(
+                f"step {step}, epoch {epoch:.1f}: mIoU {row['miou']:.2f}, pixel accuracy {row['pixel_accuracy']:.2f}"
+            )
             plots.save(plots.curves(self.path), self.folder / "curves.png")
         return row
 
@@ -91,8 +95,19 @@ class RunLog:
         """Write ``weights.safetensors``: the averaged weights with all that is needed to use them."""
         if not self.enabled:
             return
-        meta = weight_meta(table.names, table.colors, table.name, recipe.mean, recipe.std, recipe.eval_size,
-                           recipe=recipe.name, data=recipe.data, split=recipe.split, seed=recipe.seed, steps=step)  # fmt: skip
+        meta = weight_meta(
+            table.names,
+            table.colors,
+            table.name,
+            recipe.mean,
+            recipe.std,
+            recipe.eval_size,
+            recipe=recipe.name,
+            data=recipe.data,
+            split=recipe.split,
+            seed=recipe.seed,
+            steps=step,
+        )
         save_weights(self.folder / "weights.safetensors", model, meta)
 
     def report(self, report: dict[str, Any]) -> None:
@@ -106,5 +121,11 @@ class RunLog:
 def environment() -> dict[str, Any]:
     """What a number may depend on: versions, processor, threads."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"edgeseg": edgeseg.__version__, "torch": torch.__version__, "python": platform.python_version(),
-            "system": platform.platform(), "threads": torch.get_num_threads(), "gpu": gpu}  # fmt: skip
+    return {
+        "edgeseg": edgeseg.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+    }

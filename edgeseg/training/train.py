@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -18,7 +17,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from edgeseg.data.labels import ClassTable
 from edgeseg.data.pairs import Dataset
@@ -187,7 +185,8 @@ def fit(
         out: folder of the run; must be new unless `resume`.
         device: default: CUDA where there is one, else the CPU.
         init: a weight's name or file to start from; heads of another class count start anew, which is printed.
-        resume: go on from the folder's checkpoint, bit for bit as if never interrupted (CPU; not with a budget in minutes).
+        resume: go on from the folder's checkpoint, bit for bit as if never interrupted (on a CPU; a budget in minutes
+            follows the clock and cannot be repeated exactly).
         workers: reading processes, where the set does not fit into memory.
         checkpoint_seconds: time between checkpoints; they do not influence the result.
         progress: show progress bars.
@@ -217,7 +216,9 @@ def fit(
         run.step, run.seconds, run.loss_sum = meta["step"], meta["seconds"], meta["loss_sum"]
         log.rewind(meta["log_bytes"])
     else:
-        log.start(recipe=_recipe_json(recipe), images=len(data), parameters=sum(p.numel() for p in run.model.parameters()))
+        log.start(
+            recipe=_recipe_json(recipe), images=len(data), parameters=sum(p.numel() for p in run.model.parameters())
+        )
     batches, saved, evaluated = samples.batches(run.stream, run.step), time.perf_counter(), run.epoch
     while run.progress < 1:
         train_one_epoch(run, batches, log)
@@ -230,37 +231,65 @@ def fit(
     return _finish(run, samples, val, data.table, log, out, progress)
 
 
-def _start(recipe: Recipe, samples: Resident | Streamed, table: ClassTable, stream: Stream, device: torch.device,
-           init: str | Path | None) -> Run:  # fmt: skip
+def _start(
+    recipe: Recipe,
+    samples: Resident | Streamed,
+    table: ClassTable,
+    stream: Stream,
+    device: torch.device,
+    init: str | Path | None,
+) -> Run:
     """Model, losses and optimiser of a fresh run."""
     torch.manual_seed(recipe.seed)
     extra = {"aux_boundary": True} if recipe.boundary_weight else {}
     fresh = init is None
-    model = create_model(recipe.model, len(table), **recipe.switches, **extra) if fresh else _initial(str(init), table, extra)
-    model = model.to(device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
+    model = (
+        create_model(recipe.model, len(table), **recipe.switches, **extra)
+        if fresh
+        else _initial(str(init), table, extra)
+    )
+    model = model.to(device)
+    if recipe.channels_last:
+        model = model.to(memory_format=torch.channels_last)
     if stream.world > 1 and device.type == "cuda":
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     weights = None if recipe.class_weights == "none" else class_weights(samples.pixel_counts, recipe.class_weights)
-    forward = nn.parallel.DistributedDataParallel(model) if stream.world > 1 else model
+    forward: nn.Module = nn.parallel.DistributedDataParallel(model) if stream.world > 1 else model
     if recipe.compile:
         forward = torch.compile(forward)  # type: ignore[assignment]
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp == "fp16")
     torch.manual_seed(recipe.seed + stream.rank)  # dropout differs between ranks
-    return Run(recipe, model, forward, Objective(recipe, weights).to(device), make_optimizer(model, recipe),
-               EMA(model, recipe.ema), scaler, stream, device)  # fmt: skip
+    return Run(
+        recipe,
+        model,
+        forward,
+        Objective(recipe, weights).to(device),
+        make_optimizer(model, recipe),
+        EMA(model, recipe.ema),
+        scaler,
+        stream,
+        device,
+    )
 
 
 def _initial(init: str, table: ClassTable, extra: dict[str, Any]) -> nn.Module:
     """A trained weight to go on from; its heads start anew where the classes are others (printed)."""
     model = create_model(init, **extra)
-    if tuple(c["name"] for c in model.meta["classes"]) != tuple(table.names):  # type: ignore[index, union-attr]
+    if tuple(c["name"] for c in model.meta["classes"]) != tuple(table.names):  # type: ignore[index]
         return create_model(init, len(table), new_head=True, **extra)
     print(f"{init}: all entries loaded, the classes are the same")
     return model
 
 
-def _finish(run: Run, samples: Resident | Streamed, val: Dataset | None, table: ClassTable, log: RunLog, out: Path,
-            progress: bool) -> dict[str, Any]:  # fmt: skip
+def _finish(
+    run: Run,
+    samples: Resident | Streamed,
+    val: Dataset | None,
+    table: ClassTable,
+    log: RunLog,
+    out: Path,
+    progress: bool,
+) -> dict[str, Any]:
     """Precise BN, weights, final scores, pictures, report."""
     recipe, model = run.recipe, run.ema.model
     if run.stream.rank == 0:
@@ -268,8 +297,13 @@ def _finish(run: Run, samples: Resident | Streamed, val: Dataset | None, table: 
         if recipe.precise_bn:
             precise_bn(model, _plain_batches(run, samples))
         log.weights(model, recipe, table, run.step)
-    report: dict[str, Any] = {"recipe": _recipe_json(recipe), "steps": run.step, "epochs": round(run.epoch, 2),
-                              "minutes": round(run.seconds / 60, 2), "images": run.stream.length}  # fmt: skip
+    report: dict[str, Any] = {
+        "recipe": _recipe_json(recipe),
+        "steps": run.step,
+        "epochs": round(run.epoch, 2),
+        "minutes": round(run.seconds / 60, 2),
+        "images": run.stream.length,
+    }
     if val is not None:
         report["scores"] = _score(run, val, log, progress)
     log.report(report)
@@ -297,16 +331,21 @@ def _plain_batches(run: Run, samples: Resident | Streamed) -> Iterator[Tensor]:
 
 def _save(path: Path, run: Run, log: RunLog) -> None:
     _require_finite(float(run.loss_sum), run, log)
-    meta = {"recipe": _recipe_json(run.recipe), "step": run.step, "seconds": run.seconds, "loss_sum": float(run.loss_sum),
-            "log_bytes": log.size()}  # fmt: skip
+    meta = {
+        "recipe": _recipe_json(run.recipe),
+        "step": run.step,
+        "seconds": run.seconds,
+        "loss_sum": float(run.loss_sum),
+        "log_bytes": log.size(),
+    }
     save_checkpoint(path, run.model, run.ema.model, run.optimizer, meta, run.scaler)
 
 
 def _require_finite(loss: float, run: Run, log: RunLog) -> None:
     if loss != loss or loss in (float("inf"), float("-inf")):
         raise TrainingError(
-            f"the loss is {loss} at step {run.step}: nothing was saved since, the last good checkpoint is in {log.folder}. Lower "
-            "lr, lengthen warmup, set clip=1, or take amp=bf16 instead of fp16; then start anew or resume"
+            f"the loss is {loss} at step {run.step}: nothing was saved since, the last good checkpoint is in "
+            f"{log.folder}. Lower lr, lengthen warmup, set clip=1, or take amp=bf16 instead of fp16; then start anew"
         )
 
 

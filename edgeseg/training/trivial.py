@@ -1,7 +1,7 @@
 """What can be had without looking: a classifier that sees one pixel's colour, or its colour and position.
 
-A segmentation network has to beat these by a margin before its number means anything. They are fitted on the same scenes
-and scored in the same way.
+A segmentation network has to beat these by a margin before its number means anything. They are fitted on the same
+scenes and scored in the same way.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ class PixelMLP(nn.Module):
         super().__init__()
         self.position = position
         self.layers = nn.Sequential(
-            nn.Conv2d(5 if position else 3, hidden, 1), nn.ReLU(),
-            nn.Conv2d(hidden, hidden, 1), nn.ReLU(),
+            nn.Conv2d(5 if position else 3, hidden, 1),
+            nn.ReLU(),
+            nn.Conv2d(hidden, hidden, 1),
+            nn.ReLU(),
             nn.Conv2d(hidden, num_classes, 1),
-        )  # fmt: skip
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         if self.position:
@@ -45,8 +47,16 @@ class PixelMLP(nn.Module):
         return self.layers(x)
 
 
-def fit_pixel_mlp(images: np.ndarray, labels: np.ndarray, num_classes: int, mean: tuple[float, ...], std: tuple[float, ...],
-                  position: bool, steps: int = 400, seed: int = 0) -> PixelMLP:  # fmt: skip
+def fit_pixel_mlp(
+    images: np.ndarray,
+    labels: np.ndarray,
+    num_classes: int,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    position: bool,
+    steps: int = 400,
+    seed: int = 0,
+) -> PixelMLP:
     """Fit a `PixelMLP` with Adam and weighted cross-entropy on random pixels of the training scenes.
 
     Args:
@@ -72,7 +82,10 @@ def fit_pixel_mlp(images: np.ndarray, labels: np.ndarray, num_classes: int, mean
         y = torch.from_numpy(labels[chosen][:, rows][:, :, columns]).long()
         x = (x - scale[0]) / scale[1]
         if position:
-            place = [1.7 * (2 * torch.from_numpy(p) / (n - 1) - 1) for p, n in ((rows, images.shape[1]), (columns, images.shape[2]))]
+            place = [
+                1.7 * (2 * torch.from_numpy(p) / (n - 1) - 1)
+                for p, n in ((rows, images.shape[1]), (columns, images.shape[2]))
+            ]
             grid = torch.stack(torch.meshgrid(*place, indexing="ij")).float()
             x = torch.cat([x, grid.expand(len(x), -1, -1, -1)], 1)
         loss = F.cross_entropy(model.layers(x), y, weights, ignore_index=VOID)

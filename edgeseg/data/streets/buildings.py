@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from random import Random
 
@@ -151,7 +152,7 @@ class Building:
     def _front(self, canvas: Canvas, start: Column, end: Column, near: float, far: float, facing: str) -> None:
         """The wall, in slices where the air makes its far end paler."""
         length = far - near
-        slices = max(1, min(4, round(canvas.light.fog * length * 9)))
+        slices = max(1, min(4, round(2.2 * math.log(canvas.distance(far) / canvas.distance(near)))))
         columns = [canvas.column(self.x, near + length * k / slices) for k in range(1, slices)]
         edges = [start, *columns, end]
         for k in range(slices):

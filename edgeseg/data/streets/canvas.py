@@ -80,7 +80,6 @@ class Canvas:
         self._label = ImageDraw.Draw(self.labels)
         self.shadow = Image.new("L", (max(1, size[1] // 2), max(1, size[0] // 2)))
         self._shadow = ImageDraw.Draw(self.shadow)
-        self.glows: list[tuple[float, float, float, Color]] = []
         self.focal = camera.focal * self.height
         self.horizon = camera.horizon * self.height
         self.vanish = camera.vanish * self.width
@@ -180,7 +179,12 @@ class Canvas:
     ) -> None:
         """Fill an upright rectangle that faces the camera."""
         x, scale, foot = at
-        x0, x1, y0, y1 = x + left * scale, x + right * scale, foot - high * scale, foot - low * scale
+        x0, x1 = x + min(left, right) * scale, x + max(left, right) * scale
+        y0, y1 = foot - high * scale, foot - low * scale
+        x1, y1 = (
+            max(x0, x1 - 1),
+            max(y0, y1 - 1),
+        )  # the raster fills both end pixels: without this a pole is a pixel too wide
         self.polygon((x0, y0, x1, y0, x1, y1, x0, y1), color, label)
 
     def disc(
@@ -200,6 +204,15 @@ class Canvas:
         self._paint.ellipse(box, fill=color)
         if label is not None:
             self._label.ellipse(box, fill=label)
+
+    def puff(
+        self, at: Column, right: float, up: float, radius: float, color: tuple[int, int, int], alpha: int, label: int
+    ) -> None:
+        """A disc that one can see through, such as twigs too thin to draw; alpha 0…255."""
+        x, scale, foot = at
+        x, y, r = x + right * scale, foot - up * scale, radius * scale
+        self._glaze.ellipse((x - r, y - r, x + r, y + r), fill=(*color, alpha))
+        self._label.ellipse((x - r, y - r, x + r, y + r), fill=label)
 
     def ring(
         self, at: Column, right: float, up: float, radius: float, color: tuple[int, int, int], label: int, narrow: float
@@ -232,9 +245,15 @@ class Canvas:
         self._shadow.polygon(points, fill=darkness)
 
     def glow(self, at: Column, right: float, up: float, radius: float, color: Color) -> None:
-        """A halo of light around a lamp, `radius` metres; added when the picture is finished, so never occluded."""
+        """A halo of light around a lamp, `radius` metres: discs of thin light, one inside the other."""
         x, scale, foot = at
-        self.glows.append((x + right * scale, foot - up * scale, radius * scale, color))
+        x, y = x + right * scale, foot - up * scale
+        alpha = 9 if self.light.hour == "night" else 6
+        fill = (int(color[0]), int(color[1]), int(color[2]), alpha)
+        reach = min(radius * scale, 0.12 * self.height)
+        for ring in range(16):
+            r = reach * (1 - ring / 16) ** 1.3
+            self._glaze.ellipse((x - r, y - r, x + r, y + r), fill=fill)
 
     # result -----------------------------------------------------------------------------------------------------------
 

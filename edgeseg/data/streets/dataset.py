@@ -25,7 +25,7 @@ import numpy as np
 from edgeseg.data.labels import CAMVID, ClassTable
 from edgeseg.data.streets.scene import Scene, check_factors, check_size, make_scene, render
 
-GENERATOR_VERSION = 3
+GENERATOR_VERSION = 4
 """Goes up with every change of what is drawn: cached scenes of another version are never used."""
 
 SPLITS = {"train": 1000, "val": 200, "test": 200}
@@ -217,7 +217,7 @@ def _read_cache(path: Path, key: str, shape: tuple[int, int, int]) -> tuple[np.n
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             images, labels = stored["images"], stored["labels"]
             right = stored["key"].tobytes().decode() == key and labels.shape == shape and images.shape == (*shape, 3)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, MemoryError) as error:

@@ -1,9 +1,9 @@
-"""From the two rasters to a photograph: ground texture, cast shadows, halos, the camera's curve, blur and grain."""
+"""From the two rasters to a photograph: ground texture, cast shadows, the camera's curve, blur and grain."""
 
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageFilter
 
 from edgeseg.data.labels import CAMVID
 from edgeseg.data.streets.canvas import Canvas
@@ -23,6 +23,7 @@ def _by_class(values: dict[str, float], default: float) -> np.ndarray:
 _ROUGHNESS = _by_class(
     {"Tree": 0.085, "Sky": 0.004, "Building": 0.045, "Road": 0.035, "Pavement": 0.04, "Fence": 0.06}, 0.025
 )
+_LESS_WHERE_BRIGHT = np.linspace(1.2, 0.25, 256, dtype=np.float32)
 _IS_GROUND = _by_class({"Road": 1.0, "Pavement": 1.0}, 0.0)
 
 
@@ -34,14 +35,15 @@ def finish(canvas: Canvas, frame: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """
     pixels, label = canvas.reduced()
     light = canvas.light
-    gain = 1.0 + _fine_noise(canvas.size, light.seed) * _ROUGHNESS[label]
+    clear = np.float32(np.exp(-15.0 * light.fog))  # fog hides what is rough
+    gain = _fine_noise(canvas.size, light.seed) * (_ROUGHNESS * clear)[label]
+    gain *= _LESS_WHERE_BRIGHT[pixels[..., 1]]
+    gain += 1.0
     _texture_ground(canvas, label, gain)
     exposure = np.array(light.exposure, np.float32) * np.float32(light.contrast)
     picture = pixels * gain[..., None]
     picture *= exposure
     picture += np.float32(_PIVOT[light.hour] * (1 - light.contrast))
-    if canvas.glows:
-        picture += _halos(canvas)
     if light.blur:
         picture = _blurred(picture, light.blur * canvas.size[0] / 1000)
     picture += _fine_noise(canvas.size, light.seed // 7 + 1 + 7919 * frame)[..., None] * np.float32(light.grain)
@@ -80,7 +82,7 @@ def _texture_ground(canvas: Canvas, label: np.ndarray, gain: np.ndarray) -> None
     if canvas.light.hour == "night":
         beam = np.exp(-ahead / 14.0) * np.exp(-((across - camera.x) ** 2) / 9.0)
         wear *= 1.0 + 3.2 * beam
-    ground = _IS_GROUND[label[first:]]
+    ground = _IS_GROUND[label[first:]] * np.exp(-np.float32(canvas.light.fog) * ahead)
     gain[first:] *= 1.0 + (wear - 1.0) * ground
 
 
@@ -88,21 +90,6 @@ def _shadow(canvas: Canvas) -> np.ndarray:
     """(H, W) float32 darkness 0…255 of the ground, softened."""
     height, width = canvas.size
     soft = canvas.shadow.filter(ImageFilter.GaussianBlur(height / 240))
-    return np.asarray(soft.resize((width, height), Image.Resampling.BILINEAR), np.float32)
-
-
-def _halos(canvas: Canvas) -> np.ndarray:
-    """(H, W, 3) float32 light that lamps scatter into the camera."""
-    height, width = canvas.size
-    small = Image.new("RGB", (max(1, width // 3), max(1, height // 3)))
-    draw = ImageDraw.Draw(small)
-    reduce = 1.0 / (3 * canvas.factor)
-    strength = 0.55 if canvas.light.hour == "night" else 0.3
-    for x, y, radius, color in canvas.glows:
-        x, y, radius = x * reduce, y * reduce, min(max(0.7, radius * reduce), height / 30)
-        fill = tuple(int(c * strength) for c in color)
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
-    soft = small.filter(ImageFilter.GaussianBlur(height / 130))
     return np.asarray(soft.resize((width, height), Image.Resampling.BILINEAR), np.float32)
 
 

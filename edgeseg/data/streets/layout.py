@@ -107,7 +107,7 @@ def _enclose(rng: Random, side: int, edge: float, start: float, end: float, thin
     choice = rng.random()
     if choice < 0.28:
         things.append(Fence(rng, x, start, length, "railing"))
-    elif choice < 0.48:
+    elif choice < 0.50:
         things.append(Fence(rng, x, start, length, "boards"))
     elif choice < 0.66:
         things.append(Fence(rng, x, start, length, "wall"))
@@ -139,7 +139,7 @@ def _furnish(rng: Random, style: Style, side: int, start: float, length: float, 
     if rng.random() < 0.25:
         first, gap = somewhere(), rng.uniform(1.4, 2.2)
         things += [Mast(rng, kerb, first + k * gap, 0.95) for k in range(rng.randint(3, 7))]
-    if rng.random() < 0.42:
+    if rng.random() < 0.5:
         first, gap = somewhere(), rng.uniform(7, 11)
         things += [
             Tree(rng, kerb + side * 0.3, first + k * gap, rng.uniform(0.7, 1.0)) for k in range(rng.randint(1, 3))
@@ -148,7 +148,7 @@ def _furnish(rng: Random, style: Style, side: int, start: float, length: float, 
         things.append(Clutter(rng, rng.choice((kerb, back)), somewhere(), rng.choice((None, None, 0.75))))
     if rng.random() < 0.2:
         things.append(Fence(rng, kerb, somewhere(), rng.uniform(5, 12), "railing"))
-    if rng.random() < 0.15:
+    if rng.random() < 0.1:
         first = somewhere()
         things += [
             Cyclist(rng, back, first + 0.9 * k, along=rng.random() < 0.4, rider=False) for k in range(rng.randint(1, 3))
@@ -189,7 +189,7 @@ def traffic(rng: Random, style: Style, camera_x: float, start: float, end: float
     while z < end:
         things.append(Vehicle(rng, oncoming_x + rng.uniform(-0.2, 0.3), z, True, speed=-9.0))
         z += rng.uniform(9, 60)
-    for _ in range(rng.choice((0, 1, 1, 2))):
+    for _ in range(rng.choice((0, 0, 1, 1, 2))):
         side = rng.choice((-1, -1, 1))
         x = side * (style.half_road - (2.6 if style.parking[side > 0] else 0.7))
         things.append(Cyclist(rng, x, start + rng.uniform(7, 40), along=rng.random() < 0.85))

@@ -68,12 +68,14 @@ def sample_light(rng: Random, factors: dict[str, Any]) -> Light:
     overcast = rng.random() < 0.38
     strength = 0.0 if overcast or hour != "day" else rng.uniform(0.45, 1.0)
     azimuth, reach = rng.uniform(-math.pi, math.pi), rng.uniform(0.5, 2.2)
-    sun = (math.sin(azimuth) * reach, math.cos(azimuth) * reach) if strength else (0.0, 0.0)
-    level = {"day": rng.uniform(0.62, 1.15), "dusk": rng.uniform(0.26, 0.5), "night": rng.uniform(0.10, 0.2)}[hour]
+    level = {"day": rng.uniform(0.62, 1.15), "dusk": rng.uniform(0.26, 0.5), "night": rng.uniform(0.15, 0.27)}[hour]
     zenith, horizon = _sky_colors(rng, hour, overcast)
-    gains = _gains(rng, level, strength, azimuth, hour)
     fog_kind = factors["fog"] if factors["fog"] != "mixed" else ("light" if rng.random() < 0.4 else "none")
     fog = rng.uniform(*_FOG[fog_kind])
+    if fog_kind == "dense":
+        strength = 0.0
+    sun = (math.sin(azimuth) * reach, math.cos(azimuth) * reach) if strength else (0.0, 0.0)
+    gains = _gains(rng, level, strength, azimuth, hour)
     haze = {"day": 1.0, "dusk": 0.85, "night": 0.8}[hour]
     fog_color = _blend((0.0, 0.0, 0.0), horizon, haze)
     if fog_kind == "dense":

@@ -37,14 +37,14 @@ class Tree:
         self.x, self.z = x, z
         self.bare = rng.random() < 0.28
         self.trunk = rng.uniform(2.0, 3.2) * size
-        self.radius = rng.uniform(1.4, 2.6) * size
+        self.radius = rng.uniform(1.5, 2.8) * size
         self.width = rng.uniform(0.11, 0.2) * size
         self.leaves = vary(rng, rng.choice(_LEAVES), 11)
         self.bark = vary(rng, rng.choice(_BARK), 9)
         self.slim = rng.uniform(0.75, 1.5)
         self.lumps = [self._lump(rng, k / 24) for k in range(24)]
         self.specks = [
-            (rng.uniform(0, 2 * math.pi), rng.uniform(0.72, 0.98), rng.uniform(0.04, 0.09)) for _ in range(28)
+            (rng.uniform(0, 2 * math.pi), rng.uniform(0.72, 0.98), rng.uniform(0.04, 0.1)) for _ in range(30)
         ]
         self.branches = [self._branch(rng) for _ in range(7)] if self.bare else []
 
@@ -108,24 +108,21 @@ class Tree:
         dark = canvas.tone(scaled(self.leaves, 0.62), self.z)
         canvas.disc(at, 0.0, middle, radius * 0.72, dark, TREE, tall=self.slim)
         if detail:
-            for angle, reach, size in self.specks:
-                right, up = math.cos(angle) * reach * radius, middle + math.sin(angle) * reach * tall
-                canvas.disc(at, right, up, size * radius, dark, TREE)
+            for k, (angle, _, size) in enumerate(self.specks):  # leaves on the rim of the large clumps
+                right, up, lump, _ = self.lumps[k % 12]
+                right, up = right + math.cos(angle) * lump * 0.97, up + math.sin(angle) * lump * 0.8
+                canvas.disc(at, right * radius, middle + up * tall, size * radius, dark, TREE)
         for right, up, size, brightness in self.lumps if detail else self.lumps[::3]:
             color = canvas.tone(scaled(self.leaves, brightness), self.z, "crown")
             canvas.disc(at, right * radius, middle + up * tall, size * radius, color, TREE, tall=0.8)
 
     def _bare_crown(self, canvas: Canvas, at: tuple[float, float, float], bark: tuple[int, int, int]) -> None:
-        reach = self.radius * 1.15
-        haze: list[float] = []
-        x, scale, foot = at
-        for k in range(28):  # a ragged outline of twigs too thin to draw
-            angle = k * math.pi / 14
-            swell = reach * (self.specks[k][1] if k % 2 else 0.78 * self.specks[k][1])
-            haze.append(x + math.cos(angle) * swell * scale)
-            haze.append(foot - (self.trunk + reach * 0.75 + math.sin(angle) * swell * self.slim) * scale)
-        canvas.film(haze, bark, 60, TREE)
         detail = canvas.fraction(self.radius, self.z) > 0.03
+        for angle, length, start in self.branches:
+            base, along = self.trunk * start, length * self.radius * 0.62
+            right, up = math.sin(angle) * along, base + math.cos(angle) * along * self.slim
+            canvas.puff(at, right, up, self.radius * 0.42, bark, 42, TREE)
+            canvas.puff(at, right * 1.35, up + 0.1 * along, self.radius * 0.3, bark, 36, TREE)
         for angle, length, start in self.branches:
             base, along, thick = self.trunk * start, length * self.radius * 0.62, self.width * 0.4
             self._branch_out(canvas, at, bark, (0.0, base), (angle, along, thick), 3 if detail else 1)

@@ -104,14 +104,18 @@ def draw_ground(canvas: Canvas, style: Style) -> None:
     for near, far in pairwise(edges):
         middle = near + 0.3 * (far - near)
         for x0, x1, color, label in bands:
-            # a wide verge bends with the road at its inner edge and keeps straight far out
             canvas.ground(((x0, near), (x1, near), (x1, far), (x0, far)), canvas.tone(color, middle, "up"), label)
+            if canvas.light.fog > 0.02:  # finer steps of grey; the labels keep to the slices, whatever the weather
+                for part in range(4):
+                    z0, z1 = near + (far - near) * part / 4, near + (far - near) * (part + 1) / 4
+                    shade = canvas.tone(color, (z0 + z1) / 2, "up")
+                    canvas.ground(((x0, z0), (x1, z0), (x1, z1), (x0, z1)), shade, None)
         if middle - canvas.camera.z < 90:
             _kerbs(canvas, style, near, far)
 
 
 def _slices(canvas: Canvas) -> list[float]:
-    ratio = 1.14 if canvas.light.fog > 0.02 else 1.4
+    ratio = 1.19
     steps = math.ceil(math.log(_HORIZON_Z / NEAR) / math.log(ratio))
     return [canvas.camera.z + NEAR * ratio**k for k in range(steps + 1)]
 

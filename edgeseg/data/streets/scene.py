@@ -157,7 +157,7 @@ def sample_camera(rng: Random, style: Style) -> Camera:
         z=0.0,
         height=rng.uniform(1.15, 1.6),
         focal=rng.uniform(1.05, 1.55),
-        horizon=rng.uniform(0.43, 0.55),
+        horizon=rng.uniform(0.43, 0.545),
         vanish=rng.uniform(0.38, 0.62),
         bend=rng.choice((0.0, rng.gauss(0.0, 0.0018))),
     )
