@@ -1,4 +1,4 @@
-"""Files from the network and files that are never half-written: `download`, `atomic_write`.
+"""Files from the network and files that are never half-written: `fetch`, `atomic_write`.
 
 Standard library only. Two promises: a file under its final name is whole, because it is written beside it first,
 checked, and then renamed; and a download that was cut goes on where it stopped, from the same source or from the next.
@@ -98,7 +98,7 @@ def _open_temporary(path: Path, mode: str) -> IO[Any]:
 # downloading ----------------------------------------------------------------------------------------------------------
 
 
-def download(
+def fetch(
     urls: str | Sequence[str],
     target: str | Path,
     size: int | None = None,

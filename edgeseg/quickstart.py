@@ -44,7 +44,7 @@ class _Rendered:
         return self.images, self.labels
 
 
-def quickstart(
+def run_quickstart(
     out: str | Path = "runs/quickstart", minutes: float | None = None, seed: int = 0, device: str | None = None
 ) -> dict[str, Any]:
     """Render, train, score, draw.

@@ -116,7 +116,7 @@ def test_get_then_prepare_then_check_needs_no_other_word(served, tmp_path):
     assert again.exit_code == 0
     assert len(served) == 2  # nothing was fetched a second time
 
-    done = edgeseg_data("prepare", "camvid", home / "camvid_fastai", "--size", "48x32")
+    done = edgeseg_data("prepare", "camvid", home / "camvid_fastai", "--size", "32x48")
     assert done.exit_code == 0, done.output
     assert f"written: {home / 'camvid_48x32'}" in done.output
     assert camvid_pairs(home / "camvid_48x32", "val")[0][1].shape == (32, 48)
@@ -213,8 +213,8 @@ def test_check_takes_a_class_file_from_elsewhere(tmp_path):
         (["get", "camvid", "--source", "kaggle"], "choose one of fastai, segnet, owners"),
         (["prepare", "voc", "{empty}"], "no data set 'voc'"),
         (["prepare", "camvid", "{empty}"], "no CamVid in a known layout"),
-        (["prepare", "camvid", "{empty}", "--size", "480"], "give width x height"),
-        (["prepare", "camvid", "{empty}", "--size", "0x99999"], "each 32 to 8192"),
+        (["prepare", "camvid", "{empty}", "--size", "480"], "height x width"),
+        (["prepare", "camvid", "{empty}", "--size", "0x99999"], "32 to 8192"),
         (["prepare", "camvid", "{empty}", "--definition", "C"], "choose 'A'"),
     ],
 )

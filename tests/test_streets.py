@@ -38,8 +38,8 @@ def digest(scenes: Streets, indices: list[int]) -> str:
 
 @pytest.fixture(scope="module")
 def population() -> np.ndarray:
-    """(200, 256) label counts of training scenes."""
-    scenes = Streets("train", n=200, size=(180, 240), cache=False)
+    """(150, 256) label counts of training scenes."""
+    scenes = Streets("train", n=150, size=(180, 240), cache=False)
     return np.stack([np.bincount(label.ravel(), minlength=256) for _, label in scenes])
 
 

@@ -73,9 +73,9 @@ def assert_same(a, b):
 
 
 def test_a_run_learns_and_leaves_its_files(tmp_path):
-    recipe = replace(TINY, iterations=100, lr=0.05, scale=(1.0, 1.0), brightness=0.0, precise_bn=4)
+    recipe = replace(TINY, iterations=150, lr=0.1, scale=(1.0, 1.0), brightness=0.0, precise_bn=4)
     report = fit(recipe, Toy(), Toy(4), tmp_path / "run", progress=False)
-    assert report["scores"]["miou"] > 70
+    assert report["scores"]["miou"] > 75
     for name in (
         "log.jsonl",
         "checkpoint.safetensors",
@@ -86,7 +86,7 @@ def test_a_run_learns_and_leaves_its_files(tmp_path):
     ):
         assert (tmp_path / "run" / name).stat().st_size > 0, name
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert rows[0]["recipe"]["lr"] == 0.05
+    assert rows[0]["recipe"]["lr"] == 0.1
     assert rows[1]["loss"] > rows[-2]["loss"]
 
 
@@ -114,7 +114,6 @@ sys.path.insert(0, {tests!r})
 from dataclasses import replace
 from pathlib import Path
 import test_training as t
-from edgeseg import download
 from edgeseg.training import checkpoint, train
 mode, out = sys.argv[1], Path(sys.argv[2])
 die = lambda: os._exit(137)  # what a kill -9 leaves: no handler, no cleanup

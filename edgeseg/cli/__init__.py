@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from edgeseg.cli import evaluate, info, predict, streets, train
+from edgeseg.cli import data, evaluate, info, predict, streets, train, weights
 
 app = typer.Typer(
     name="edgeseg",
@@ -24,13 +24,12 @@ app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("streets")(streets.streets)
+app.add_typer(data.app, name="data")
+app.add_typer(weights.app, name="weights")
 
 
 def main() -> None:
     """Entry point: errors with a known cure end in one line and exit code 2, never in a traceback."""
-    from edgeseg.cli.data import app as data_app
-
-    app.add_typer(data_app, name="data")
     try:
         app()
     except (ValueError, RuntimeError, OSError) as error:

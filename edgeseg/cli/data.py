@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeseg.cli.options import parse_size
+
 app = typer.Typer(no_args_is_help=True, help="Get, prepare and check data sets.")
 
 _Definition = Annotated[str, typer.Option(help="CamVid's 11 classes: A, grouped from 32, or B, exact.")]
@@ -63,7 +65,7 @@ def prepare(
     name: Annotated[str, typer.Argument(help="Data set: camvid.")],
     source: Annotated[Path, typer.Argument(help="Folder of the copy that was downloaded.")],
     to: Annotated[Path | None, typer.Option(help="Folder to write; default: camvid_WxH in the data home.")] = None,
-    size: Annotated[str, typer.Option(help="Width x height to write.")] = "480x360",
+    size: Annotated[str, typer.Option(help="HxW to write, in pixels.")] = "360x480",
     definition: _Definition = "A",
 ) -> None:
     """Write a data set as images, index labels, lists and a class file; run again, it goes on."""
@@ -71,7 +73,7 @@ def prepare(
         from edgeseg.data import camvid
 
         _must_be_camvid(name)
-        folder = camvid.prepare_camvid(source, to, _parse_size(size), definition)
+        folder = camvid.prepare_camvid(source, to, parse_size(size), definition)
         typer.echo(f'written: {folder}\nnext: edgeseg data check "{folder}"')
 
 
@@ -145,15 +147,3 @@ def _table(split: str, report: Any) -> str:
         lines.append(f"  note: {len(report.all_void)} images are void throughout: {', '.join(report.all_void[:5])}")
     lines += [f"  problem: {problem}" for problem in report.problems]
     return "\n".join(lines)
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    """``"480x360"`` (width x height) → (360, 480)."""
-    width, cross, height = text.lower().partition("x")
-    if (
-        not cross
-        or not (width.isdigit() and height.isdigit())
-        or not (32 <= int(width) <= 8192 and 32 <= int(height) <= 8192)
-    ):
-        raise ValueError(f"--size {text}: give width x height, each 32 to 8192, e.g. 480x360")
-    return int(height), int(width)

@@ -32,7 +32,9 @@ def evaluate(
     segmenter = load_segmenter(model, device)
     if size is not None:
         segmenter.size = None if size == "native" else parse_size(size)
-    pairs = open_data(data, split, size=parse_size(data_size), count=count, definition=definition)
+    pairs = open_data(
+        data, split, size=parse_size(data_size) if data_size else None, count=count, definition=definition
+    )
     if segmenter.table is not None and len(segmenter.table) != len(pairs.table):
         raise ValueError(
             f"{model} knows {len(segmenter.table)} classes, {data} has {len(pairs.table)}: they cannot be compared"

@@ -67,7 +67,7 @@ def models(
     if paper:
         print(format_tables(paper_tables()))
         return
-    height_width = parse_size(size) or (512, 1024)
+    height_width = parse_size(size)
     print(f"{'model':<28}{'params M':>10}{'GMAC':>9}   at {size}, 19 classes, inference only")
     for name in edgeseg.list_models(pattern):
         if "." in name:

@@ -6,19 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from edgeseg.download import atomic_write
 
 
-def parse_size(text: str | None) -> tuple[int, int] | None:
+def parse_size(text: str) -> tuple[int, int]:
     """``"360x480"`` → (360, 480): height times width, in pixels."""
-    if text is None:
-        return None
-    height, _, width = text.lower().replace("×", "x").partition("x")
-    if not (height.isdigit() and width.isdigit()):
-        raise typer.BadParameter(f"{text!r}: write height x width, e.g. 360x480")
-    return int(height), int(width)
+    sides = text.lower().replace("×", "x").split("x")
+    if len(sides) != 2 or not all(side.isdigit() and 32 <= int(side) <= 8192 for side in sides):
+        raise ValueError(f"size {text!r}: write height x width, each 32 to 8192 pixels, e.g. 360x480")
+    return int(sides[0]), int(sides[1])
 
 
 def write_json(path: Path | None, content: dict[str, Any]) -> None:

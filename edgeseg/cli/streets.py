@@ -25,8 +25,7 @@ def streets(
     from edgeseg import plots
     from edgeseg.data.streets import Streets, write_streets
 
-    height_width = parse_size(size) or (360, 480)
-    scenes = Streets(split, count, height_width, seed, cache=False, fog=fog, night=night, traffic=traffic)
+    scenes = Streets(split, count, parse_size(size), seed, cache=False, fog=fog, night=night, traffic=traffic)
     if out.suffix == ".png":
         plots.contact_sheet([scenes[i] for i in range(len(scenes))], scenes.table).save(out)
     else:

@@ -15,9 +15,9 @@ def quickstart(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: CUDA where there is one")] = None,
 ) -> None:
     """Train the real network on rendered street scenes, score it against trivial baselines, draw what it sees."""
-    from edgeseg.quickstart import quickstart as run
+    from edgeseg.quickstart import run_quickstart
 
-    run(out, minutes, seed, device)
+    run_quickstart(out, minutes, seed, device)
 
 
 def train(

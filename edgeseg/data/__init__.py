@@ -26,7 +26,7 @@ def open_data(
     """A data set by name.
 
     Args:
-        name: ``"camvid"``, ``"streets"``, or a folder of image/label pairs.
+        name: ``"camvid"``, ``"streets"``, a folder that holds CamVid, or one of image/label pairs.
         split: e.g. ``"train"``, ``"val"``, ``"test"``.
         size: (H, W) of rendered scenes, in pixels; files keep their own size.
         count: scenes to render.
@@ -50,6 +50,10 @@ def open_data(
 
         return camvid_pairs(split=split, definition=definition)
     if Path(name).is_dir():
+        from edgeseg.data.camvid import camvid_pairs, find_camvid
+
+        if find_camvid(name) is not None:
+            return camvid_pairs(name, split, definition)
         splits = find_splits(name)
         if not splits and split != "train":
             raise DataError(

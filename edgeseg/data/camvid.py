@@ -33,7 +33,7 @@ from edgeseg.data.archives import extract
 from edgeseg.data.labels import CAMVID, VOID, ClassTable, camvid, camvid_from_codes
 from edgeseg.data.pairs import DataError, Pairs, read_list
 from edgeseg.data.sources import CAMVID_SOURCES, data_home
-from edgeseg.download import atomic_write, download, no_space
+from edgeseg.download import atomic_write, fetch, no_space
 
 CAMVID_MEAN = (0.41189, 0.42513, 0.43267)
 """Mean of R, G, B over SegNet's 367 training PNGs, in 0…1 (a JPEG copy: within 0.0005)."""
@@ -252,7 +252,7 @@ def get_camvid(source: str = "fastai", to: str | Path | None = None, progress: b
             continue  # unpacked in one step, so it is whole
         file = folder.parent / archive.filename
         brought = file.exists()  # fetched by hand: the user's to keep
-        download(archive.urls, file, size=archive.size, md5=archive.md5, progress=progress)
+        fetch(archive.urls, file, size=archive.size, md5=archive.md5, progress=progress)
         extract(file, part, progress=progress)
         if not brought:
             file.unlink()

@@ -166,9 +166,9 @@ def _fetch(record: WeightRecord) -> Path:
         raise WeightError(
             f"{record.file} is in none of {folders}, and its record gives no address; copy it into one of them"
         )
-    from edgeseg.download import download
+    from edgeseg.download import fetch
 
-    return download(record.url, _cache() / record.file, sha256=record.sha256)
+    return fetch(record.url, _cache() / record.file, sha256=record.sha256)
 
 
 def _cache() -> Path:

@@ -13,8 +13,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-import edgeseg
-from edgeseg import plots
+from edgeseg import __version__, plots
 from edgeseg.data.labels import ClassTable
 from edgeseg.download import atomic_write
 from edgeseg.inference import Segmenter
@@ -122,7 +121,7 @@ def environment() -> dict[str, Any]:
     """What a number may depend on: versions, processor, threads."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
-        "edgeseg": edgeseg.__version__,
+        "edgeseg": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "system": platform.platform(),

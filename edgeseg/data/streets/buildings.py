@@ -318,9 +318,6 @@ class Backdrop:
                 left = -half + (bay + 0.25) * step
                 share = self.panes[(floor * 5 + bay * 3) % 17]
                 lit = canvas.light.lamps_on and share < 0.3
-                glass = (
-                    canvas.glowing((230, 196, 130), self.z)
-                    if lit
-                    else canvas.tone((50 + 70 * share, 56 + 72 * share, 64 + 76 * share), self.z)
-                )
+                dark = (50 + 70 * share, 56 + 72 * share, 64 + 76 * share)
+                glass = canvas.glowing((230, 196, 130), self.z) if lit else canvas.tone(dark, self.z)
                 canvas.box(at, left, left + 0.5 * step, low, low + 1.5, glass, None)

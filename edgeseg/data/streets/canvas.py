@@ -214,13 +214,11 @@ class Canvas:
         self._glaze.ellipse((x - r, y - r, x + r, y + r), fill=(*color, alpha))
         self._label.ellipse((x - r, y - r, x + r, y + r), fill=label)
 
-    def ring(
-        self, at: Column, right: float, up: float, radius: float, color: tuple[int, int, int], label: int, narrow: float
-    ) -> None:
-        """A wheel: rim, and spokes that one can see through; `narrow` squeezes it sideways."""
+    def ring(self, at: Column, right: float, up: float, radius: float, color: tuple[int, int, int], label: int) -> None:
+        """A wheel: rim, and spokes that one can see through."""
         x, scale, foot = at
-        x, y, rx, ry = x + right * scale, foot - up * scale, radius * scale * narrow, radius * scale
-        box = (x - rx, y - ry, x + rx, y + ry)
+        x, y, r = x + right * scale, foot - up * scale, radius * scale
+        box = (x - r, y - r, x + r, y + r)
         self._glaze.ellipse(box, fill=(*color, 90))
         self._paint.ellipse(box, outline=color, width=max(1, round(0.05 * scale)))
         self._label.ellipse(box, fill=label)

@@ -25,7 +25,7 @@ import numpy as np
 from edgeseg.data.labels import CAMVID, ClassTable
 from edgeseg.data.streets.scene import Scene, check_factors, check_size, make_scene, render
 
-GENERATOR_VERSION = 4
+GENERATOR_VERSION = 8
 """Goes up with every change of what is drawn: cached scenes of another version are never used."""
 
 SPLITS = {"train": 1000, "val": 200, "test": 200}

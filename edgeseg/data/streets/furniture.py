@@ -1,10 +1,10 @@
-"""Poles and what hangs on them: lamps, traffic lights, signs; bollards."""
+"""Poles and what hangs on them: lamps, traffic lights, signs; bollards; bins."""
 
 from __future__ import annotations
 
 from random import Random
 
-from edgeseg.data.streets.canvas import NEAR, POLE, SIGN, Canvas
+from edgeseg.data.streets.canvas import NEAR, NOTHING, POLE, SIGN, Canvas
 from edgeseg.data.streets.thing import Color, scaled, vary
 
 _METAL: tuple[Color, ...] = ((96, 98, 100), (60, 62, 66), (128, 128, 126), (84, 76, 66), (52, 66, 58))
@@ -211,3 +211,57 @@ class Mast(Post):
                 canvas.tone((224, 220, 210), self.z),
                 None,
             )
+
+
+class Clutter:
+    """Bins, boxes, stalls and cabinets: things of no class (void)."""
+
+    kind = "clutter"
+
+    def __init__(self, rng: Random, x: float, z: float, size: float | None = None) -> None:
+        self.x, self.z = x, z
+        self.wide = size if size is not None else rng.uniform(0.3, 0.6)
+        self.high = rng.uniform(0.9, 1.5) * (1.0 if size is None else 1.2)
+        base: tuple[Color, ...] = (
+            (44, 70, 52),
+            (50, 50, 54),
+            (150, 34, 36),
+            (120, 118, 112),
+            (64, 84, 120),
+            (110, 96, 78),
+        )
+        self.color = vary(rng, rng.choice(base), 14)
+
+    @property
+    def order(self) -> float:
+        return self.z
+
+    @property
+    def far_end(self) -> float:
+        return self.z
+
+    def draw(self, canvas: Canvas) -> None:
+        if canvas.distance(self.z) < 2 * NEAR:
+            return
+        at = canvas.column(self.x, self.z)
+        wide, high = self.wide, self.high
+        canvas.box(at, -wide, wide, 0.0, high, canvas.tone(self.color, self.z), NOTHING)
+        canvas.box(
+            at, -wide * 1.08, wide * 1.08, high, high + 0.1, canvas.tone(scaled(self.color, 0.7), self.z), NOTHING
+        )
+        canvas.box(
+            at, -wide * 0.6, wide * 0.6, high * 0.6, high * 0.8, canvas.tone(scaled(self.color, 1.3), self.z), None
+        )
+
+    def shade(self, canvas: Canvas) -> None:
+        """Contact shadow."""
+        wide = self.wide * 1.3
+        canvas.shade(
+            [
+                (self.x - wide, self.z - 0.3),
+                (self.x + wide, self.z - 0.3),
+                (self.x + wide, self.z + 0.5),
+                (self.x - wide, self.z + 0.5),
+            ],
+            120,
+        )

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from random import Random
 
 from edgeseg.data.streets import road
+from edgeseg.data.streets.barriers import Fence
 from edgeseg.data.streets.buildings import Backdrop, Building
-from edgeseg.data.streets.furniture import Hoarding, Lamp, Mast, RoadSign, TrafficLight
+from edgeseg.data.streets.furniture import Clutter, Hoarding, Lamp, Mast, RoadSign, TrafficLight
 from edgeseg.data.streets.people import Cyclist, Pedestrian
-from edgeseg.data.streets.plants import Bush, Clutter, Fence, Tree
+from edgeseg.data.streets.plants import Bush, Tree
 from edgeseg.data.streets.road import Flat, Style
 from edgeseg.data.streets.thing import Thing
 from edgeseg.data.streets.vehicles import CrossingCar, Vehicle
@@ -118,41 +119,46 @@ def _enclose(rng: Random, side: int, edge: float, start: float, end: float, thin
 
 
 def _furnish(rng: Random, style: Style, side: int, start: float, length: float, things: list[Thing]) -> None:
-    kerb, width = side * (style.half_road + 0.35), style.pavement[side > 0]
-    back = side * (style.edge(side) - 0.3)
+    """Lamps, signs, trees, bins and railings on one pavement."""
+    kerb, back = side * (style.half_road + 0.35), side * (style.edge(side) - 0.3)
 
-    def somewhere() -> float:
+    def anywhere() -> float:
         return start + rng.uniform(0.0, length)
 
-    for _ in range(rng.choice((1, 1, 2))):
-        things.append(Lamp(rng, rng.choice((kerb, back)), somewhere()))
-    if rng.random() < 0.35:
-        things.append(Mast(rng, rng.choice((kerb, back)), somewhere(), rng.uniform(3.0, 8.0)))
-    for _ in range(rng.randint(1, 3)):
-        things.append(RoadSign(rng, rng.choice((kerb, kerb, back)), somewhere()))
-    if rng.random() < 0.35:
-        z = somewhere()
-        things.append(TrafficLight(rng, kerb, z))
-        things.append(TrafficLight(rng, -kerb, z + rng.uniform(-0.5, 6.0)))
+    _put_poles(rng, kerb, back, start, length, things)
     if rng.random() < 0.2:
-        things.append(Hoarding(rng, side * (style.half_road + width * 0.6), somewhere()))
-    if rng.random() < 0.25:
-        first, gap = somewhere(), rng.uniform(1.4, 2.2)
-        things += [Mast(rng, kerb, first + k * gap, 0.95) for k in range(rng.randint(3, 7))]
+        things.append(Hoarding(rng, side * (style.half_road + style.pavement[side > 0] * 0.6), anywhere()))
     if rng.random() < 0.5:
-        first, gap = somewhere(), rng.uniform(7, 11)
+        first, gap = anywhere(), rng.uniform(7, 11)
         things += [
             Tree(rng, kerb + side * 0.3, first + k * gap, rng.uniform(0.7, 1.0)) for k in range(rng.randint(1, 3))
         ]
     for _ in range(rng.randint(1, 4)):
-        things.append(Clutter(rng, rng.choice((kerb, back)), somewhere(), rng.choice((None, None, 0.75))))
+        things.append(Clutter(rng, rng.choice((kerb, back)), anywhere(), rng.choice((None, None, 0.75))))
     if rng.random() < 0.2:
-        things.append(Fence(rng, kerb, somewhere(), rng.uniform(5, 12), "railing"))
+        things.append(Fence(rng, kerb, anywhere(), rng.uniform(5, 12), "railing"))
     if rng.random() < 0.1:
-        first = somewhere()
-        things += [
-            Cyclist(rng, back, first + 0.9 * k, along=rng.random() < 0.4, rider=False) for k in range(rng.randint(1, 3))
-        ]
+        first, along = anywhere(), rng.random() < 0.4
+        things += [Cyclist(rng, back, first + 0.9 * k, along, rider=False) for k in range(rng.randint(1, 3))]
+
+
+def _put_poles(rng: Random, kerb: float, back: float, start: float, length: float, things: list[Thing]) -> None:
+    def anywhere() -> float:
+        return start + rng.uniform(0.0, length)
+
+    for _ in range(rng.choice((1, 1, 2))):
+        things.append(Lamp(rng, rng.choice((kerb, back)), anywhere()))
+    if rng.random() < 0.35:
+        things.append(Mast(rng, rng.choice((kerb, back)), anywhere(), rng.uniform(3.0, 8.0)))
+    for _ in range(rng.randint(1, 3)):
+        things.append(RoadSign(rng, rng.choice((kerb, kerb, back)), anywhere()))
+    if rng.random() < 0.35:
+        z = anywhere()
+        things.append(TrafficLight(rng, kerb, z))
+        things.append(TrafficLight(rng, -kerb, z + rng.uniform(-0.5, 6.0)))
+    if rng.random() < 0.25:
+        first, gap = anywhere(), rng.uniform(1.4, 2.2)
+        things += [Mast(rng, kerb, first + k * gap, 0.95) for k in range(rng.randint(3, 7))]
 
 
 def _park_cars(rng: Random, style: Style, side: int, start: float, length: float, things: list[Thing]) -> None:

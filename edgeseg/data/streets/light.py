@@ -97,7 +97,7 @@ def sample_light(rng: Random, factors: dict[str, Any]) -> Light:
             rng.getrandbits(30),
         ),
         exposure=(gain * (1 + warmth), gain * (1 + rng.gauss(0.0, 0.02)), gain * (1 - warmth)),
-        contrast=rng.uniform(1.0, 1.42),
+        contrast=rng.uniform(1.0, 1.36),
         grain=rng.uniform(0.8, 3.2) * (1.6 if hour == "night" else 1.0),
         blur=rng.choice((0.0, rng.uniform(0.5, 2.2))),
         seed=rng.getrandbits(30),

@@ -206,7 +206,7 @@ class Cyclist:
         z, look, way = self.z, self.look, self.toward
         tyre, frame = canvas.tone((30, 30, 32), z), canvas.tone(self.frame, z)
         for right in (-0.52, 0.52):
-            canvas.ring(at, right, 0.34, 0.34, tyre, BICYCLIST, 1.0)
+            canvas.ring(at, right, 0.34, 0.34, tyre, BICYCLIST)
         bars = [
             [(-0.52, 0.36), (-0.1, 0.36), (-0.16, 0.84)], [(-0.14, 0.78), (0.4, 0.8), (0.4, 0.74), (-0.12, 0.72)],
             [(-0.1, 0.36), (-0.04, 0.36), (0.42, 0.76), (0.36, 0.76)],

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from edgeseg.data.streets import layout, road
+from edgeseg.data.streets.canvas import Camera
 from edgeseg.data.streets.light import sample_light
 from edgeseg.data.streets.people import Cyclist, Pedestrian
 from edgeseg.data.streets.scene import Scene, check_factors, check_size, random_stream, render, sample_camera
-from edgeseg.data.streets.thing import Thing
+from edgeseg.data.streets.thing import Mover, Thing
 from edgeseg.data.streets.vehicles import Vehicle
 
 _STREAM = 1000  # keys the random streams of drives; splits use 0, 1, 2
@@ -73,7 +74,7 @@ class _Ride:
         self.blocks: deque[layout.Block] = deque()
         self.next_block = -1
         self.traffic_rng = random_stream(seed, _STREAM, 2)
-        self.traffic: list[Thing] = []
+        self.traffic: list[Mover] = []
         self.next_oncoming, self.next_cyclist = 15.0, 12.0
         self.z, self.time = 0.0, 0.0
         self._spawn_lead()
@@ -83,16 +84,15 @@ class _Ride:
         """Move camera, vehicles and people by one frame, lay out what comes, forget what has passed."""
         self.time += self.step
         self.z += self.speed * self.step
-        for thing in self.traffic:
-            thing.z += thing.speed * self.step  # type: ignore[attr-defined]
+        for mover in self.traffic:
+            mover.z += mover.speed * self.step
+            if isinstance(mover, Cyclist):
+                mover.pedal = 0.11 + 0.11 * math.sin(self.time * 7 + mover.x)
         for block in self.blocks:
             for thing in block.things:
                 if isinstance(thing, Pedestrian):
                     thing.z += thing.speed * self.step
                     thing.stride = 0.2 * math.sin(self.time * 7 + thing.x * 5)
-        for thing in self.traffic:
-            if isinstance(thing, Cyclist):
-                thing.pedal = 0.11 + 0.11 * math.sin(self.time * 7 + thing.x)
         self._keep_lead()
         self._extend()
 
@@ -100,12 +100,14 @@ class _Ride:
         """What the camera sees now."""
         for thing, depth in zip(self.skyline, self.skyline_depths, strict=True):
             thing.z = self.z + depth
-        things = [thing for block in self.blocks for thing in block.things] + self.traffic + self.skyline
+        things: list[Thing] = [thing for block in self.blocks for thing in block.things]
+        things += self.traffic
+        things += self.skyline
         things.sort(key=lambda thing: -thing.order)
         flats = tuple(flat for block in self.blocks for flat in block.flats)
         return Scene(self._camera(), self.light, self.style, tuple(things), flats, None, self.factors)
 
-    def _camera(self) -> Any:
+    def _camera(self) -> Camera:
         bend = sum(0.0009 * size * math.sin(self.z * rate + phase) for size, rate, phase in self.swing)
         sway = 0.12 * math.sin(self.z * 0.05)
         bump = 0.0012 * math.sin(self.z * 1.3) + 0.0008 * math.sin(self.z * 3.1)

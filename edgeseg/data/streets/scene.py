@@ -14,12 +14,12 @@ import numpy as np
 
 from edgeseg.data.streets import layout, road
 from edgeseg.data.streets.buildings import Backdrop
-from edgeseg.data.streets.canvas import NOTHING, Camera, Canvas
+from edgeseg.data.streets.canvas import NOTHING, ROAD, Camera, Canvas
 from edgeseg.data.streets.finish import finish
+from edgeseg.data.streets.furniture import Clutter
 from edgeseg.data.streets.light import Light, paint_sky, sample_light
-from edgeseg.data.streets.plants import Clutter
 from edgeseg.data.streets.road import Flat, Style
-from edgeseg.data.streets.thing import Color, Thing, vary
+from edgeseg.data.streets.thing import Color, Thing, mixed, scaled, vary
 
 FACTORS: dict[str, tuple[Any, ...]] = {
     "fog": ("mixed", "none", "light", "dense"),
@@ -98,7 +98,7 @@ def _in_view(camera: Camera, thing: Thing) -> bool:
     ahead = thing.far_end - camera.z
     if ahead < 2.0 or ahead > 120.0:
         return False
-    x = camera.vanish * 4 / 3 + camera.focal * (thing.x - camera.x + camera.bend * ahead * ahead) / ahead  # type: ignore[attr-defined]
+    x = camera.vanish * 4 / 3 + camera.focal * (thing.x - camera.x + camera.bend * ahead * ahead) / ahead
     return 0.0 <= x <= 4 / 3
 
 
@@ -116,6 +116,13 @@ def make_scene(seed: int, split: int, index: int, **factors: Any) -> Scene:
     light = sample_light(weather, chosen)
     style = road.sample_style(rng)
     camera = sample_camera(rng, style)
+    things, flats = _fill_street(rng, style, camera)
+    bonnet = _sample_bonnet(rng)
+    return Scene(camera, light, style, tuple(things), tuple(flats), bonnet, chosen)
+
+
+def _fill_street(rng: Random, style: Style, camera: Camera) -> tuple[list[Thing], list[Flat]]:
+    """Everything from behind the camera to the skyline, far things first; three in ten streets end at a junction."""
     things: list[Thing] = []
     flats: list[Flat] = []
     start = -rng.uniform(4.0, layout.BLOCK)
@@ -127,19 +134,15 @@ def make_scene(seed: int, split: int, index: int, **factors: Any) -> Scene:
         start += layout.BLOCK
     things += layout.traffic(rng, style, camera.x, camera.z, 110.0)
     things += layout.skyline(rng, 190.0)
-    things += [
-        Clutter(rng, rng.uniform(-14, 14), rng.uniform(70, 170), rng.uniform(0.5, 2.0))
-        for _ in range(rng.randint(2, 9))
-    ]
+    for _ in range(rng.randint(2, 9)):  # what is too far to be told apart
+        things.append(Clutter(rng, rng.uniform(-14, 14), rng.uniform(70, 170), rng.uniform(0.5, 2.0)))
     if closed is not None:
         things = [t for t in things if t.far_end < closed - 7] + _closing(rng, closed)
         flats = [f for f in flats if max(z for _, z in f.corners) < closed - 7]
-        flats.insert(
-            0, Flat(((-90, closed - 7), (90, closed - 7), (90, closed - 1.5), (-90, closed - 1.5)), style.asphalt, 3)
-        )
-    bonnet = _sample_bonnet(rng)
+        crossing = ((-90.0, closed - 7), (90.0, closed - 7), (90.0, closed - 1.5), (-90.0, closed - 1.5))
+        flats.insert(0, Flat(crossing, style.asphalt, ROAD))
     things.sort(key=lambda thing: -thing.order)
-    return Scene(camera, light, style, tuple(things), tuple(flats), bonnet, chosen)
+    return things, flats
 
 
 def random_stream(*key: int) -> Random:
@@ -220,18 +223,15 @@ def _cast_shadows(canvas: Canvas, things: tuple[Thing, ...]) -> None:
 
 
 def _draw_bonnet(canvas: Canvas, bonnet: Bonnet) -> None:
-    width, height = canvas.width, canvas.height
-    shape = []
-    for k in range(13):
-        across = k / 12
-        arch = 1 - (2 * (across - 0.5)) ** 4 * 0.5 + bonnet.lean * (across - 0.5)
-        shape += [across * width, height * (1 - bonnet.high * arch)]
-    near = canvas.camera.z + 1.5
-    canvas.polygon((*shape, width, height, 0, height), canvas.tone(bonnet.color, near, "up"), NOTHING)
-    shine = tuple(0.6 * c + 0.25 * h for c, h in zip(bonnet.color, canvas.light.horizon, strict=True))
-    lower = [v + (0.35 * bonnet.high * height if k % 2 else 0) for k, v in enumerate(shape)]
-    canvas.polygon(
-        (*lower, *[w for pair in zip(shape[-2::-2], shape[-1::-2], strict=True) for w in pair]),
-        canvas.glowing(shine, near),
-        None,
-    )
+    """An arched edge with a strip of reflected sky along it."""
+    width, height, near = canvas.width, canvas.height, canvas.camera.z + 1.5
+    across = [k / 12 for k in range(13)]
+    high = [bonnet.high * (1 - 0.5 * (2 * a - 1) ** 4 + bonnet.lean * (a - 0.5)) for a in across]
+
+    def outline(share: float) -> list[float]:
+        points = [value for a, h in zip(across, high, strict=True) for value in (a * width, height * (1 - share * h))]
+        return [*points, width, height, 0, height]
+
+    canvas.polygon(outline(1.0), canvas.glowing(mixed(bonnet.color, canvas.light.horizon, 0.35), near), NOTHING)
+    canvas.polygon(outline(0.8), canvas.tone(scaled(bonnet.color, 1.15), near, "up"), None)
+    canvas.polygon(outline(0.45), canvas.tone(bonnet.color, near, "up"), None)

@@ -14,6 +14,7 @@ class Thing(Protocol):
     """Something that stands in the street. It draws its own random choices once, when it is made."""
 
     kind: str
+    x: float
     z: float
 
     @property
@@ -26,6 +27,12 @@ class Thing(Protocol):
 
     def draw(self, canvas: Canvas) -> None:
         """Paint it into both rasters."""
+
+
+class Mover(Thing, Protocol):
+    """Something that moves along the street, in metres per second."""
+
+    speed: float
 
 
 def vary(rng: Random, color: Color, spread: float) -> Color:

@@ -251,7 +251,7 @@ class Vehicle:
         at = canvas.column(self.x, z)
         half = body.half_width
         low = 0.55 if self.oncoming else 0.66
-        lit = canvas.light.lamps_on and (self.moving or body.length < 0)
+        lit = canvas.light.lamps_on and self.moving
         lamp = (255.0, 246.0, 214.0) if self.oncoming else (214.0, 30.0, 28.0)
         color = canvas.glowing(lamp, z) if lit else canvas.tone(scaled(lamp, 0.85), z)
         for left in (-half + 0.04, half - 0.3):
