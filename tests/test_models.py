@@ -157,7 +157,7 @@ FORBIDDEN = re.compile(r"adaptive_max_pool|max\.dim|\bsplit|chunk|_aa\b|grid_sam
 @pytest.mark.parametrize("variant", [*ARCHS, "width-512", "no-ccbam", "se-aspp-alone", "relu-before-sigmoid"])
 def test_export_with_dynamic_batch_and_size_equals_eager_and_avoids_forbidden_ops(variant):
     model = build(variant).eval()
-    dims = {0: torch.export.Dim("n", min=1, max=64), 2: torch.export.Dim("h", min=33), 3: torch.export.Dim("w", min=33)}
+    dims = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)  # named Dims with min=33 fail on torch 2.8
     program = torch.export.export(model, (images(2, 64, 96),), dynamic_shapes=(dims,))
     module = program.module()
     with torch.inference_mode():

@@ -39,7 +39,7 @@ def digest(scenes: Streets, indices: list[int]) -> str:
 @pytest.fixture(scope="module")
 def population() -> np.ndarray:
     """(150, 256) label counts of training scenes."""
-    scenes = Streets("train", n=150, size=(180, 240), cache=False)
+    scenes = Streets("train", n=150, size=(360, 480), cache=False)
     return np.stack([np.bincount(label.ravel(), minlength=256) for _, label in scenes])
 
 
@@ -327,3 +327,24 @@ def test_no_warning_from_numpy_or_pillow():
         for factors in ({}, {"night": True}, {"fog": "dense"}):
             for index in range(3):
                 Streets("train", n=3, size=SMALL, **factors)[index]
+
+
+def test_processes_need_no_main_guard(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from edgeseg.data.streets import Streets\n"
+        "images, _ = Streets(n=32, size=(32, 32), cache=False).arrays(workers=2, progress=False)\n"
+        "print(images.shape)\n"
+    )
+    root = str(Path(__file__).parents[1])
+    out = subprocess.run([sys.executable, str(script), root], capture_output=True, text=True, check=True)
+    assert out.stdout.split("\n")[0] == "(32, 32, 32, 3)"
+
+
+def test_a_process_that_dies_is_an_error_with_a_cure(monkeypatch):
+    from edgeseg.data.streets import workers
+
+    monkeypatch.setattr(workers, "_CODE", "raise SystemExit(3)")
+    with pytest.raises(RuntimeError, match="workers=0"):
+        Streets(n=32, size=(32, 32), cache=False).arrays(workers=2, progress=False)

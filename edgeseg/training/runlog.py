@@ -13,12 +13,13 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from edgeseg import __version__, plots
+from edgeseg import __version__
 from edgeseg.data.labels import ClassTable
 from edgeseg.download import atomic_write
 from edgeseg.inference import Segmenter
 from edgeseg.metrics import Scores
 from edgeseg.models.weights import save_weights, weight_meta
+from edgeseg.plots import curves, panel, save
 from edgeseg.training.recipes import Recipe
 
 _BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
@@ -78,7 +79,7 @@ class RunLog:
             self._bar.write(
                 f"step {step}, epoch {epoch:.1f}: mIoU {row['miou']:.2f}, pixel accuracy {row['pixel_accuracy']:.2f}"
             )
-            plots.save(plots.curves(self.path), self.folder / "curves.png")
+            save(curves(self.path), self.folder / "curves.png")
         return row
 
     def samples(self, segmenter: Segmenter, data: Any, count: int = 4) -> None:
@@ -87,8 +88,8 @@ class RunLog:
             return
         chosen = np.unique(np.linspace(0, len(data) - 1, count).round().astype(int))
         rows = [(image, label, segmenter.predict(image)) for image, label in (data[int(i)] for i in chosen)]
-        figure = plots.panel(rows, data.table, names=[data.names[int(i)] for i in chosen])
-        plots.save(figure, self.folder / "samples.png")
+        figure = panel(rows, data.table, names=[data.names[int(i)] for i in chosen])
+        save(figure, self.folder / "samples.png")
 
     def weights(self, model: nn.Module, recipe: Recipe, table: ClassTable, step: int) -> None:
         """Write ``weights.safetensors``: the averaged weights with all that is needed to use them."""

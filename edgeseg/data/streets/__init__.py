@@ -8,11 +8,11 @@ Eleven CamVid classes with exact labels, drawn by a small 2.5D renderer (numpy a
 ((192, 256, 3), (192, 256))
 
 What makes the scenes more than a colour table: the same asphalt on both sides of a kerb, signs against shop fronts of
-the same colour, riders who are pedestrians but for their wheels, sky in windows, trunks as grey as poles, and one light,
-air and white balance over all of it. Fog, night and the other side of the road are switches, for tests on what training
-never saw.
+the same colour, riders who are pedestrians but for their wheels, sky in windows, trunks as grey as poles; and one
+light, air and white balance over all of it. Fog, night and the other side of the road are switches, for
+tests on what training never saw.
 
-Rooms: `dataset` (Streets, cache, processes), `ride` (video), `files` (writes folders), `scene` (factors, one picture),
+Rooms: `dataset` (Streets, cache), `workers` (processes), `ride` (video), `files` (writes folders); `scene`,
 `layout` (what stands where); `road`, `buildings`, `plants`, `barriers`, `furniture`, `vehicles`, `people` (what things
 look like); `light` (hour, weather, sky), `canvas` (camera, the two rasters), `finish` (texture, shadows, the camera's
 curve).

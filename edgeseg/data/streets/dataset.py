@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import sys
 import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +21,15 @@ import numpy as np
 
 from edgeseg.data.labels import CAMVID, ClassTable
 from edgeseg.data.streets.scene import Scene, check_factors, check_size, make_scene, render
+from edgeseg.data.streets.workers import Drawn, draw_in_processes
 
-GENERATOR_VERSION = 8
+GENERATOR_VERSION = 10
 """Goes up with every change of what is drawn: cached scenes of another version are never used."""
 
 SPLITS = {"train": 1000, "val": 200, "test": 200}
 """Split name → number of scenes when `Streets` is given no `n`. The position of the name keys the random streams."""
 
-_CHUNK = 8
+_WORTH_A_PROCESS = 16  # starting one costs as much time as drawing some ten scenes
 
 
 class Streets(Sequence[tuple[np.ndarray, np.ndarray]]):
@@ -114,8 +112,7 @@ class Streets(Sequence[tuple[np.ndarray, np.ndarray]]):
         """All scenes at once, from the cache where it holds them.
 
         Args:
-            workers: processes; ``None`` is one per CPU, 0 renders in this process. Scripts that start worker processes
-                need the usual ``if __name__ == "__main__":`` on Windows and macOS.
+            workers: processes; ``None`` is one per CPU, 0 renders in this process.
             progress: show a progress bar on stderr.
 
         Returns:
@@ -157,36 +154,15 @@ class Streets(Sequence[tuple[np.ndarray, np.ndarray]]):
 
         images = np.empty((*self._shape(), 3), np.uint8)
         labels = np.empty(self._shape(), np.uint8)
-        with tqdm(total=len(self), desc="street scenes", unit="img", disable=not progress) as bar:
-            try:
-                for start, chunk in _chunks(self, workers):
-                    for offset, (image, label) in enumerate(chunk):
-                        images[start + offset], labels[start + offset] = image, label
-                    bar.update(len(chunk))
-            except BrokenProcessPool as error:
-                raise RuntimeError(
-                    'a street-scene worker process died: put the script\'s calls under `if __name__ == "__main__":`, '
-                    "free some memory, or render in this process with workers=0"
-                ) from error
+        drawn: Iterator[Drawn]
+        if workers > 1:
+            own = {"split": self.split, "n": len(self), "size": self.size, "seed": self.seed}
+            drawn = draw_in_processes({**own, **self.factors}, len(self), self.size, workers)
+        else:
+            drawn = ((index, *self[index]) for index in range(len(self)))
+        for index, image, label in tqdm(drawn, total=len(self), desc="street scenes", unit="img", disable=not progress):
+            images[index], labels[index] = image, label
         return images, labels
-
-
-def _chunks(scenes: Streets, workers: int) -> Iterator[tuple[int, list[tuple[np.ndarray, np.ndarray]]]]:
-    """(first index, drawn scenes) in any order."""
-    ranges = [range(a, min(a + _CHUNK, len(scenes))) for a in range(0, len(scenes), _CHUNK)]
-    if workers < 2:
-        yield from ((r.start, _draw_range(scenes, r)) for r in ranges)
-        return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures: dict[Future[list[tuple[np.ndarray, np.ndarray]]], int] = {
-            pool.submit(_draw_range, scenes, r): r.start for r in ranges
-        }
-        for future in as_completed(futures):
-            yield futures.pop(future), future.result()
-
-
-def _draw_range(scenes: Streets, indices: range) -> list[tuple[np.ndarray, np.ndarray]]:
-    return [scenes[i] for i in indices]
 
 
 def _worker_count(workers: int | None, scenes: int) -> int:
@@ -195,7 +171,7 @@ def _worker_count(workers: int | None, scenes: int) -> int:
         workers = len(affinity(0)) if affinity else (os.cpu_count() or 1)
     if workers < 0:
         raise ValueError(f"workers = {workers}: give 0 (this process) or a number of processes")
-    return min(workers, scenes // (2 * _CHUNK))  # starting a process costs as much as some twenty scenes
+    return min(workers, scenes // _WORTH_A_PROCESS)
 
 
 # cache ----------------------------------------------------------------------------------------------------------------

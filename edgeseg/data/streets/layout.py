@@ -177,7 +177,7 @@ def _park_cars(rng: Random, style: Style, side: int, start: float, length: float
 
 
 def _walk(rng: Random, style: Style, side: int, start: float, length: float, things: list[Thing]) -> None:
-    for _ in range(rng.choice((0, 1, 1, 2, 3, 5))):
+    for _ in range(rng.choice((0, 1, 2, 2, 3, 5))):
         x = side * rng.uniform(style.half_road + 0.4, style.edge(side) - 0.3)
         z = start + rng.uniform(0, length)
         things.append(Pedestrian(rng, x, z))
@@ -195,10 +195,10 @@ def traffic(rng: Random, style: Style, camera_x: float, start: float, end: float
     while z < end:
         things.append(Vehicle(rng, oncoming_x + rng.uniform(-0.2, 0.3), z, True, speed=-9.0))
         z += rng.uniform(9, 60)
-    for _ in range(rng.choice((0, 0, 1, 1, 2))):
+    for _ in range(rng.choice((0, 1, 1, 1, 2))):
         side = rng.choice((-1, -1, 1))
         x = side * (style.half_road - (2.6 if style.parking[side > 0] else 0.7))
-        things.append(Cyclist(rng, x, start + rng.uniform(7, 40), along=rng.random() < 0.85))
+        things.append(Cyclist(rng, x, start + rng.uniform(7, 36), along=rng.random() < 0.85))
     if rng.random() < 0.22:
         things.append(Pedestrian(rng, rng.uniform(-style.half_road, style.half_road), start + rng.uniform(10, 40)))
     return things

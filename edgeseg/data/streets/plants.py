@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 
 from edgeseg.data.streets.canvas import NEAR, TREE, Canvas
-from edgeseg.data.streets.thing import Color, scaled, vary
+from edgeseg.data.streets.thing import Color, mixed, scaled, vary
 
 _LEAVES: tuple[Color, ...] = (
     (66, 92, 44),
@@ -57,6 +57,12 @@ def _clump(rng: Random, rank: float) -> tuple[float, float, float, float]:
     return math.cos(angle) * reach, up, radius, 0.62 + 0.5 * rank + rng.uniform(-0.07, 0.07)
 
 
+def _leaf_color(rng: Random) -> Color:
+    """Green to brown, and often as grey as a wall or a road."""
+    color = vary(rng, rng.choice(_LEAVES), 11)
+    return mixed(color, (82.0, 80.0, 76.0), rng.uniform(0.0, 0.65))
+
+
 class Tree:
     """A trunk with a lumpy crown, or with bare branches.
 
@@ -75,7 +81,7 @@ class Tree:
         self.trunk = rng.uniform(2.0, 3.2) * size
         self.radius = rng.uniform(1.5, 2.8) * size
         self.width = rng.uniform(0.11, 0.2) * size
-        self.leaves = vary(rng, rng.choice(_LEAVES), 11)
+        self.leaves = _leaf_color(rng)
         self.bark = vary(rng, rng.choice(_BARK), 9)
         self.slim = rng.uniform(0.75, 1.5)
         self.crown = rng.choice(_crowns())
@@ -189,7 +195,7 @@ class Bush:
 
     def __init__(self, rng: Random, x: float, z: float, length: float, height: float) -> None:
         self.x, self.z, self.length, self.height = x, z, length, height
-        self.leaves = vary(rng, rng.choice(_LEAVES), 11)
+        self.leaves = _leaf_color(rng)
         self.lumps = [(z + k, rng.uniform(0.8, 1.12), rng.uniform(0.72, 1.2)) for k in range(max(1, round(length)))]
 
     @property

@@ -112,7 +112,7 @@ class Vehicle:
         self, rng: Random, x: float, z: float, oncoming: bool, body: str | None = None, speed: float = 0.0
     ) -> None:
         self.x, self.z, self.oncoming, self.speed = x, z, oncoming, speed
-        names, weights = ("hatch", "saloon", "estate", "van", "bus", "lorry"), (38, 24, 20, 11, 4, 3)
+        names, weights = ("hatch", "saloon", "estate", "van", "bus", "lorry"), (39, 25, 20, 11, 3, 2)
         self.body_name = body or rng.choices(names, weights)[0]
         self.body = _BODIES[self.body_name]
         paints = {"van": _VAN_PAINTS, "bus": _BUS_PAINTS, "lorry": _VAN_PAINTS}.get(self.body_name, _PAINTS)
