@@ -106,7 +106,9 @@ def curves(log: str | Path) -> Figure:
     figure = Figure((10, 3.2), layout="constrained")
     loss_axis, score_axis = figure.subplots(1, 2)
     loss_axis.plot([r["epoch"] for r in steps], [r["loss"] for r in steps], color="#0072B2", lw=1)
-    loss_axis.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    loss_axis.set(xlabel="epoch", ylabel="training loss")
+    if any(r["loss"] > 0 for r in steps):
+        loss_axis.set_yscale("log")
     lr_axis = loss_axis.twinx()
     lr_axis.plot([r["epoch"] for r in steps], [r["lr"] for r in steps], color="#999999", lw=1, ls="--")
     lr_axis.set_ylabel("learning rate (dashed)", color="#777777")

@@ -32,7 +32,7 @@ def main() -> None:
     """Entry point: errors with a known cure end in one line and exit code 2, never in a traceback."""
     try:
         app()
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, ImportError) as error:
         print(f"edgeseg: {_cure(error)}", file=sys.stderr)
         sys.exit(2)
 

@@ -30,6 +30,7 @@ def train(
     init: Annotated[str | None, typer.Option(help="start from this weight (name or file)")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: CUDA where there is one")] = None,
     workers: Annotated[int, typer.Option(help="reading processes, where the data does not fit into memory")] = 2,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="also write the log for TensorBoard")] = False,
     checkpoint_minutes: Annotated[float, typer.Option(help="time between checkpoints")] = 5.0,
 ) -> None:
     """Train by a recipe, on one process or under torchrun on several.
@@ -64,6 +65,7 @@ def train(
         init=init,
         resume=resume,
         workers=workers,
+        tensorboard=tensorboard,
         checkpoint_seconds=60 * checkpoint_minutes,
     )
     if "scores" in report:

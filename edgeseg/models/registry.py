@@ -70,14 +70,16 @@ def list_models(pattern: str = "*") -> list[str]:
     return [name for name in (*sorted(ARCHS), *list_weights()) if fnmatch.fnmatchcase(name, pattern)]
 
 
-def create_model(name: str, num_classes: int | None = None, *, new_head: bool = False, **switches: Any) -> nn.Module:
+def create_model(
+    name: str, num_classes: int | None = None, *, new_head: bool = False, verbose: bool = False, **switches: Any
+) -> nn.Module:
     """Build a network, with its trained weight where the name has one.
 
     Args:
         name: ``"cross_cbam_m"`` (fresh), ``"cross_cbam_m.streets"`` (trained), or a weight file ``"….safetensors"``.
         num_classes: 19 where not given; a trained weight brings its own.
-        new_head: with a trained weight: start the classifiers anew, for other classes (fine-tuning). What was loaded
-            and what is new is printed.
+        new_head: with a trained weight: start the classifiers anew, for other classes (fine-tuning).
+        verbose: with a trained weight: print what was loaded, is new and is missing; always done with ``new_head``.
         switches: the architecture's own, e.g. ``dilations=(1, 3), aspp_channels=256``.
 
     Returns:
@@ -89,21 +91,21 @@ def create_model(name: str, num_classes: int | None = None, *, new_head: bool = 
         WeightError: a weight that is damaged, or has another class count while ``new_head`` is off.
     """
     if name.endswith(SUFFIX):
-        return _from_file(Path(name), name, num_classes, new_head, switches)
+        return _from_file(Path(name), name, num_classes, new_head, verbose, switches)
     arch, _, tag = name.partition(".")
     if arch not in ARCHS:
         raise UnknownModelError(f"no model {name!r}; {_near(name, list_models())}; a weight file ends in {SUFFIX}")
     if tag:
         if name not in list_weights():
             raise UnknownModelError(f"no weight {name!r}; {_near(name, list_models(f'{arch}*'))}")
-        return _from_file(find_weights(name), name, num_classes, new_head, switches)
+        return _from_file(find_weights(name), name, num_classes, new_head, verbose, switches)
     if new_head:
         raise UnknownModelError(f"{name} is no trained weight, so its head is new anyway; leave new_head out")
     return _build(arch, DEFAULT_CLASSES if num_classes is None else num_classes, switches)
 
 
 def _from_file(
-    path: Path, name: str, num_classes: int | None, new_head: bool, switches: Mapping[str, Any]
+    path: Path, name: str, num_classes: int | None, new_head: bool, verbose: bool, switches: Mapping[str, Any]
 ) -> nn.Module:
     meta, state = read_weights(path)
     arch = meta["arch"]
@@ -112,7 +114,7 @@ def _from_file(
     _refuse_other_switches(name, {**ARCHS[arch].switches, **meta["switches"]}, switches)
     classes = meta["num_classes"] if num_classes is None else num_classes
     model = _build(arch, classes, {**meta["switches"], **switches})
-    load_weights(model, state, new_head=new_head, source=path, verbose=new_head)
+    load_weights(model, state, new_head=new_head, source=path, verbose=verbose or new_head)
     if not new_head:
         model.meta = meta  # type: ignore[assignment]
     return model

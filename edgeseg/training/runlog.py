@@ -33,9 +33,12 @@ class RunLog:
         enabled: off on all ranks but the first: nothing is written.
         progress: show a bar.
         every: steps between lines of the log.
+        tensorboard: also write an event file.
     """
 
-    def __init__(self, folder: Path, enabled: bool = True, progress: bool = True, every: int = 10) -> None:
+    def __init__(
+        self, folder: Path, enabled: bool = True, progress: bool = True, every: int = 10, tensorboard: bool = False
+    ) -> None:
         self.folder, self.enabled, self.every = folder, enabled, every
         self.path = folder / "log.jsonl"
         self._bar = tqdm(
@@ -43,6 +46,7 @@ class RunLog:
         )
         if enabled:
             folder.mkdir(parents=True, exist_ok=True)
+        self._board = _tensorboard(folder) if tensorboard and enabled else None
 
     def start(self, **facts: Any) -> None:
         """Begin a fresh log with the facts of the run and of the machine."""
@@ -65,10 +69,18 @@ class RunLog:
             with self.path.open("r+b") as file:
                 file.truncate(size)
 
-    def bar(self, progress: float, loss: float | None, step: int) -> None:
-        """Move the progress bar to a share of the budget."""
+    def step(self, **row: Any) -> None:
+        """Append a line of training: step, epoch, loss, lr, seconds."""
+        self.write(**row)
+        if self._board is not None:
+            for key in ("loss", "lr"):
+                self._board.add_scalar(key, row[key], row["step"])
+
+    def bar(self, progress: float, step: int, speed: float, loss: float | None) -> None:
+        """Move the progress bar to the share of the budget that is spent; speed in images per second."""
+        facts = {"step": step, "img/s": f"{speed:.1f}", **({} if loss is None else {"loss": f"{loss:.3f}"})}
         self._bar.n = round(100 * progress, 2)
-        self._bar.set_postfix(step=step, **({} if loss is None else {"loss": f"{loss:.3f}"}), refresh=False)
+        self._bar.set_postfix(facts, refresh=False)
         self._bar.update(0)
 
     def scores(self, step: int, epoch: float, scores: Scores, table: ClassTable) -> dict[str, Any]:
@@ -80,6 +92,8 @@ class RunLog:
                 f"step {step}, epoch {epoch:.1f}: mIoU {row['miou']:.2f}, pixel accuracy {row['pixel_accuracy']:.2f}"
             )
             save(curves(self.path), self.folder / "curves.png")
+        if self._board is not None:
+            self._board.add_scalar("mIoU", row["miou"], step)
         return row
 
     def samples(self, segmenter: Segmenter, data: Any, count: int = 4) -> None:
@@ -111,11 +125,20 @@ class RunLog:
         save_weights(self.folder / "weights.safetensors", model, meta)
 
     def report(self, report: dict[str, Any]) -> None:
-        """Write ``report.json`` and end the bar."""
+        """Write ``report.json`` and the final curves, and end the bar."""
         self._bar.close()
         if self.enabled:
+            save(curves(self.path), self.folder / "curves.png")
             with atomic_write(self.folder / "report.json") as file:
                 file.write((json.dumps(report, indent=1) + "\n").encode())
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ImportError("TensorBoard is not installed: pip install tensorboard") from error
+    return SummaryWriter(str(folder))
 
 
 def environment() -> dict[str, Any]:

@@ -101,10 +101,11 @@ def train_one_epoch(run: Run, batches: Iterator[tuple[list[tuple[int, int]], Raw
         run.step += 1
         run.loss_sum += loss if run.device.type == "cuda" else loss.item()  # type: ignore[assignment]
         run.seconds, started = _agreed(run, run.seconds + time.perf_counter() - started), time.perf_counter()
-        log.bar(run.progress, loss=float(loss) if run.device.type != "cuda" else None, step=run.step)
+        speed = run.step * run.recipe.batch / run.seconds
+        log.bar(run.progress, run.step, speed, None if run.device.type == "cuda" else float(loss))
         if run.step % log.every == 0:
             mean_loss, run.loss_sum = float(run.loss_sum) / log.every, 0.0
-            log.write(step=run.step, epoch=round(run.epoch, 3), loss=mean_loss, lr=lr, seconds=round(run.seconds, 1))
+            log.step(step=run.step, epoch=round(run.epoch, 3), loss=mean_loss, lr=lr, seconds=round(run.seconds, 1))
             _require_finite(mean_loss, run, log)
         if run.step % run.steps_per_epoch == 0 or run.progress >= 1:
             return
@@ -174,6 +175,7 @@ def fit(
     resume: bool = False,
     workers: int = 2,
     checkpoint_seconds: float = 300.0,
+    tensorboard: bool = False,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Train a model from recipe to weights.
@@ -189,6 +191,7 @@ def fit(
             follows the clock and cannot be repeated exactly).
         workers: reading processes, where the set does not fit into memory.
         checkpoint_seconds: time between checkpoints; they do not influence the result.
+        tensorboard: also write the log for TensorBoard.
         progress: show progress bars.
 
     Returns:
@@ -205,7 +208,7 @@ def fit(
     if rank == 0:
         for half_written in out.glob(".*.tmp"):  # by a run that was killed
             half_written.unlink()
-    log = RunLog(out, enabled=rank == 0, progress=progress)
+    log = RunLog(out, enabled=rank == 0, progress=progress, tensorboard=tensorboard)
     samples = load_samples(data, device, workers, progress)
     run = _start(recipe, samples, data.table, Stream(len(data), recipe.batch, recipe.seed, rank, world), device, init)
     if resume and checkpoint.exists():
@@ -246,7 +249,7 @@ def _start(
     model = (
         create_model(recipe.model, len(table), **recipe.switches, **extra)
         if fresh
-        else _initial(str(init), table, extra)
+        else _initial(str(init), recipe, table, extra)
     )
     model = model.to(device)
     if recipe.channels_last:
@@ -272,13 +275,13 @@ def _start(
     )
 
 
-def _initial(init: str, table: ClassTable, extra: dict[str, Any]) -> nn.Module:
-    """A trained weight to go on from; its heads start anew where the classes are others (printed)."""
-    model = create_model(init, **extra)
-    if tuple(c["name"] for c in model.meta["classes"]) != tuple(table.names):  # type: ignore[index]
-        return create_model(init, len(table), new_head=True, **extra)
-    print(f"{init}: all entries loaded, the classes are the same")
-    return model
+def _initial(init: str, recipe: Recipe, table: ClassTable, extra: dict[str, Any]) -> nn.Module:
+    """A trained weight to go on from; its heads start anew where the classes are others. Prints what was loaded."""
+    extra = {"aux": recipe.aux_weight > 0, **extra}
+    model = create_model(init, verbose=True, **extra)
+    if tuple(c["name"] for c in model.meta["classes"]) == tuple(table.names):  # type: ignore[index]
+        return model
+    return create_model(init, len(table), new_head=True, **extra)
 
 
 def _finish(
