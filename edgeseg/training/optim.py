@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
+from torch.optim.swa_utils import get_ema_multi_avg_fn, update_bn
 
 from edgeseg.training.recipes import Recipe
 
@@ -59,9 +59,8 @@ class EMA:
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Take in the weights after iteration `step` (0, 1, …)."""
-        weight = 1 - min(self.decay, (1 + step) / (10 + step))
-        for mine, theirs in zip(self.model.parameters(), model.parameters(), strict=True):
-            mine.lerp_(theirs, weight)
+        average = get_ema_multi_avg_fn(min(self.decay, (1 + step) / (10 + step)))
+        average(list(self.model.parameters()), list(model.parameters()), step)
         for own, latest in zip(self.model.buffers(), model.buffers(), strict=True):
             own.copy_(latest)
 

@@ -7,7 +7,6 @@ A run lives in one folder: ``log.jsonl``, ``checkpoint.safetensors``, ``curves.p
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from edgeseg.data.labels import ClassTable
@@ -28,6 +26,7 @@ from edgeseg.training.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.training.losses import class_weights
 from edgeseg.training.objective import Objective
 from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn
+from edgeseg.training.ranks import global_loss, join_group, mean_over_ranks, same_buffers, slowest_clock
 from edgeseg.training.recipes import Recipe
 from edgeseg.training.runlog import RunLog
 
@@ -100,7 +99,7 @@ def train_one_epoch(run: Run, batches: Iterator[tuple[list[tuple[int, int]], Raw
         run.ema.update(run.model, run.step)
         run.step += 1
         run.loss_sum += loss if run.device.type == "cuda" else loss.item()  # type: ignore[assignment]
-        run.seconds, started = _agreed(run, run.seconds + time.perf_counter() - started), time.perf_counter()
+        run.seconds, started = _clock(run, run.seconds + time.perf_counter() - started), time.perf_counter()
         speed = run.step * run.recipe.batch / run.seconds
         log.bar(run.progress, run.step, speed, None if run.device.type == "cuda" else float(loss))
         if run.step % log.every == 0:
@@ -130,23 +129,7 @@ def training_step(run: Run, keys: list[tuple[int, int]], raw: RawBatch) -> Tenso
     run.scaler.step(run.optimizer)
     run.scaler.update()
     run.optimizer.zero_grad(set_to_none=True)
-    if run.stream.world > 1:
-        dist.all_reduce(total)
-        total /= run.stream.world
-    return total
-
-
-def global_loss(objective: Objective, outputs: dict[str, Any], target: Tensor) -> Tensor:
-    """The loss of the batch over all ranks: the global sum over the global count of valid pixels.
-
-    DistributedDataParallel averages gradients over ranks, so a rank's share is multiplied by their number.
-    """
-    weights, sums, counts = objective.terms(outputs, target)
-    if not (dist.is_available() and dist.is_initialized()):
-        return (weights * sums / counts.clamp(min=1)).sum()
-    counts = counts.detach().clone()
-    dist.all_reduce(counts)
-    return (weights * sums / counts.clamp(min=1)).sum() * dist.get_world_size()
+    return mean_over_ranks(total)
 
 
 def evaluate(model: nn.Module, data: Dataset, recipe: Recipe, progress: bool = True, boundary: bool = False) -> Scores:
@@ -200,7 +183,7 @@ def fit(
     Raises:
         TrainingError: the folder holds another run, or the loss is no longer finite.
     """
-    rank, world, device = _join(device)
+    rank, world, device = join_group(device)
     out, progress = Path(out), progress and rank == 0
     checkpoint = out / "checkpoint.safetensors"
     if checkpoint.exists() and not resume:
@@ -217,21 +200,28 @@ def fit(
         if changed:
             raise TrainingError(f"{out} was started with another recipe ({changed}); resume with the same")
         run.step, run.seconds, run.loss_sum = meta["step"], meta["seconds"], meta["loss_sum"]
+        if world > 1:  # the stored random state is the first rank's; dropout must differ between ranks
+            torch.manual_seed(recipe.seed + world * run.step + rank)
         log.rewind(meta["log_bytes"])
     else:
         log.start(
             recipe=_recipe_json(recipe), images=len(data), parameters=sum(p.numel() for p in run.model.parameters())
         )
-    batches, saved, evaluated = samples.batches(run.stream, run.step), time.perf_counter(), run.epoch
+    batches, saved = samples.batches(run.stream, run.step), time.perf_counter()
     while run.progress < 1:
+        before = run.epoch
         train_one_epoch(run, batches, log)
-        if val is not None and recipe.eval_every and run.epoch - evaluated >= recipe.eval_every and run.progress < 1:
-            evaluated = run.epoch
+        if val is not None and _due(recipe.eval_every, before, run.epoch) and run.progress < 1:
             _score(run, val, log, progress)
         if rank == 0 and time.perf_counter() - saved > checkpoint_seconds:
             saved = time.perf_counter()
             _save(checkpoint, run, log)
     return _finish(run, samples, val, data.table, log, out, progress)
+
+
+def _due(every: float, before: float, now: float) -> bool:
+    """Whether a multiple of `every` epochs lies between two points of a run: the same answer after a resume."""
+    return every > 0 and int(now // every) > int(before // every)
 
 
 def _start(
@@ -245,12 +235,10 @@ def _start(
     """Model, losses and optimiser of a fresh run."""
     torch.manual_seed(recipe.seed)
     extra = {"aux_boundary": True} if recipe.boundary_weight else {}
-    fresh = init is None
-    model = (
-        create_model(recipe.model, len(table), **recipe.switches, **extra)
-        if fresh
-        else _initial(str(init), recipe, table, extra)
-    )
+    if init is None:
+        model = create_model(recipe.model, len(table), **recipe.switches, **extra)
+    else:
+        model = _initial(str(init), recipe, table, extra)
     model = model.to(device)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
@@ -316,9 +304,7 @@ def _finish(
 def _score(run: Run, val: Dataset, log: RunLog, progress: bool) -> dict[str, Any]:
     """Score the averaged weights, every rank its share of the images; write the line, curves and sample pictures."""
     recipe, model = run.recipe, run.ema.model
-    if run.stream.world > 1:  # statistics that were not synchronised differ between ranks: the first one's count
-        for buffer in model.buffers():
-            dist.broadcast(buffer, 0)
+    same_buffers(model)
     row = log.scores(run.step, run.epoch, evaluate(model, val, recipe, progress), val.table)
     log.samples(Segmenter(model, recipe.mean, recipe.std, recipe.eval_size, val.table).to(run.device), val)
     return row
@@ -364,22 +350,6 @@ def _changed(old: dict[str, Any], recipe: Recipe) -> str:
     return ", ".join(f"{k}: {was[k]} → {new[k]}" for k in new if was[k] != new[k])
 
 
-def _agreed(run: Run, seconds: float) -> float:
-    """The slowest rank's clock, where the clock decides when to stop."""
-    if run.stream.world == 1 or not run.recipe.minutes:
-        return seconds
-    clock = torch.tensor(seconds, device=run.device)
-    dist.all_reduce(clock, dist.ReduceOp.MAX)
-    return clock.item()
-
-
-def _join(device: str | torch.device | None) -> tuple[int, int, torch.device]:
-    """Rank, world size and device of this process; joins torchrun's group where there is one."""
-    world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_RANK", 0))
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if chosen.type == "cuda" and chosen.index is None:
-        chosen = torch.device("cuda", local)
-        torch.cuda.set_device(chosen)
-    if world > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    return (dist.get_rank() if world > 1 else 0), world, chosen
+def _clock(run: Run, seconds: float) -> float:
+    """The slowest rank's clock where the clock decides when to stop, else one's own."""
+    return slowest_clock(seconds, run.device) if run.recipe.minutes else seconds

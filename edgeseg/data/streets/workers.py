@@ -12,13 +12,13 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from queue import Queue
 from typing import IO, Any
 
 import numpy as np
 
-_CODE = "from edgeseg.data.streets.workers import serve; serve()"
+_CODE = "from edgeseg.data.streets import Streets, workers; workers.serve(Streets)"
 Drawn = tuple[int, np.ndarray, np.ndarray]
 
 
@@ -100,12 +100,10 @@ def _read(
         ready.put((index, pixels[:split].reshape(height, width, 3), pixels[split:].reshape(height, width)))
 
 
-def serve() -> None:
+def serve(data_set: Callable[..., Sequence[tuple[np.ndarray, np.ndarray]]]) -> None:
     """What a child does: draw every step-th scene of the job in ``sys.argv[1]`` and write it to stdout."""
-    from edgeseg.data.streets.dataset import Streets  # here: dataset imports this module
-
     job = json.loads(sys.argv[1])
-    scenes = Streets(**job["parameters"])
+    scenes = data_set(**job["parameters"])
     try:
         for index in range(job["first"], len(scenes), job["step"]):
             image, label = scenes[index]
