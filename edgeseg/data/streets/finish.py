@@ -27,7 +27,7 @@ _LESS_WHERE_BRIGHT = np.linspace(1.2, 0.25, 256, dtype=np.float32)
 _IS_GROUND = _by_class({"Road": 1.0, "Pavement": 1.0}, 0.0)
 
 
-def finish(canvas: Canvas, frame: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def finish_picture(canvas: Canvas, frame: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Develop the picture.
 
     Returns:

@@ -15,7 +15,7 @@ import numpy as np
 from edgeseg.data.streets import layout, road
 from edgeseg.data.streets.buildings import Backdrop
 from edgeseg.data.streets.canvas import NOTHING, ROAD, Camera, Canvas
-from edgeseg.data.streets.finish import finish
+from edgeseg.data.streets.finish import finish_picture
 from edgeseg.data.streets.furniture import Clutter
 from edgeseg.data.streets.light import Light, paint_sky, sample_light
 from edgeseg.data.streets.road import Flat, Style
@@ -206,7 +206,7 @@ def render(scene: Scene, size: tuple[int, int], frame: int = 0) -> tuple[np.ndar
     _cast_shadows(canvas, scene.things)
     if scene.bonnet is not None:
         _draw_bonnet(canvas, scene.bonnet)
-    image, label = finish(canvas, frame)
+    image, label = finish_picture(canvas, frame)
     if scene.factors["traffic"] == "right":  # the whole world mirrored
         image, label = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(label[:, ::-1])
     return image, label
