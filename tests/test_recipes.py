@@ -66,7 +66,7 @@ def test_an_unknown_recipe_lists_those_that_exist():
 
 def test_a_new_budget_replaces_the_old_one():
     changed = override(get_recipe("camvid_cpu"), ["minutes=5"])
-    assert (changed.minutes, changed.epochs, changed.iterations) == (5.0, 0.0, 0)
+    assert (changed.minutes, changed.epochs, changed.iterations) == (5.0, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,14 @@ def test_resuming_with_another_recipe_is_refused_and_names_the_field(tmp_path):
         fit(replace(TINY, iterations=2, lr=0.5), Toy(), None, tmp_path, resume=True, progress=False)
 
 
+def test_a_run_can_be_lengthened_and_its_log_says_so(tmp_path):
+    fit(replace(TINY, iterations=2), Toy(), None, tmp_path, progress=False)
+    report = fit(replace(TINY, iterations=5), Toy(), None, tmp_path, resume=True, progress=False)
+    assert report["steps"] == 5
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert {"step": 2, "budget_changed": "iterations: 2 → 5"} in rows
+
+
 @pytest.mark.parametrize("damage", ["cut", "empty", "pickle"])
 def test_a_damaged_checkpoint_is_refused_with_its_name(tmp_path, damage):
     fit(replace(TINY, iterations=1), Toy(), None, tmp_path, progress=False)

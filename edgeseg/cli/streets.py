@@ -11,7 +11,7 @@ from edgeseg.cli.options import parse_size
 
 
 def streets(
-    out: Annotated[Path, typer.Argument(help="folder to write to, or a .png file for a contact sheet")],
+    out: Annotated[Path, typer.Argument(help="folder to write to, or a .png or .jpg file for a contact sheet")],
     count: Annotated[int, typer.Option(help="number of scenes")] = 16,
     size: Annotated[str, typer.Option(help="HxW in pixels")] = "360x480",
     split: Annotated[str, typer.Option(help="train, val or test: they share no scene")] = "train",
@@ -26,7 +26,7 @@ def streets(
     from edgeseg.data.streets import Streets, write_streets
 
     scenes = Streets(split, count, parse_size(size), seed, cache=False, fog=fog, night=night, traffic=traffic)
-    if out.suffix == ".png":
+    if out.suffix in (".png", ".jpg"):
         plots.contact_sheet([scenes[i] for i in range(len(scenes))], scenes.table).save(out)
     else:
         write_streets(scenes, out)

@@ -90,7 +90,7 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        budgets = [n for n in ("iterations", "epochs", "minutes") if getattr(self, n) > 0]
+        budgets = [n for n in BUDGETS if getattr(self, n) > 0]
         if len(budgets) != 1:
             raise RecipeError(
                 f"recipe {self.name}: set exactly one of iterations, epochs, minutes; set are {budgets or 'none'}"
@@ -118,6 +118,7 @@ class Recipe:
         return Augment(**{f.name: getattr(self, f.name) for f in fields(Augment)})
 
 
+BUDGETS = ("iterations", "epochs", "minutes")
 _CHOICES = {
     "optimizer": ("sgd", "adamw"),
     "schedule": ("poly", "cosine"),
@@ -145,9 +146,8 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
             hint = f"near: {', '.join(near)}" if near else f"fields: {', '.join(types)}"
             raise RecipeError(f"a recipe has no field {key!r}; {hint}")
         changes[key] = _parse(key, value, types[key])
-    budget = {"iterations": 0, "epochs": 0.0, "minutes": 0.0}
-    if set(changes) & set(budget):
-        changes = {**budget, **changes}
+    if set(changes) & set(BUDGETS):
+        changes = {**dict.fromkeys(BUDGETS, 0), **changes}
     return replace(recipe, **changes)
 
 

@@ -27,7 +27,7 @@ from edgeseg.training.losses import class_weights
 from edgeseg.training.objective import Objective
 from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn
 from edgeseg.training.ranks import global_loss, join_group, mean_over_ranks, same_buffers, slowest_clock
-from edgeseg.training.recipes import Recipe
+from edgeseg.training.recipes import BUDGETS, Recipe
 from edgeseg.training.runlog import RunLog
 
 _PRECISE_BN_EPOCH = 2**31  # an epoch number that no run reaches: its augmentations are keyed by it
@@ -171,7 +171,8 @@ def fit(
         device: default: CUDA where there is one, else the CPU.
         init: a weight's name or file to start from; heads of another class count start anew, which is printed.
         resume: go on from the folder's checkpoint, bit for bit as if never interrupted (on a CPU; a budget in minutes
-            follows the clock and cannot be repeated exactly).
+            follows the clock and cannot be repeated exactly). The budget may be another: the schedule follows the new
+            one from there on, and the log says so.
         workers: reading processes, where the set does not fit into memory.
         checkpoint_seconds: time between checkpoints; they do not influence the result.
         tensorboard: also write the log for TensorBoard.
@@ -196,13 +197,15 @@ def fit(
     run = _start(recipe, samples, data.table, Stream(len(data), recipe.batch, recipe.seed, rank, world), device, init)
     if resume and checkpoint.exists():
         meta = load_checkpoint(checkpoint, run.model, run.ema.model, run.optimizer, run.scaler)
-        changed = _changed(meta["recipe"], recipe)
-        if changed:
-            raise TrainingError(f"{out} was started with another recipe ({changed}); resume with the same")
+        budget, others = _changed(meta["recipe"], recipe)
+        if others:
+            raise TrainingError(f"{out} was started with another recipe ({others}); resume with the same")
         run.step, run.seconds, run.loss_sum = meta["step"], meta["seconds"], meta["loss_sum"]
         if world > 1:  # the stored random state is the first rank's; dropout must differ between ranks
             torch.manual_seed(recipe.seed + world * run.step + rank)
         log.rewind(meta["log_bytes"])
+        if budget:
+            log.write(step=run.step, budget_changed=budget)
     else:
         log.start(
             recipe=_recipe_json(recipe), images=len(data), parameters=sum(p.numel() for p in run.model.parameters())
@@ -342,12 +345,13 @@ def _recipe_json(recipe: Recipe) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(recipe)))  # tuples become lists, as they come back from a file
 
 
-def _changed(old: dict[str, Any], recipe: Recipe) -> str:
-    """Fields that differ, as text; one that the older run did not know yet stands at its default."""
-    default, new = _recipe_json(Recipe(recipe.name, iterations=1)), _recipe_json(recipe)
-    budgets = ("iterations", "epochs", "minutes")
-    was = {k: old.get(k, 0 if k in budgets else default[k]) for k in new}
-    return ", ".join(f"{k}: {was[k]} → {new[k]}" for k in new if was[k] != new[k])
+def _changed(old: dict[str, Any], recipe: Recipe) -> tuple[str, str]:
+    """Fields of the budget, and other fields, that differ, as text; one the older run did not know was its default."""
+    new, default = _recipe_json(recipe), _recipe_json(Recipe(recipe.name, iterations=1))
+    was = {k: old.get(k, 0 if k in BUDGETS else default[k]) for k in new}
+    changes = {k: f"{k}: {was[k]} → {new[k]}" for k in new if was[k] != new[k]}
+    budget = ", ".join(text for k, text in changes.items() if k in BUDGETS)
+    return budget, ", ".join(text for k, text in changes.items() if k not in BUDGETS)
 
 
 def _clock(run: Run, seconds: float) -> float:
