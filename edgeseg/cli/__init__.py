@@ -39,6 +39,6 @@ def main() -> None:
 
 def _cure(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        place = error.filename or error
-        return f"the disk is full ({place}); free space and run the same command again, nothing is half-written"
+        place = f" ({error.filename})" if error.filename else ""
+        return f"the disk is full{place}; free space and run the same command again, nothing is half-written"
     return str(error)

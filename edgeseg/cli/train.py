@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -41,21 +42,21 @@ def train(
     from dataclasses import asdict
 
     from edgeseg.data import open_data
-    from edgeseg.training.recipes import get_recipe, list_recipes, override
+    from edgeseg.training.recipes import get_recipe, list_recipes, override, summary
     from edgeseg.training.train import fit
 
     if recipe == "list":
         for name in list_recipes():
-            print(f"{name:32} {(_first_line(name))}")
+            print(f"{name:32} {summary(name)}")
         return
     chosen = override(get_recipe(recipe), changes or [])
     data = open_data(chosen.data, chosen.split, size=chosen.data_size, count=chosen.data_count)
     val = open_data(chosen.data, chosen.val_split, size=chosen.data_size, count=200) if chosen.val_split else None
     folder = out or Path("runs") / recipe
-    print(f"{chosen.name}: {len(data)} images of {chosen.data} ({chosen.split}) → {folder}")
+    _say(f"{chosen.name}: {len(data)} images of {chosen.data} ({chosen.split}) → {folder}")
     changed = {k: v for k, v in asdict(chosen).items() if v != asdict(get_recipe(recipe))[k]}
     if changed:
-        print("changed: " + ", ".join(f"{k}={v}" for k, v in changed.items()))
+        _say("changed: " + ", ".join(f"{k}={v}" for k, v in changed.items()))
     report = fit(
         chosen,
         data,
@@ -69,12 +70,10 @@ def train(
         checkpoint_seconds=60 * checkpoint_minutes,
     )
     if "scores" in report:
-        print(
-            f"mIoU {report['scores']['miou']:.2f} % on {chosen.val_split}; weights in {folder / 'weights.safetensors'}"
-        )
+        _say(f"mIoU {report['scores']['miou']:.2f} % on {chosen.val_split}; weights: {folder / 'weights.safetensors'}")
 
 
-def _first_line(name: str) -> str:
-    from edgeseg.training import recipes
-
-    return (getattr(recipes, name).__doc__ or "").strip().splitlines()[0]
+def _say(text: str) -> None:
+    """Print once, however many processes torchrun started."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text)

@@ -278,6 +278,11 @@ def list_recipes(pattern: str = "*") -> list[str]:
     return sorted(fnmatch.filter(_RECIPES, pattern))
 
 
+def summary(name: str) -> str:
+    """First line of what a recipe says about itself."""
+    return (_RECIPES[name].__doc__ or "").strip().splitlines()[0]
+
+
 def get_recipe(name: str) -> Recipe:
     """A recipe by name.
 
