@@ -43,10 +43,8 @@ def main() -> None:
     print(f"generator version {GENERATOR_VERSION}, {count} scenes of 360×480: {speed:.1f} images per CPU-second")
     print(f"{'class':<12}{'share %':>9}{'CamVid':>8}{'ratio':>7}{'in % of images':>16}")
     for i, name in enumerate(CAMVID.names):
-        share = 100 * counts[i] / counts.sum()
-        print(
-            f"{name:<12}{share:9.2f}{CAMVID_TRAIN[i]:8.2f}{share / CAMVID_TRAIN[i]:7.2f}{100 * present[i] / count:16.0f}"
-        )
+        share, theirs = 100 * counts[i] / counts.sum(), CAMVID_TRAIN[i]
+        print(f"{name:<12}{share:9.2f}{theirs:8.2f}{share / theirs:7.2f}{100 * present[i] / count:16.0f}")
     print(f"{'void':<12}{100 * counts[255] / counts.sum():9.2f}{3.95:8.2f}")
     for position, name in ((False, "colour"), (True, "colour and position")):
         print(f"mIoU of a classifier that sees one pixel's {name}: {trivial_miou(position):.1f} %")
