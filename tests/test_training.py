@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -240,6 +241,17 @@ def test_an_empty_data_set_is_refused():
 def test_every_option_of_a_recipe_runs(tmp_path, change):
     report = fit(replace(TINY, **{"iterations": 2, **change}), Toy(4), None, tmp_path, progress=False)
     assert report["steps"] >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on the CPU; no g++ here")
+def test_compiled_half_precision_training_stays_finite_and_close_to_eager(tmp_path):
+    recipe = replace(TINY, iterations=2, batch=2, amp="bf16", switches={**TINY.switches, "dropout": 0.0})
+    for compiled in (False, True):
+        fit(replace(recipe, compile=compiled), Toy(2), None, tmp_path / str(compiled), progress=False)
+    eager, compiled = (weights(tmp_path / name)["model.classifier.weight"] for name in ("False", "True"))
+    assert torch.isfinite(compiled).all()
+    torch.testing.assert_close(compiled, eager, rtol=0, atol=0.02)
 
 
 def test_an_unknown_loss_lists_the_known_ones():

@@ -250,7 +250,9 @@ def _start(
     weights = None if recipe.class_weights == "none" else class_weights(samples.pixel_counts, recipe.class_weights)
     forward: nn.Module = nn.parallel.DistributedDataParallel(model) if stream.world > 1 else model
     if recipe.compile:
-        forward = torch.compile(forward)  # type: ignore[assignment]
+        # A compiled half-precision backward pass recomputes unrounded what `amax` looked at, finds no maximum in it and
+        # divides by zero (seen on a CPU, torch 2.15): this option rounds it as the forward pass did.
+        forward = torch.compile(forward, options={"emulate_precision_casts": True})  # type: ignore[assignment]
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp == "fp16")
     torch.manual_seed(recipe.seed + stream.rank)  # dropout differs between ranks
     return Run(
