@@ -120,7 +120,7 @@ class Augment:
             mean, std: (3,) in 0…1.
 
         Returns:
-            (B, 3, H, W) float32, normalised, zero outside the image; (B, H, W) int64, void 255 there.
+            (B, 3, H, W) float32, normalised, zero outside the image; (B, H, W) uint8, void 255 there.
         """
         device = images.device
         rows, columns = (torch.from_numpy(places).to(device) for places in (draw.rows, draw.columns))
@@ -176,13 +176,13 @@ def _places(center: np.ndarray, window: np.ndarray, count: int) -> np.ndarray:
 
 
 def _picked(labels: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """Nearest labels (B, H, W) int64 at the places (B, H) and (B, W), void outside, and where inside is."""
+    """Nearest labels (B, H, W) uint8 at the places (B, H) and (B, W), void outside, and where inside is."""
     height, width = labels.shape[1:]
     row, column = rows.clamp(0, height - 1).long(), columns.clamp(0, width - 1).long()
     index = row[:, :, None] * width + column[:, None, :]
     inside = (rows >= 0)[:, :, None] & (columns >= 0)[:, None, :]
     found = labels.flatten(1).gather(1, index.flatten(1)).view(index.shape)
-    return found.masked_fill_(~inside, VOID).long(), inside
+    return found.masked_fill_(~inside, VOID), inside
 
 
 def _halved(x: Tensor) -> Tensor:
@@ -224,6 +224,7 @@ def _blurred(x: Tensor, sigma: np.ndarray) -> Tensor:
     for dim, padding in ((3, (pad, pad, 0, 0)), (2, (0, 0, pad, pad))):
         wide, size = F.pad(blurred, padding, "replicate"), blurred.shape[dim]
         # a sum of shifted copies: faster than a grouped convolution, which each sample's own kernel would need
-        shifted = [kernel[:, t, None, None, None] * wide.narrow(dim, t, size) for t in range(_BLUR_TAPS)]
-        blurred = torch.stack(shifted).sum(0)
+        blurred = torch.zeros_like(blurred)
+        for t in range(_BLUR_TAPS):
+            blurred.addcmul_(wide.narrow(dim, t, size), kernel[:, t, None, None, None])
     return x.index_copy_(0, index, blurred)

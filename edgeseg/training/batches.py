@@ -191,7 +191,7 @@ def load_samples(
 def augmented(
     raw: RawBatch, keys: list[tuple[int, int]], augment: Augment, seed: int, mean: Tensor, std: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """One batch as the model sees it: (B, 3, H, W) float32 normalised and (B, H, W) int64, on the batch's device."""
+    """One batch as the model sees it: (B, 3, H, W) float32 normalised and (B, H, W) uint8, on the batch's device."""
     epochs, samples = zip(*keys, strict=True)
     draw = augment.draw(seed, epochs, samples, raw.sizes, raw.points)
     return augment.apply(raw.images, raw.labels, draw, mean, std)
