@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from edgeseg import quickstart
 from edgeseg.training.recipes import get_recipe
+from edgeseg.training.trivial import fit_pixel_mlp
 
 
 @pytest.fixture
@@ -19,6 +21,7 @@ def small(monkeypatch, tmp_path):
     )  # fmt: skip
     monkeypatch.setattr(quickstart, "get_recipe", lambda name: recipe)
     monkeypatch.setattr(quickstart, "TEST_SCENES", 4)
+    monkeypatch.setattr(quickstart, "fit_pixel_mlp", partial(fit_pixel_mlp, steps=20))
     monkeypatch.setenv("EDGESEG_CACHE", str(tmp_path / "cache"))
     return tmp_path / "run"
 
