@@ -181,6 +181,28 @@ def test_resuming_with_another_recipe_is_refused_and_names_the_field(tmp_path):
         fit(replace(TINY, iterations=2, lr=0.5), Toy(), None, tmp_path, resume=True, progress=False)
 
 
+def test_training_goes_on_from_a_weight_with_its_heads_where_the_classes_are_the_same(tmp_path, capsys):
+    fit(replace(TINY, iterations=2), Toy(), None, tmp_path / "first", progress=False)
+    first = tmp_path / "first" / "weights.safetensors"
+    fit(replace(TINY, iterations=1, lr=0.0, min_lr=0.0), Toy(), None, tmp_path / "second", init=first, progress=False)
+    assert "new 0, missing 0" in capsys.readouterr().out
+    before, after = (load_segmenter(tmp_path / d / "weights.safetensors").model for d in ("first", "second"))
+    assert torch.equal(before.classifier.weight, after.classifier.weight)
+
+
+def test_training_for_other_classes_starts_the_heads_anew_and_lists_them(tmp_path, capsys):
+    class Other(Toy):
+        def __init__(self):
+            super().__init__()
+            self.table = replace(TABLE, names=("a", "b", "c", "d"), colors=((9, 9, 9),) * 4, ids={})
+
+    fit(replace(TINY, iterations=2), Toy(), None, tmp_path / "first", progress=False)
+    first = tmp_path / "first" / "weights.safetensors"
+    fit(replace(TINY, iterations=1), Other(), None, tmp_path / "second", init=first, progress=False)
+    assert "classifier.weight" in capsys.readouterr().out
+    assert load_segmenter(tmp_path / "second" / "weights.safetensors").model.num_classes == 4
+
+
 def test_a_run_can_be_lengthened_and_its_log_says_so(tmp_path):
     fit(replace(TINY, iterations=2), Toy(), None, tmp_path, progress=False)
     report = fit(replace(TINY, iterations=5), Toy(), None, tmp_path, resume=True, progress=False)
