@@ -34,9 +34,9 @@ def global_loss(objective: Objective, outputs: dict[str, Any], target: Tensor) -
 
     DistributedDataParallel averages gradients over ranks, so a rank's share is multiplied by their number.
     """
-    weights, sums, counts = objective.terms(outputs, target)
     if not in_group():
-        return (weights * sums / counts.clamp(min=1)).sum()
+        return objective(outputs, target)
+    weights, sums, counts = objective.terms(outputs, target)
     counts = counts.detach().clone()
     dist.all_reduce(counts)
     return (weights * sums / counts.clamp(min=1)).sum() * dist.get_world_size()
