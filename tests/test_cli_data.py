@@ -1,9 +1,11 @@
 """``edgeseg data``: get from a local server, prepare, check; every error one line and exit code 2."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import http.server
+import io
 import json
 import os
 import re
@@ -12,13 +14,14 @@ import sys
 import tarfile
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from edgeseg.cli.data import app
+from edgeseg import cli
 from edgeseg.data import sources
 from edgeseg.data.camvid import camvid_frames, camvid_pairs
 from edgeseg.data.labels import CAMVID32
@@ -32,8 +35,20 @@ def _no_flush(monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
-def edgeseg_data(*arguments: object):
-    return CliRunner().invoke(app, [str(a) for a in arguments])
+def edgeseg_data(*arguments: object) -> SimpleNamespace:
+    """Run ``edgeseg data …`` in this process: its exit code, and all that it printed."""
+    printed = io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", ["edgeseg", "data", *map(str, arguments)]),
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(printed),
+    ):
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+    return SimpleNamespace(exit_code=code, output=printed.getvalue())
 
 
 def save(path: Path, picture: np.ndarray) -> None:

@@ -78,7 +78,9 @@ def job_score(rank, world, out):
 
 
 def job_fit(rank, world, out):
-    report = train.fit(replace(TINY, iterations=8, eval_every=2.0), Toy(), Toy(5), f"{out}/run", progress=False)
+    report = train.fit(
+        replace(TINY, iterations=8, eval_every=2.0, precise_bn=2), Toy(), Toy(5), f"{out}/run", progress=False
+    )
     torch.save(report, f"{out}/{rank}.pt")
 
 

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from edgeseg.cli.options import parse_size
+from edgeseg.cli.options import parse_size, write_json
 
 app = typer.Typer(no_args_is_help=True, help="Get, prepare and check data sets.")
 
 _Definition = Annotated[str, typer.Option(help="CamVid's 11 classes: A, grouped from 32, or B, exact.")]
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """What a user can cure becomes one line on stderr and exit code 2."""
-    from edgeseg.download import DownloadError
-
-    try:
-        yield
-    except (ValueError, OSError, DownloadError) as error:  # DataError and LabelError are ValueErrors
-        typer.echo(f"edgeseg: {error}", err=True)
-        raise typer.Exit(2) from error
 
 
 def _must_be_camvid(name: str) -> None:
@@ -47,17 +32,16 @@ def get(
     ] = None,
 ) -> None:
     """Download a data set: resumed, checked, unpacked safely."""
-    with _plain_errors():
-        from edgeseg.data import camvid, sources
+    from edgeseg.data import camvid, sources
 
-        _must_be_camvid(name)
-        typer.echo(f"{sources.CAMVID_TERMS}\ndata home: {sources.data_home()}")
-        copy = camvid.get_camvid(source, to)
-        counts = {split: len(camvid.camvid_pairs(copy.root, split)) for split in ("train", "val", "test")}
-        typer.echo(f"CamVid ({copy.layout}) in {copy.root}: " + ", ".join(f"{k} {n}" for k, n in counts.items()))
-        typer.echo(f'next: edgeseg data check "{copy.root}"')
-        if copy.grouped is None:
-            typer.echo(f'or, smaller and faster to read: edgeseg data prepare camvid "{copy.root}"')
+    _must_be_camvid(name)
+    typer.echo(f"{sources.CAMVID_TERMS}\ndata home: {sources.data_home()}")
+    copy = camvid.get_camvid(source, to)
+    counts = {split: len(camvid.camvid_pairs(copy.root, split)) for split in ("train", "val", "test")}
+    typer.echo(f"CamVid ({copy.layout}) in {copy.root}: " + ", ".join(f"{k} {n}" for k, n in counts.items()))
+    typer.echo(f'next: edgeseg data check "{copy.root}"')
+    if copy.grouped is None:
+        typer.echo(f'or, smaller and faster to read: edgeseg data prepare camvid "{copy.root}"')
 
 
 @app.command()
@@ -69,12 +53,11 @@ def prepare(
     definition: _Definition = "A",
 ) -> None:
     """Write a data set as images, index labels, lists and a class file; run again, it goes on."""
-    with _plain_errors():
-        from edgeseg.data import camvid
+    from edgeseg.data import camvid
 
-        _must_be_camvid(name)
-        folder = camvid.prepare_camvid(source, to, parse_size(size), definition)
-        typer.echo(f'written: {folder}\nnext: edgeseg data check "{folder}"')
+    _must_be_camvid(name)
+    folder = camvid.prepare_camvid(source, to, parse_size(size), definition)
+    typer.echo(f'written: {folder}\nnext: edgeseg data check "{folder}"')
 
 
 @app.command()
@@ -85,23 +68,18 @@ def check(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
 ) -> None:
     """Read every pair and report what is there and what is wrong. Exit code 1 if something is."""
-    with _plain_errors():
-        from edgeseg.data import report as reports
-        from edgeseg.download import atomic_write
+    from edgeseg.data import report as reports
 
-        results: dict[str, Any] = {}
-        found = _splits(data, classes, definition)
-        for split, ds in found.items():
-            result = reports.check(ds)
-            results[split] = result.to_dict()
-            typer.echo(_table(split, result))
-        shared = _in_two_splits(found)
-        for problem in shared:
-            typer.echo(f"problem: {problem}")
-        if json_file is not None:
-            with atomic_write(json_file, "w") as file:
-                json.dump({"data": data, "splits": results, "problems": shared}, file, indent=1)
-                file.write("\n")
+    results: dict[str, Any] = {}
+    found = _splits(data, classes, definition)
+    for split, ds in found.items():
+        result = reports.check(ds)
+        results[split] = result.to_dict()
+        typer.echo(_table(split, result))
+    shared = _in_two_splits(found)
+    for problem in shared:
+        typer.echo(f"problem: {problem}")
+    write_json(json_file, {"data": data, "splits": results, "problems": shared})
     if shared or any(part["problems"] for part in results.values()):
         raise typer.Exit(1)
 

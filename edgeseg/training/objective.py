@@ -43,7 +43,7 @@ class Objective(nn.Module):
         main = make_losses(recipe.loss, class_weights, recipe.loss_stride)
         aux = [(w * recipe.aux_weight, m) for w, m in make_losses(recipe.aux_loss, class_weights, recipe.aux_stride)]
         self.main, self.aux = main, aux
-        self.modules_with_buffers = nn.ModuleList(loss for _, loss in (*main, *aux))  # so that .to(device) moves them
+        self.parts = nn.ModuleList(loss for _, loss in (*main, *aux))  # so that .to(device) moves the class weights
         self.boundary = losses.Boundary() if recipe.boundary_weight else None
         self.boundary_weight = recipe.boundary_weight
 

@@ -290,9 +290,9 @@ def _finish(
     recipe, model = run.recipe, run.ema.model
     if run.stream.rank == 0:
         _save(out / "checkpoint.safetensors", run, log)
-        if recipe.precise_bn:
-            precise_bn(model, _plain_batches(run, samples))
-        log.weights(model, recipe, table, run.step)
+    if recipe.precise_bn:  # on every rank: synchronised batch normalisation waits for all of them
+        precise_bn(model, _plain_batches(run, samples))
+    log.weights(model, recipe, table, run.step)
     report: dict[str, Any] = {
         "recipe": _recipe_json(recipe),
         "steps": run.step,
@@ -317,7 +317,7 @@ def _score(run: Run, val: Dataset, log: RunLog, progress: bool) -> dict[str, Any
 
 def _plain_batches(run: Run, samples: Resident | Streamed) -> Iterator[Tensor]:
     """Training batches for precise BN, from their own key."""
-    batches = samples.batches(Stream(run.stream.length, run.recipe.batch, run.recipe.seed), 0)
+    batches = samples.batches(run.stream, 0)
     for _, (keys, raw) in zip(range(run.recipe.precise_bn), batches, strict=False):
         keys = [(_PRECISE_BN_EPOCH + epoch, sample) for epoch, sample in keys]
         yield augmented(raw, keys, run.recipe.augment, run.recipe.seed, run.mean, run.std)[0]
