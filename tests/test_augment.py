@@ -148,3 +148,86 @@ def test_smaller_images_in_a_padded_batch_never_show_the_padding():
     points[1] = class_points(labels[1].numpy(), 5, 1)
     (_, y), _ = run(replace(PLAIN, scale=(2.0, 2.0), crop=(24, 32)), batch=(images, labels, sizes, points))
     assert (y[1] != VOID).float().mean() > 0.7  # only the image's own void rows
+
+
+# rotation -------------------------------------------------------------------------------------------------------------
+
+
+def by_degrees(degrees, sample=0, **others):
+    """An augmentation that turns this sample by exactly so much: its draw is known, so the largest angle is chosen."""
+    u = np.random.Generator(np.random.Philox(key=[0, sample])).random(18)[15]
+    return replace(PLAIN, rotate=degrees / (2 * u - 1), **others)
+
+
+def blocks(size=48, classes=5):
+    """One square sample whose image says its label: blocks of 16 pixels, each in the grey of its class."""
+    label = np.random.default_rng(1).integers(0, classes, (size // 16, size // 16)).repeat(16, 0).repeat(16, 1)
+    label = torch.from_numpy(label.astype(np.uint8))[None]
+    points = class_points(label[0].numpy(), classes, 0)[None]
+    return (label * 50)[:, None].expand(-1, 3, -1, -1).contiguous(), label, np.array([[size, size]]), points
+
+
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+@pytest.mark.parametrize("turns", [-1, 1, 2])
+def test_quarter_turns_are_exact_and_positive_ones_anticlockwise(turns, flip):
+    batch = blocks()
+    (x, y), _ = run(by_degrees(90 * turns, crop=(48, 48), flip=flip), batch=batch)
+    seen = batch[1].flip(2) if flip else batch[1]  # mirrored first, then turned
+    assert torch.equal(y, torch.rot90(seen, turns, (1, 2)))
+    torch.testing.assert_close(x[:, 0], torch.rot90(seen, turns, (1, 2)) * (50 / 255), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("scale", [0.6, 1.0, 1.7])
+def test_image_and_label_turn_alike(scale):
+    (x, y), _ = run(by_degrees(17.0, crop=(64, 80), scale=(scale, scale)), batch=blocks(size=96))
+    padded = torch.nn.functional.pad(y[:, None].float(), (3, 3, 3, 3), "replicate")
+    highest, lowest = (torch.nn.functional.max_pool2d(p, 7, 1) for p in (padded, -padded))
+    within = (highest == -lowest)[:, 0]  # away from edges, where the image is interpolated
+    assert within.float().mean() > 0.2
+    told = torch.where(y == VOID, 0, y * 50) / 255
+    torch.testing.assert_close(x[:, 0][within], told[within], atol=2e-3, rtol=0)
+
+
+def test_a_known_angle_moves_a_known_pixel():
+    label = torch.zeros(1, 64, 64, dtype=torch.uint8)
+    label[0, 31:34, 49:52] = 1  # centred (0.5, 18.5) − (0.5, 0.5) = 18.5 to the right of the centre, 0.5 below
+    points = class_points(label[0].numpy(), 2, 0)[None]
+    batch = (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), label, np.array([[64, 64]]), points)
+    (_, y), _ = run(by_degrees(30.0, crop=(64, 64)), batch=batch)
+    row, column = (y[0] == 1).nonzero().double().mean(0) + 0.5 - 32
+    angle, right, down = np.radians(30), 18.5, 0.5
+    assert row == pytest.approx(down * np.cos(angle) - right * np.sin(angle), abs=0.35)
+    assert column == pytest.approx(right * np.cos(angle) + down * np.sin(angle), abs=0.35)
+
+
+def test_hardly_any_rotation_is_the_path_without():
+    sharp = replace(RICH, blur=0.0)  # a blur reaches over the image's border, which stands elsewhere
+    (x, y), without = run(sharp)
+    (x2, y2), hardly = run(replace(sharp, rotate=1e-6))
+    assert without.turn is None
+    assert hardly.turn is not None
+    same = y == y2
+    assert same.float().mean() > 0.995
+    torch.testing.assert_close(x2.movedim(1, 3)[same], x.movedim(1, 3)[same], atol=1e-3, rtol=0)
+
+
+def test_rotation_leaves_the_other_draws_alone_and_keeps_to_its_limit():
+    _, without = run(RICH, samples=list(range(40)), batch=make_batch(40))
+    _, turned = run(replace(RICH, rotate=10.0), samples=list(range(40)), batch=make_batch(40))
+    for name in ("scale", "color", "sigma"):
+        np.testing.assert_array_equal(getattr(turned, name), getattr(without, name))
+    slant = np.degrees(np.arctan2(np.ptp(turned.turn.across, 1) / 31, np.ptp(turned.rows, 1) / 23))  # 32×24 places
+    assert 8 < slant.max() <= 10.001
+    assert len(np.unique(np.sign(turned.turn.across[:, 0]))) == 2
+
+
+def test_a_turned_sample_never_shows_the_padding():
+    images, labels, _, points = make_batch(n=2)
+    images[1, :, 12:], labels[1, 12:] = 255, 4
+    labels[1, :12] = 3
+    sizes = np.array([[24, 32], [12, 32]])
+    augment = replace(PLAIN, rotate=40.0, scale=(0.7, 1.5))
+    for seed in range(10):
+        (x, y), _ = run(augment, seed=seed, batch=(images, labels, sizes, points))
+        assert set(y[1].unique().tolist()) <= {3, VOID}
+        assert (x[1, :, y[1] == VOID] == 0).all()

@@ -5,9 +5,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from edgeseg.models.counts import MMCV_SYNCBN_RULES, count, count_by_rules
+from edgeseg.models.counts import count, count_by_rules
 from edgeseg.models.layers import GlobalMaxPool
+from edgeseg.models.paper_counts import MMCV_SYNCBN_RULES
 from edgeseg.models.registry import ARCHS, create_model
+from small import small
 
 
 def test_one_convolution_by_hand():
@@ -35,7 +37,7 @@ def test_grouped_convolutions_and_matrix_products_by_hand():
 
 @pytest.mark.parametrize("name", ARCHS)
 def test_macs_are_half_of_torchs_own_flops(name):
-    model = create_model(name, 11, width=16).eval()
+    model = create_model(name, 11, **small(name)).eval()
     with FlopCounterMode(display=False) as flops, torch.inference_mode():
         model(torch.zeros(1, 3, 97, 131))
     assert count(model, (97, 131)).macs * 2 == flops.get_total_flops()

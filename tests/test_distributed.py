@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from test_training import TABLE, TINY, Toy, weights
 from edgeseg.metrics import ConfusionMatrix, score
 from edgeseg.training import train
 from edgeseg.training.batches import Resident, Stream
+from edgeseg.training.run import start_run
+from edgeseg.training.runlog import RunLog
 
 RECIPE = replace(TINY, switches={**TINY.switches, "dropout": 0.0}, class_weights="enet", loss="ce", batch=4)
 STEPS = 5
@@ -34,7 +37,7 @@ def five_steps(rank: int, world: int) -> dict:
     """Losses, last gradients and weights after five steps, batch normalisation in eval mode."""
     samples = Resident(Uneven(), torch.device("cpu"), progress=False)
     stream = Stream(6, RECIPE.batch, RECIPE.seed, rank, world)
-    run = train._start(RECIPE, samples, TABLE, stream, torch.device("cpu"), None)
+    run = start_run(RECIPE, samples, TABLE, stream, torch.device("cpu"))
     run.forward.train()
     for module in run.model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -46,6 +49,22 @@ def five_steps(rank: int, world: int) -> dict:
     for _, (keys, raw) in zip(range(STEPS), samples.batches(stream, 0), strict=False):
         losses.append(train.training_step(run, keys, raw).item())
     return {"losses": losses, "gradients": gradients, "weights": run.model.state_dict()}
+
+
+def across_the_boundary(rank: int, world: int, out: str) -> dict:
+    """Weights in the frozen phase's last step and at the end, all batch normalisation in eval mode throughout."""
+    samples = Resident(Uneven(), torch.device("cpu"), progress=False)
+    stream = Stream(6, RECIPE.batch, RECIPE.seed, rank, world)
+    recipe = replace(RECIPE, iterations=6, freeze_epochs=2.0)  # steps 0 to 2 are frozen
+    run = start_run(recipe, samples, TABLE, stream, torch.device("cpu"))
+    for module in run.model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval().train = lambda mode=True, module=module: module
+    log, batches, states = RunLog(Path(out) / f"log{world}{rank}", progress=False), samples.batches(stream, 0), []
+    while run.progress < 1:
+        train.train_one_epoch(run, batches, log)  # one step: an epoch of six images has one whole batch of four
+        states.append({k: v.clone() for k, v in run.model.state_dict().items()})
+    return {"frozen": states[2], "end": states[5]}
 
 
 def worker(rank: int, world: int, port: int, job: str, out: str) -> None:
@@ -63,6 +82,10 @@ def worker(rank: int, world: int, port: int, job: str, out: str) -> None:
 def job_steps(rank, world, out):
     result = five_steps(rank, world)
     torch.save(result, f"{out}/{rank}.pt")
+
+
+def job_boundary(rank, world, out):
+    torch.save(across_the_boundary(rank, world, out), f"{out}/{rank}.pt")
 
 
 def job_score(rank, world, out):
@@ -84,7 +107,7 @@ def job_fit(rank, world, out):
     torch.save(report, f"{out}/{rank}.pt")
 
 
-JOBS = {"steps": job_steps, "score": job_score, "fit": job_fit}
+JOBS = {"steps": job_steps, "boundary": job_boundary, "score": job_score, "fit": job_fit}
 
 
 def on_two_ranks(job, tmp_path):
@@ -102,6 +125,16 @@ def test_two_ranks_equal_one_process_at_twice_the_batch(tmp_path):
         assert two["losses"] == pytest.approx(one["losses"], rel=1e-5)
         torch.testing.assert_close(two["gradients"], one["gradients"], rtol=1e-4, atol=1e-6)
         torch.testing.assert_close(two["weights"], one["weights"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.skipif(not dist.is_gloo_available(), reason="this torch was built without gloo")
+def test_two_ranks_equal_one_process_while_frozen_and_after(tmp_path):
+    one, ranks = across_the_boundary(0, 1, str(tmp_path)), on_two_ranks("boundary", tmp_path)
+    moved = [k for k in one["end"] if k.startswith("backbone") and not torch.equal(one["end"][k], one["frozen"][k])]
+    assert moved
+    for two in ranks:
+        for when in ("frozen", "end"):
+            torch.testing.assert_close(two[when], one[when], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.skipif(not dist.is_gloo_available(), reason="this torch was built without gloo")
@@ -133,4 +166,4 @@ def test_batch_normalisation_is_synchronised_on_cuda():
     with pytest.raises(
         (RuntimeError, ValueError), match="process group"
     ):  # asks for the group that two ranks would have
-        train._start(RECIPE, samples, TABLE, stream, torch.device("cuda"), None)
+        start_run(RECIPE, samples, TABLE, stream, torch.device("cuda"))

@@ -14,9 +14,10 @@ from edgeseg.models.cross_cbam import CCBAM, SEASPP, ChannelAttention, SpatialAt
 from edgeseg.models.layers import ConvBNReLU, check_input, init_weights, resize
 from edgeseg.models.registry import ARCHS, UnknownModelError, create_model, list_models
 from edgeseg.models.stdc import STDCModule
+from small import small
 
 CLASSES = 5
-# Every architecture, and Cross-CBAM under every switch; narrow, so that a test takes milliseconds.
+# Every architecture, and Cross-CBAM and HRNet under every switch; small, so that a test takes milliseconds.
 VARIANTS = {
     **{name: (name, {}) for name in ARCHS},
     "width-512": ("cross_cbam_m", {"aspp_channels": 512}),
@@ -29,6 +30,14 @@ VARIANTS = {
     "relu-before-sigmoid": ("cross_cbam_m", {"relu_before_sigmoid": True}),
     "no-aux": ("cross_cbam_m", {"aux": False}),
     "boundary": ("cross_cbam_m", {"aux_boundary": True}),
+    "bfem": ("hrnet", {"bfem": True}),
+    "parallel-strips": ("hrnet_s", {"strips": "parallel"}),
+    "ccsf-alone": ("hrnet", {"ccsf": True}),
+    **{
+        f"{a}-{at}": ("hrnet", {"attention": a, "attention_at": at})
+        for a in ("se", "eca", "cbam", "aam", "sp")
+        for at in ("all", "concat")
+    },
 }
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 every_arch = pytest.mark.parametrize("variant", list(ARCHS))
@@ -37,7 +46,11 @@ every_arch = pytest.mark.parametrize("variant", list(ARCHS))
 def build(variant: str) -> nn.Module:
     name, switches = VARIANTS[variant]
     torch.manual_seed(0)
-    return create_model(name, CLASSES, width=16, **switches)
+    return create_model(name, CLASSES, **small(name), **switches)
+
+
+def is_hrnet(variant: str) -> bool:
+    return VARIANTS[variant][0].startswith("hrnet")
 
 
 def images(n: int, height: int, width: int) -> torch.Tensor:
@@ -56,11 +69,11 @@ def test_eval_gives_logits_at_input_size(variant, size):
 @every_variant
 def test_train_gives_a_dict_of_maps_at_their_own_resolution(variant):
     out = build(variant)(images(2, 66, 95))
-    stride = 32 if "fcn" in variant or variant == "se-aspp-alone" else 8
+    stride = 4 if is_hrnet(variant) else 32 if "fcn" in variant or variant == "se-aspp-alone" else 8
     assert out["out"].shape == (2, CLASSES, -(-66 // stride), -(-95 // stride))
     aux_stride = 16 if "fcn" in variant else 32
     assert [a.shape for a in out["aux"]] == [(2, CLASSES, -(-66 // aux_stride), -(-95 // aux_stride))] * (
-        variant != "no-aux"
+        variant != "no-aux" and not is_hrnet(variant)
     )
     assert set(out) == {"out", "aux"} | ({"boundary"} if variant == "boundary" else set())
     if variant == "boundary":
@@ -73,7 +86,7 @@ def test_gradients_are_finite_and_reach_every_parameter(variant):
     for module in model.modules():  # four hidden units as in these narrow networks may all be off by chance: open them
         if isinstance(module, (ChannelAttention, SpatialAttention)):
             for conv in module.children():
-                if isinstance(conv, nn.Conv2d):
+                if isinstance(conv, nn.Conv2d) and conv.bias is not None:
                     nn.init.constant_(conv.bias, 3)
     out = model(images(2, 64, 96))
     sum(
@@ -93,7 +106,7 @@ def test_what_inference_does_not_use_is_named_aux(variant):
     assert unused == {n for n, _ in model.named_parameters() if n.startswith("aux")}
 
 
-@every_variant
+@pytest.mark.parametrize("variant", [v for v in VARIANTS if v != "sp-all"])  # its strips there are single values
 def test_one_image_trains(variant):
     out = build(variant)(images(1, 33, 32))
     assert out["out"].isfinite().all()
@@ -132,7 +145,7 @@ def test_what_is_no_batch_of_rgb_is_refused(shape):
 
 @every_arch
 def test_state_dict_carries_the_whole_model(variant):
-    first, second = build(variant), create_model(variant, CLASSES, width=16)
+    first, second = build(variant), create_model(variant, CLASSES, **small(variant))
     first(images(2, 64, 64))  # moves the running statistics
     second.load_state_dict(first.state_dict())
     with torch.inference_mode():
@@ -281,7 +294,7 @@ def test_check_input_accepts_the_smallest_image():
 
 def test_public_face_builds_and_lists_models():
     assert {"cross_cbam_m", "cross_cbam_l", "stdc1_fcn", "stdc2_fcn"} <= set(edgeseg.list_models())
-    assert edgeseg.list_models("*_l") == ["cross_cbam_l"]
+    assert edgeseg.list_models("*_l") == ["cross_cbam_l", "hrnet_l"]
     model = edgeseg.create_model("cross_cbam_m", num_classes=7, dilations=(2, 4), width=16)
     assert (model.arch, model.num_classes, model.switches) == ("cross_cbam_m", 7, {"dilations": (2, 4), "width": 16})
     assert edgeseg.create_model("cross_cbam_m", width=16).num_classes == 19
@@ -296,6 +309,12 @@ def test_public_face_builds_and_lists_models():
         ("cross_cbam_m", {"dilation": (1, 3)}, "did you mean dilations"),
         ("cross_cbam_m", {"zzz": 1}, "There are: dilations, aspp_channels"),
         ("cross_cbam_m", {"backbone": "stdc2"}, "for 'stdc2' take cross_cbam_l"),
+        ("hrnet_l_w18", {"width": 48}, "hrnet_l_w18 has width=18 for good; it is a switch of hrnet"),
+        ("hrnet_s", {"attention": "aam"}, "for 'aam' take hrnet_m"),
+        ("hrnet", {"attention": "axial"}, "choose from none, se, eca, cbam, aam, sp"),
+        ("hrnet", {"attention": "se", "attention_at": "last"}, "choose 'all' (five places) or 'concat'"),
+        ("hrnet", {"dead_attention": True}, "an attention that keeps the width"),
+        ("hrnet", {"bfem": True, "strips": "both"}, "choose 'serial' (the paper) or 'parallel'"),
         ("cross_cbam_m", {"new_head": True}, "leave new_head out"),
         ("cross_cbam_m", {"num_classes": 0}, "1 or more"),
         ("cross_cbam_m", {"decoder": False}, "use_ccbam=False"),

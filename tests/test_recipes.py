@@ -28,6 +28,42 @@ def test_the_papers_cityscapes_recipe_has_its_printed_numbers():
     assert (r.batch, r.iterations, r.crop) == (16, 160_000, (512, 1024))
 
 
+def test_the_improved_hrnet_recipes_have_the_papers_numbers():
+    for name, model, epochs, crop, loss in (
+        ("hrnet_cityscapes_paper", "hrnet_l", 300, (512, 1024), "focal + dice"),
+        ("hrnet_voc_paper", "hrnet_s", 200, (512, 512), "ce"),
+    ):
+        r = get_recipe(name)
+        assert (r.model, r.epochs, r.freeze_epochs, r.crop, r.loss) == (model, epochs, 50, crop, loss)
+        assert (r.optimizer, r.momentum, r.schedule, r.lr, r.min_lr) == ("sgd", 0.9, "cosine", 0.004, 0.004 / 100)
+    assert (get_recipe("hrnet_voc_paper").split, get_recipe("hrnet_voc_paper").val_split) == (
+        "paper_train",
+        "paper_val",
+    )
+    assert get_recipe("hrnet_cityscapes_paper").data == "cityscapes20"
+
+
+def test_the_published_scripts_recipe_differs_from_the_papers_as_the_scripts_do():
+    r = get_recipe("hrnet_cityscapes_published")
+    assert (r.lr, r.min_lr) == (0.004 * r.batch / 16, 0.004 * r.batch / 16 / 100)
+    assert (r.nesterov, r.weight_decay, r.decay_conv_only, r.freeze_epochs) == (True, 1e-4, False, 0)
+    assert r.warmup_power == 2
+    assert r.warmup * r.batch / 2975 == pytest.approx(3, abs=0.01)  # epochs
+    assert r.tail * r.epochs == pytest.approx(15)
+    assert (r.scale, r.aspect, r.rotate, r.mean, r.std) == ((0.5, 2.0), 0.3, 10.0, (0, 0, 0), (1, 1, 1))
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_recipe_names_a_model_and_losses_that_exist(name):
+    from edgeseg.models.registry import ARCHS
+    from edgeseg.training.objective import Objective
+
+    recipe = get_recipe(name)
+    assert recipe.model in ARCHS
+    assert set(recipe.switches) <= set(ARCHS[recipe.model].switches)
+    Objective(recipe)
+
+
 @pytest.mark.parametrize(
     ("text", "field", "value"),
     [
@@ -80,11 +116,21 @@ def test_a_new_budget_replaces_the_old_one():
         {"iterations": 1, "scale": (2.0, 1.0)},
         {"iterations": 1, "amp": "fp8"},
         {"iterations": 1, "optimizer": "adamm"},
+        {"iterations": 1, "rotate": -5.0},
+        {"iterations": 1, "tail": 1.0},
+        {"iterations": 1, "freeze_epochs": -1.0},
+        {"iterations": 1, "warmup_power": -1.0},
     ],
 )
 def test_impossible_recipes_are_refused_with_their_name(bad):
     with pytest.raises(RecipeError, match="mine"):
         Recipe("mine", **bad)
+
+
+def test_compiling_does_not_go_together_with_activation_checkpointing():
+    with pytest.raises(RecipeError, match="compile=True.*checkpointing"):
+        Recipe("mine", iterations=1, model="hrnet", compile=True, switches={"checkpointing": True})
+    Recipe("mine", iterations=1, model="hrnet", compile=True, switches={"checkpointing": False})
 
 
 def test_recipes_survive_json():

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from edgeseg.models.stdc import load_public_stdc, stdc1, stdc2
+from edgeseg.models.public import load_public_stdc
+from edgeseg.models.stdc import stdc1, stdc2
 from edgeseg.models.weights import WeightError, read_public_checkpoint
 
 

@@ -15,11 +15,9 @@ import torch
 
 from edgeseg.data.labels import VOID, ClassTable
 from edgeseg.inference import load_segmenter
-from edgeseg.models.registry import create_model
 from edgeseg.training.batches import Resident, Stream, Streamed, augmented, load_samples
 from edgeseg.training.checkpoint import CheckpointError, read_checkpoint
 from edgeseg.training.objective import Objective
-from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn
 from edgeseg.training.recipes import Recipe, RecipeError
 from edgeseg.training.train import TrainingError, fit
 
@@ -326,43 +324,3 @@ def test_images_of_many_sizes_and_sets_over_the_budget_are_streamed(tmp_path):
     assert isinstance(load_samples(Toy(), device, progress=False), Resident)
     assert isinstance(load_samples(Toy(), device, progress=False, budget=1000), Streamed)
     fit(replace(TINY, iterations=2), mixed, mixed, tmp_path, workers=0, progress=False)
-
-
-# optimiser, schedule, averages ----------------------------------------------------------------------------------------
-
-
-def test_only_convolution_weights_decay():
-    model = create_model("cross_cbam_m", 3, width=8, aspp_channels=16)
-    optimizer = make_optimizer(model, TINY)
-    decay = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
-    for name, p in model.named_parameters():
-        assert decay[id(p)] == (TINY.weight_decay if p.ndim > 1 else 0.0), name
-
-
-def test_schedules_begin_warm_and_end_at_the_smallest_rate():
-    for schedule in ("poly", "cosine"):
-        recipe = replace(TINY, schedule=schedule, lr=0.1, min_lr=0.001, warmup=10)
-        assert learning_rate(recipe, 0, 0.0) == pytest.approx(0.01)
-        assert learning_rate(recipe, 10, 0.0) == pytest.approx(0.1)
-        assert learning_rate(recipe, 1000, 1.0) == pytest.approx(0.001)
-        rates = [learning_rate(recipe, 100, p / 20) for p in range(21)]
-        assert rates == sorted(rates, reverse=True)
-
-
-def test_the_average_follows_early_and_settles_late():
-    model = torch.nn.Linear(1, 1, bias=False)
-    torch.nn.init.zeros_(model.weight)
-    ema = EMA(model, 0.99)
-    torch.nn.init.ones_(model.weight)
-    ema.update(model, 0)
-    assert ema.model.weight.item() == pytest.approx(0.9)  # decay 1/10 at first
-    ema.update(model, 10_000)
-    assert ema.model.weight.item() == pytest.approx(0.9 + 0.1 * 0.01)
-
-
-def test_precise_bn_gives_the_plain_mean_of_the_batches():
-    model = torch.nn.Sequential(torch.nn.BatchNorm2d(3))
-    batches = [torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(i)) + i for i in range(3)]
-    precise_bn(model, batches)
-    torch.testing.assert_close(model[0].running_mean, torch.stack(batches).mean((0, 1, 3, 4)))
-    assert not model.training

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgeseg.cli.options import parse_size, write_json
 
+if TYPE_CHECKING:
+    from edgeseg.metrics import Scores
+
+NO_BACKGROUND = "miou_without_background"
+
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="a weight's name or file")],
-    data: Annotated[str, typer.Option(help="camvid, streets, or a folder of pairs")] = "camvid",
+    data: Annotated[
+        str, typer.Option(help="camvid, cityscapes, cityscapes20, voc, streets, or a folder of pairs")
+    ] = "camvid",
     split: Annotated[str, typer.Option(help="part of the data set")] = "test",
     definition: Annotated[str, typer.Option(help="of CamVid's 11 classes: A (grouped) or B (exact)")] = "A",
-    size: Annotated[str | None, typer.Option(help="network input HxW, or 'native'; default: as trained")] = None,
+    size: Annotated[
+        list[str] | None, typer.Option(help="network input HxW, or 'native'; default: as trained; may be repeated")
+    ] = None,
     data_size: Annotated[str | None, typer.Option(help="HxW of rendered scenes")] = None,
     count: Annotated[int | None, typer.Option(help="number of rendered scenes")] = None,
     flip: Annotated[bool, typer.Option("--flip", help="average with the mirrored image")] = False,
@@ -24,40 +34,61 @@ def evaluate(
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
     json: Annotated[Path | None, typer.Option(help="also write the result here")] = None,
 ) -> None:
-    """Score a model: mIoU from one confusion matrix over the whole split, at the images' own size."""
+    """Score a model: mIoU from one confusion matrix over the whole split, at the labels' own size.
+
+    The network may see several sizes, on the same labels: --size 512x1024 --size 1024x2048. To score at another label
+    size, prepare the data at that size (edgeseg data prepare).
+    """
     from edgeseg.data import open_data
     from edgeseg.inference import load_segmenter
     from edgeseg.metrics import score
 
     segmenter = load_segmenter(model, device)
-    if size is not None:
-        segmenter.size = None if size == "native" else parse_size(size)
+    inputs = [segmenter.size] if not size else [None if one == "native" else parse_size(one) for one in size]
     pairs = open_data(
         data, split, size=parse_size(data_size) if data_size else None, count=count, definition=definition
     )
-    if segmenter.table is not None and len(segmenter.table) != len(pairs.table):
+    names = pairs.table.names
+    if segmenter.table is not None and len(segmenter.table) != len(names):
         raise ValueError(
-            f"{model} knows {len(segmenter.table)} classes, {data} has {len(pairs.table)}: they cannot be compared"
+            f"{model} knows {len(segmenter.table)} classes, {data} has {len(names)}: they cannot be compared"
         )
-    scores = score(lambda image: segmenter.predict(image, flip), pairs, boundary=boundary)
-    print(scores.table(pairs.table.names))
     own = pairs[0][1].shape
-    result: dict[str, Any] = {
-        **scores.as_dict(pairs.table.names),
+    facts: dict[str, Any] = {
         "model": model,
         "data": data,
         "split": split,
         "images": len(pairs),
-        "size": list(segmenter.size or own),
         "scored_at": list(own),
         "flip": flip,
         "definition": definition if data == "camvid" else pairs.table.name,
         "weights_sha256": _sha256(model),
     }
-    print(
-        f"{result['images']} images of {data} {split}, network input {result['size']}, scored at {result['scored_at']}"
-    )
-    write_json(json, result)
+    results: list[dict[str, Any]] = []
+    for network_input in inputs:
+        segmenter.size = network_input
+        scores = score(lambda image: segmenter.predict(image, flip), pairs, boundary=boundary)
+        seen = list(segmenter.size or own)
+        results.append({**scores.as_dict(names), **_without_background(scores, names), "size": seen})
+        print(scores.table(names))
+        if NO_BACKGROUND in results[-1]:
+            print(f"mean of the other {len(names) - 1} classes, background left out: {results[-1][NO_BACKGROUND]}")
+        print(f"{len(pairs)} images of {data} {split}, network input {seen}, scored at {list(own)}")
+    # one size: one flat object, as records have it
+    write_json(json, {**results[0], **facts} if len(results) == 1 else {**facts, "sizes": results})
+
+
+def _without_background(scores: Scores, names: Sequence[str]) -> dict[str, float | None]:
+    """The mean over all classes but a last one named background, in percent, where there is such a class.
+
+    The Improved HRNet paper's Cityscapes has one: void pixels are its 20th class. This mean comes from the same
+    matrix, so a road predicted on void is still an error; the official 19-class score leaves such pixels out.
+    """
+    from edgeseg.metrics import mean_of_present, percent
+
+    if names[-1].lower() != "background":
+        return {}
+    return {NO_BACKGROUND: percent(mean_of_present(scores.per_class_iou[:-1]))}
 
 
 def _sha256(model: str) -> str:

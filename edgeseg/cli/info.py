@@ -59,15 +59,21 @@ def models(
     pattern: Annotated[str, typer.Argument(help="shell pattern")] = "*",
     size: Annotated[str, typer.Option(help="HxW to count at")] = "512x1024",
     paper: Annotated[bool, typer.Option("--paper", help="print the papers' counts beside ours")] = False,
+    memory: Annotated[bool, typer.Option("--memory", help="estimate the memory of training instead")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="samples per step, for --memory")] = 2,
 ) -> None:
     """List models with their parameters and multiply-adds."""
     import edgeseg
-    from edgeseg.models.counts import count, format_tables, paper_tables
+    from edgeseg.models.counts import count
+    from edgeseg.models.paper_counts import format_tables, paper_tables
 
     if paper:
         print(format_tables(paper_tables()))
         return
     height_width = parse_size(size)
+    if memory:
+        _print_memory(pattern, height_width, batch)
+        return
     print(f"{'model':<28}{'params M':>10}{'GMAC':>9}   at {size}, 19 classes, inference only")
     for name in edgeseg.list_models(pattern):
         if "." in name:
@@ -75,6 +81,20 @@ def models(
             continue
         counted = count(edgeseg.create_model(name), height_width)
         print(f"{name:<28}{counted.params / 1e6:>10.4f}{counted.macs / 1e9:>9.3f}")
+
+
+def _print_memory(pattern: str, size: tuple[int, int], batch: int) -> None:
+    """One line per architecture, and a second where activations can be computed twice instead of kept."""
+    import torch
+
+    from edgeseg.models.memory import training_memory
+    from edgeseg.models.registry import ARCHS, create_model, list_models
+
+    for name in (n for n in list_models(pattern) if n in ARCHS):
+        for switches in ({}, {"checkpointing": True}) if "checkpointing" in ARCHS[name].switches else ({},):
+            with torch.device("meta"):
+                model = create_model(name, **switches)
+            print(f"{name:<14}{'checkpointing' if switches else '':<15}{training_memory(model, size, batch)}")
 
 
 def _version(package: str) -> str | None:

@@ -260,6 +260,26 @@ CITYSCAPES = ClassTable("cityscapes19", tuple(c[0] for c in _CITYSCAPES), tuple(
 CITYSCAPES_LABEL_IDS = ClassTable("cityscapes19", CITYSCAPES.names, CITYSCAPES.colors, ids=_CITYSCAPES_LABEL_IDS)
 """The same 19 classes for ``*_labelIds.png`` files (0…33): what torchvision's Cityscapes reader returns."""
 
+_CITYSCAPES20_COLORS = (*CITYSCAPES.colors, (0, 0, 0))
+_BACKGROUND = len(CITYSCAPES)
+
+CITYSCAPES20 = ClassTable(
+    "cityscapes20",
+    (*CITYSCAPES.names, "background"),
+    _CITYSCAPES20_COLORS,
+    ids={**{i: i for i in range(_BACKGROUND)}, VOID: _BACKGROUND},
+)
+"""The Improved-HRNet paper's 20 classes for ``*_labelTrainIds.png`` files: the 19, and background as the last, which is
+all that is void in the 19. Nothing is void then, and a 20-class mean does not compare with a 19-class mean."""
+
+CITYSCAPES20_LABEL_IDS = ClassTable(
+    "cityscapes20",
+    CITYSCAPES20.names,
+    _CITYSCAPES20_COLORS,
+    ids={value: _BACKGROUND if class_id == VOID else class_id for value, class_id in _CITYSCAPES_LABEL_IDS.items()},
+)
+"""The same 20 classes for ``*_labelIds.png`` files."""
+
 # PASCAL VOC -----------------------------------------------------------------------------------------------------------
 
 _VOC_NAMES = (

@@ -94,10 +94,68 @@ CAMVID_SOURCES: dict[str, Source] = {
     ),
 }
 
+VOC_SOURCE = Source(
+    about="PASCAL VOC2012: 17125 pictures, of which 2913 are labelled for segmentation, 2.0 GB",
+    folder="voc2012",
+    archives=(
+        Archive(
+            urls=(
+                "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+                "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+            ),
+            filename="VOCtrainval_11-May-2012.tar",
+            size=1_999_639_040,
+            md5="6cd6e144f989b92b3379bac3b3de84fd",
+        ),
+    ),
+)
+
+SBD_SOURCE = Source(
+    about="the Semantic Boundaries Dataset: labels of 11355 VOC pictures, 1.4 GB",
+    folder="sbd",
+    archives=(
+        Archive(
+            urls=(
+                "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/benchmark.tgz",
+            ),
+            filename="benchmark.tgz",
+            size=1_419_539_633,
+            md5="82b4d87ceb2ed10f6038a1cba92111cb",
+        ),
+    ),
+)
+
 CAMVID_TERMS = (
     "CamVid: the owners state no licence and ask to be cited (Brostow, Shotton, Fauqueur, Cipolla, ECCV 2008; Brostow, "
     "Fauqueur, Cipolla, Pattern Recognition Letters 2009). Use it for research, and do not pass copies on."
 )
+
+VOC_TERMS = (
+    "PASCAL VOC2012: the pictures come from flickr and are under flickr's terms of use; cite Everingham, Van Gool, "
+    "Williams, Winn, Zisserman, IJCV 2010. Use them for research, and do not pass copies on."
+)
+SBD_TERMS = (
+    "SBD: more labels for VOC's pictures; cite Hariharan, Arbeláez, Bourdev, Maji, Malik, Semantic contours from "
+    "inverse detectors, ICCV 2011. The pictures are VOC's, under its terms."
+)
+
+
+def cityscapes_steps() -> str:
+    """How to get Cityscapes by hand, in one line: its owners ask for registration, so nothing can fetch it for you."""
+    folder = data_home() / "cityscapes"
+    archives = ("leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip")
+    commands = (
+        "pip install cityscapesscripts",
+        f'mkdir -p "{folder}"',
+        f'cd "{folder}"',
+        f"csDownload {' '.join(archives)}",
+        *(f"python -m zipfile -e {archive} ." for archive in archives),
+        "edgeseg data check cityscapes",
+    )
+    return (
+        "register at https://www.cityscapes-dataset.com/register/ (free for research; its licence forbids passing the "
+        f"data on, changed or not), then run: {' && '.join(commands)}"
+    )
 
 
 def data_home() -> Path:

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, multiply-adds, activations, bytes, and FLOPs as a paper counts them.
+"""What a network costs: parameters, multiply-adds, activations, bytes moved, and memory in training.
 
 Nothing is computed: a copy of the network runs on the meta device, where tensors have shapes and no values. So a count
 at 1024×2048 takes as long as one at 32×32, and the model itself is never touched.
@@ -18,8 +18,6 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from edgeseg.models.cross_cbam import SEASPP, CrossCBAM
-from edgeseg.models.layers import GlobalAvgPool, GlobalMaxPool
 from edgeseg.models.weights import is_aux_key
 
 
@@ -169,7 +167,7 @@ def _meta_copy(model: nn.Module, dtype: torch.dtype = torch.float32) -> Iterator
         yield copy.deepcopy(model).to(device="meta", dtype=dtype).eval()
 
 
-# As papers count ------------------------------------------------------------------------------------------------------
+# By rules -------------------------------------------------------------------------------------------------------------
 
 Rule = Callable[[Any, Tensor, Tensor], int]  # (module, its input, its output) → operations
 
@@ -194,110 +192,3 @@ def count_by_rules(model: nn.Module, size: tuple[int, int], rules: Mapping[type[
                 module.register_forward_hook(book)
         twin(torch.empty(1, 3, *size, device="meta"))
     return total
-
-
-def _conv_with_bias(conv: nn.Conv2d, _: Tensor, output: Tensor) -> int:
-    return output.numel() * (conv.weight[0].numel() + (conv.bias is not None))
-
-
-def _inputs(_: nn.Module, x: Tensor, __: Tensor) -> int:
-    return x.numel()
-
-
-def _outputs(_: nn.Module, __: Tensor, output: Tensor) -> int:
-    return output.numel()
-
-
-# mmcv 1.x's get_model_complexity_info on a network whose batch norms are SyncBN, which it does not know: they count 0.
-MMCV_SYNCBN_RULES: Mapping[type[nn.Module], Rule] = {
-    nn.Conv2d: _conv_with_bias,
-    nn.ReLU: _outputs,
-    nn.AvgPool2d: _inputs,
-    GlobalAvgPool: _inputs,
-    GlobalMaxPool: _inputs,
-}
-
-
-def count_as_cross_cbam_paper(model: CrossCBAM, size: tuple[int, int] = (512, 1024)) -> tuple[float, float]:
-    """FLOPs and parameters as Tables 5 and 6 of the Cross-CBAM paper give them.
-
-    "FLOPs" are multiply-adds by `MMCV_SYNCBN_RULES`. The parameters include the auxiliary head, which inference does
-    without, and a classifier inside SE-ASPP that nothing uses; this package does not build it, so it is added here.
-
-    Args:
-        model: a `CrossCBAM` with its auxiliary head.
-        size: (H, W) of the input.
-
-    Returns:
-        (GFLOPs, million parameters).
-
-    Raises:
-        ValueError: the model has no auxiliary head.
-    """
-    if model.aux_head is None:
-        raise ValueError("the paper's parameters include the auxiliary head; build the model with aux=True")
-    flops = count_by_rules(model, size, MMCV_SYNCBN_RULES)
-    unused = 0
-    if isinstance(model.context, SEASPP):
-        unused = (model.context.squeeze.out_channels + 1) * model.num_classes
-    return flops / 1e9, (sum(p.numel() for p in model.parameters()) + unused) / 1e6
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """One row of a paper's table beside what comes out here.
-
-    Args:
-        table: e.g. ``"Table 5"``.
-        row: what distinguishes the row.
-        paper: (GFLOPs, million parameters) as printed.
-        ours: the same from the built model, counted the paper's way.
-        inference_params: million parameters that inference really needs.
-    """
-
-    table: str
-    row: str
-    paper: tuple[float, float]
-    ours: tuple[float, float]
-    inference_params: float
-
-    @property
-    def agrees(self) -> bool:
-        """Whether both numbers agree to the two decimals that the paper prints."""
-        return all(f"{a:.2f}" == f"{b:.2f}" for a, b in zip(self.paper, self.ours, strict=True))
-
-
-# (table, switches, GFLOPs, million parameters): Cross-CBAM-M, 512×1024, 19 classes
-_CROSS_CBAM_TABLES: tuple[tuple[str, dict[str, Any], float, float], ...] = (
-    ("Table 5", {"dilations": (1, 3)}, 11.31, 12.21),
-    ("Table 5", {"dilations": (2, 4)}, 12.39, 14.31),
-    ("Table 5", {"dilations": (3, 5)}, 12.39, 14.31),
-    ("Table 5", {"dilations": (1, 3, 5)}, 12.52, 14.57),
-    ("Table 5", {"dilations": (2, 4, 6)}, 13.60, 16.67),
-    ("Table 6", {"aspp_channels": 512}, 14.77, 19.54),
-    ("Table 6", {"aspp_channels": 256}, 11.31, 12.21),
-    ("Table 6", {"aspp_channels": 128}, 9.67, 8.92),
-)
-
-
-def paper_tables() -> list[TableRow]:
-    """Tables 5 and 6 of the Cross-CBAM paper, each row built and counted the paper's way."""
-    rows = []
-    for table, switches, gflops, params in _CROSS_CBAM_TABLES:
-        with torch.device("meta"):
-            model = CrossCBAM(19, **switches)
-        needed = sum(p.numel() for name, p in model.named_parameters() if not is_aux_key(name)) / 1e6
-        label = ", ".join(f"{k} {v}" for k, v in switches.items())
-        rows.append(TableRow(table, label, (gflops, params), count_as_cross_cbam_paper(model), needed))
-    return rows
-
-
-def format_tables(rows: Sequence[TableRow]) -> str:
-    """The rows as text, one line each: paper, ours, and what inference needs."""
-    head = f"{'':34}{'GFLOPs':>8}{'here':>11}{'params M':>10}{'here':>11}{'inference':>11}"
-    lines = [
-        f"{r.table + ', ' + r.row:34}{r.paper[0]:8.2f}{r.ours[0]:11.6f}{r.paper[1]:10.2f}{r.ours[1]:11.6f}"
-        f"{r.inference_params:11.6f}{'' if r.agrees else '  differs'}"
-        for r in rows
-    ]
-    return "\n".join([head, *lines])

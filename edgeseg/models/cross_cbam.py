@@ -78,21 +78,24 @@ class ChannelAttention(nn.Module):
 
     Args:
         channels: channels w of the input.
-        reduction: the hidden layer has ``w / reduction`` channels; 16 in the paper.
+        reduction: the hidden layer has ``w / reduction`` channels, and at least 4; 16 in the paper.
         relu_before_sigmoid: a published variant clips the logits at 0, so that gates lie in 0.5…1. Not in the paper.
+        bias: of both convolutions.
 
     Shape:
         (N, w, h, w') → gate (N, w, 1, 1).
     """
 
-    def __init__(self, channels: int, reduction: int = 16, relu_before_sigmoid: bool = False) -> None:
+    def __init__(
+        self, channels: int, reduction: int = 16, relu_before_sigmoid: bool = False, bias: bool = True
+    ) -> None:
         super().__init__()
-        hidden = max(1, channels // reduction)
+        hidden = max(4, channels // reduction)
         self.max_pool = GlobalMaxPool()
         self.avg_pool = GlobalAvgPool()
-        self.squeeze = nn.Conv2d(channels, hidden, 1)
+        self.squeeze = nn.Conv2d(channels, hidden, 1, bias=bias)
         self.relu = nn.ReLU(inplace=True)
-        self.excite = nn.Conv2d(hidden, channels, 1)
+        self.excite = nn.Conv2d(hidden, channels, 1, bias=bias)
         self.clip = nn.ReLU() if relu_before_sigmoid else nn.Identity()
         self.sigmoid = nn.Sigmoid()
 
@@ -109,14 +112,16 @@ class SpatialAttention(nn.Module):
 
     Args:
         relu_before_sigmoid: as in `ChannelAttention`.
+        kernel: side of the convolution, odd.
+        bias: of the convolution.
 
     Shape:
         (N, C, h, w) → gate (N, 1, h, w).
     """
 
-    def __init__(self, relu_before_sigmoid: bool = False) -> None:
+    def __init__(self, relu_before_sigmoid: bool = False, kernel: int = 1, bias: bool = True) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(2, 1, 1)
+        self.conv = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=bias)
         self.clip = nn.ReLU() if relu_before_sigmoid else nn.Identity()
         self.sigmoid = nn.Sigmoid()
 

@@ -19,13 +19,14 @@ from torch import nn
 
 from edgeseg.models.baselines import STDCFCN
 from edgeseg.models.cross_cbam import CrossCBAM
+from edgeseg.models.improved_hrnet import ImprovedHRNet
 from edgeseg.models.records import find_weights, list_weights
 from edgeseg.models.weights import load_weights, read_weights
 
 DEFAULT_CLASSES = 19
 SUFFIX = ".safetensors"
 # Switches that change what training sees and never what inference computes: a trained weight may be opened with others.
-TRAINING_SWITCHES = frozenset({"aux", "aux_boundary", "dropout"})
+TRAINING_SWITCHES = frozenset({"aux", "aux_boundary", "dropout", "checkpointing"})
 
 
 class UnknownModelError(ValueError):
@@ -51,12 +52,21 @@ class Arch:
         return {p.name: p.default for p in parameters if p.name != "num_classes" and p.name not in self.fixed}
 
 
+_HRNET_VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "hrnet": {},
+    "hrnet_s": {"bfem": True, "fusm": True, "ccsf": True, "attention": "eca", "attention_at": "concat"},
+    "hrnet_m": {"bfem": False, "fusm": True, "ccsf": True, "attention": "aam", "attention_at": "all"},
+    "hrnet_l": {"bfem": False, "fusm": True, "ccsf": False, "attention": "aam", "attention_at": "all"},
+}
+
 ARCHS: Mapping[str, Arch] = MappingProxyType(
     {
         "cross_cbam_m": Arch(CrossCBAM, {"backbone": "stdc1"}),
         "cross_cbam_l": Arch(CrossCBAM, {"backbone": "stdc2"}),
         "stdc1_fcn": Arch(STDCFCN, {"backbone": "stdc1"}),
         "stdc2_fcn": Arch(STDCFCN, {"backbone": "stdc2"}),
+        **{name: Arch(ImprovedHRNet, fixed) for name, fixed in _HRNET_VARIANTS.items()},
+        **{f"{name}_w18": Arch(ImprovedHRNet, {**fixed, "width": 18}) for name, fixed in _HRNET_VARIANTS.items()},
     }
 )
 
@@ -157,5 +167,8 @@ def _near(word: str, known: Iterable[str]) -> str:
 
 
 def _same_family(name: str, key: str) -> str:
-    others = [n for n, a in ARCHS.items() if a.build is ARCHS[name].build and n != name]
-    return "; ".join(f"for {ARCHS[n].fixed[key]!r} take {n}" for n in others) or "leave it out"
+    mine = ARCHS[name]
+    others = {n: a for n, a in ARCHS.items() if a.build is mine.build and a.fixed.get(key) != mine.fixed[key]}
+    named = [f"for {a.fixed[key]!r} take {n}" for n, a in others.items() if key in a.fixed]
+    free = [n for n, a in others.items() if key in a.switches]
+    return "; ".join(named + [f"it is a switch of {n}" for n in free[:1]]) or "leave it out"

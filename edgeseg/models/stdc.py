@@ -1,4 +1,4 @@
-"""STDC1 and STDC2, the backbones of Cross-CBAM, and the way in for public STDC weights.
+"""STDC1 and STDC2, the backbones of Cross-CBAM.
 
 Source: Fan et al., Rethinking BiSeNet for Real-time Semantic Segmentation, CVPR 2021
 (https://arxiv.org/abs/2104.13188); Cross-CBAM paper, section 3.1, Eq. 1 and Table 1. The table gives a stage's stride-2
@@ -8,14 +8,12 @@ module a line of its own; here it is one of the stage's modules: STDC1 has (2, 2
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from edgeseg.models.layers import ConvBNReLU, init_weights
-from edgeseg.models.weights import LoadReport, WeightError
 
 
 class STDCModule(nn.Module):
@@ -104,82 +102,3 @@ def stdc2(width: int = 64) -> STDC:
 
 
 BACKBONES = {"stdc1": stdc1, "stdc2": stdc2}
-
-# What a public STDC checkpoint holds beside the backbone: ImageNet's classifier, and second names (x2 … x32) for the
-# same layers. Whole STDC-Seg networks add their decoder.
-_PREFIXES = ("module.", "cp.", "backbone.")
-_OPTIONAL = "num_batches_tracked"
-
-
-def load_public_stdc(
-    backbone: STDC, state_dict: Mapping[str, Any], partial: bool = False, source: str = "public STDC checkpoint"
-) -> LoadReport:
-    """Load weights in the layout of the public STDC-Seg repository (github.com/MichaelFan01/STDC-Seg) into a backbone.
-
-    ========================================  =======================================
-    there                                     here
-    ========================================  =======================================
-    ``features.0.conv``, ``.bn``              ``stage1.conv``, ``.bn``
-    ``features.1.conv``, ``.bn``              ``stage2.conv``, ``.bn``
-    ``features.I.conv_list.J.conv``, ``.bn``  ``stageS.K.branch(J+1).conv``, ``.bn``
-    ``features.I.avd_layer.0``, ``.1``        ``stageS.K.down.conv``, ``.bn``
-    ========================================  =======================================
-
-    ``features.2`` to ``.7`` (STDC1) or ``.13`` (STDC2) are the modules of stages 3, 4 and 5 in a row. Ignored: the
-    ImageNet classifier (``conv_last``, ``fc``, ``bn``, ``linear``), the second names of the same layers (``x2`` …
-    ``x32``) and a whole network's decoder. A nesting under ``"state_dict"`` and the prefixes ``module.``, ``cp.``,
-    ``backbone.`` are taken off.
-
-    Args:
-        backbone: an `STDC` of the checkpoint's size, e.g. ``model.backbone``; filled in place.
-        state_dict: from `edgeseg.models.weights.read_public_checkpoint`, or any mapping of names to tensors.
-        partial: take what fits and leave the rest as it is.
-        source: what to call the checkpoint in messages.
-
-    Returns:
-        What was loaded, missing and ignored; it is printed too.
-
-    Raises:
-        WeightError: entries missing, of another shape or of another STDC, unless ``partial``. Nothing is loaded then.
-    """
-    given = {_bare(k): v for k, v in dict(state_dict.get("state_dict", state_dict)).items()}
-    own = backbone.state_dict()
-    names = {theirs: ours for ours, theirs in _public_names(backbone).items()}
-    fits = {names[k]: v for k, v in given.items() if k in names and v.shape == own[names[k]].shape}
-    report = LoadReport(
-        source=source,
-        loaded=list(fits),
-        missing=[k for k in own if k not in fits and not k.endswith(_OPTIONAL)],
-        ignored=[k for k in given if k not in names],
-    )
-    surplus = [k for k in report.ignored if k.startswith("features.")]
-    if (report.missing or surplus) and not partial:
-        raise WeightError(
-            f"{report}: not the weights of this backbone ({len(surplus)} layers too many). STDC1 is STDCNet813, STDC2 "
-            "is STDCNet1446, both at width 64; build the one that the checkpoint is for, or take what fits with "
-            "partial=True"
-        )
-    backbone.load_state_dict(fits, strict=False)
-    print(report)
-    return report
-
-
-def _public_names(backbone: STDC) -> dict[str, str]:
-    """Our state entries → the public repository's names."""
-    modules = [m for stage in (backbone.stage3, backbone.stage4, backbone.stage5) for m in stage]
-    paths = {id(m): name for name, m in backbone.named_modules()}
-    layers = {"stage1": "features.0", "stage2": "features.1"}
-    down: dict[str, str] = {}
-    for i, module in enumerate(modules, start=2):
-        ours = paths[id(module)]
-        layers |= {f"{ours}.branch{j + 1}": f"features.{i}.conv_list.{j}" for j in range(4)}
-        down |= {f"{ours}.down.conv": f"features.{i}.avd_layer.0", f"{ours}.down.bn": f"features.{i}.avd_layer.1"}
-    layers = {f"{a}.{part}": f"{b}.{part}" for a, b in layers.items() for part in ("conv", "bn")} | down
-    entries = (key.rpartition(".") for key in backbone.state_dict())
-    return {f"{layer}.{entry}": f"{layers[layer]}.{entry}" for layer, _, entry in entries}
-
-
-def _bare(key: str) -> str:
-    for prefix in _PREFIXES:
-        key = key.removeprefix(prefix)
-    return key

@@ -142,13 +142,8 @@ def read_weights(path: str | Path, sha256: str | None = None) -> tuple[dict[str,
     blob = _read_bytes(path)
     if sha256 is not None and hashlib.sha256(blob).hexdigest() != sha256:
         raise WeightError(f"{path}: its SHA-256 is not the recorded {sha256}; delete it and fetch or copy it again")
-    try:
-        state = tensors_from_bytes(blob)
-        header = json.loads(blob[8 : 8 + _header_size(blob)])
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise WeightError(
-            f"{path}: no readable weight file ({error}); it was cut short, fetch or copy it again"
-        ) from error
+    state = _read_safetensors(path, blob)
+    header = json.loads(blob[8 : 8 + _header_size(blob)])
     description = header.get("__metadata__", {}).get(META_KEY)
     if description is None:
         raise WeightError(f"{path}: safetensors without edgeseg's description; write weights with save_weights")
@@ -212,15 +207,16 @@ def load_weights(
 
 
 def read_public_checkpoint(path: str | Path) -> dict[str, Tensor]:
-    """State entries of a public backbone checkpoint in PyTorch's own format, read without running code from it.
+    """State entries of a public backbone checkpoint, read without running code from it.
 
-    For backbones trained elsewhere only, e.g. ``load_public_stdc(model.backbone,
-    read_public_checkpoint("STDC1.tar"))``.
+    Files in PyTorch's own format or safetensors. For backbones trained elsewhere only, see `edgeseg.models.public`.
 
     Raises:
         WeightError: no such file, or one that holds more than tensors and plain values.
     """
-    _read_bytes(path, pickle_allowed=True)
+    blob = _read_bytes(path, pickle_allowed=True)
+    if blob[8:9] == b"{":
+        return _read_safetensors(path, blob)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises a dozen kinds, from EOFError to pickle.UnpicklingError
@@ -303,9 +299,18 @@ def _read_bytes(path: str | Path, pickle_allowed: bool = False) -> bytes:
     if not pickle_allowed and blob[8:9] != b"{" and blob.startswith((b"PK", b"\x80")):
         raise WeightError(
             f"{path}: a pickle, which can run code when it is opened, and is refused; give a .safetensors file (public "
-            "STDC backbones come in through read_public_checkpoint and load_public_stdc)"
+            "ImageNet backbones come in through edgeseg.models.public.load_public_backbone)"
         )
     return blob
+
+
+def _read_safetensors(path: str | Path, blob: bytes) -> dict[str, Tensor]:
+    try:
+        return tensors_from_bytes(blob)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise WeightError(
+            f"{path}: no readable weight file ({error}); it was cut short, fetch or copy it again"
+        ) from error
 
 
 def _header_size(blob: bytes) -> int:

@@ -2,8 +2,9 @@
 
 Every sample draws its own scale, crop, flip and colours; the draw depends on (seed, epoch, sample) alone, so that a
 resumed run, another number of workers or ranks, or another device sees the same samples. The geometry is one window
-per sample, sampled bilinearly for the image and by nearest neighbour for the label; all colour changes of a sample are
-one 3×4 matrix. torchvision v2 draws one set of parameters for a whole batch, which is why it is not used here.
+per sample, turned if so asked, sampled bilinearly for the image and by nearest neighbour for the label; all colour
+changes of a sample are one 3×4 matrix. torchvision v2 draws one set of parameters for a whole batch, which is why it is
+not used here.
 """
 
 from __future__ import annotations
@@ -28,17 +29,29 @@ _DRAWS = (
 )
 _HALF_BELOW = 0.7  # below this scale the image is read from a half-size copy, which avoids aliasing
 _BLUR_TAPS = 7
+_OUTSIDE = -1e4  # stands for any place outside the image
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What rotation adds to the places of a `Draw`: a row of the output then shows a slanted line of the input."""
+
+    across: np.ndarray  # (B, W) added to the row's place from column to column, in input pixels
+    down: np.ndarray  # (B, H) added to the column's place from row to row
+    sizes: np.ndarray  # (B, 2) true height and width of every image
 
 
 @dataclass(frozen=True)
 class Draw:
     """What a batch drew, on the CPU. All arrays have the batch size B as their first dimension."""
 
-    rows: np.ndarray  # (B, H) place in the input, in pixels, that each row of the output shows; negative: outside
+    rows: np.ndarray  # (B, H) place in the input, in pixels, that each row of the output shows; without a turn negative
+    #   where outside
     columns: np.ndarray  # (B, W) the same for the columns
     scale: np.ndarray  # (B,) output pixels per input pixel
     color: np.ndarray  # (B, 3, 4) RGB in 0…1 → RGB
     sigma: np.ndarray  # (B,) blur in output pixels, 0 for none
+    turn: Turn | None = None  # where samples are rotated
 
 
 @dataclass(frozen=True)
@@ -54,7 +67,10 @@ class Augment:
         hue: largest rotation around the grey axis, as a share of the full circle.
         grey: probability of a grey image.
         blur: probability of a Gaussian blur of 0.3 to 1.5 pixels.
-        class_crop: probability that the crop contains a pixel of a class drawn uniformly from those in the image.
+        class_crop: probability that the crop contains a pixel of a class drawn uniformly from those in the image
+            (before it is rotated: a pixel in a corner may turn out of the crop).
+        rotate: largest rotation of the crop's content about the crop's centre, in degrees, drawn uniformly from both
+            directions. 0 leaves the faster path without slanted lines, and every other draw, as they are.
     """
 
     crop: tuple[int, int]
@@ -68,6 +84,7 @@ class Augment:
     grey: float = 0.0
     blur: float = 0.0
     class_crop: float = 0.0
+    rotate: float = 0.0
 
     def draw(
         self, seed: int, epochs: Sequence[int], samples: Sequence[int], sizes: np.ndarray, points: np.ndarray
@@ -91,14 +108,27 @@ class Augment:
             point = _class_pixel(points[i], u[i, 5], u[i, 6])
             if point is not None:
                 center[i] = np.clip(point + 0.5 + (u[i, 2:4] - 0.5) * 0.9 * window[i], low[i], high[i])
-        columns = _places(center[:, 1], window[:, 1] * np.where(u[:, 7] < self.flip, -1, 1), self.crop[1])
-        rows = _places(center[:, 0], window[:, 0], self.crop[0])
-        # outside its own image a sample must not read the padding that a batch of many sizes has
-        columns, rows = (
-            np.where((p >= 0) & (p < n[:, None]), p, -1e4) for p, n in ((columns, sizes[:, 1]), (rows, sizes[:, 0]))
-        )
+        span = window * np.stack([np.ones(len(u)), np.where(u[:, 7] < self.flip, -1, 1)], 1)
+        rows, columns, turn = self._geometry(center, span, u[:, 15], sizes)
         sigma = np.where(u[:, 13] < self.blur, _between(u[:, 14], 0.3, 1.5), 0.0)
-        return Draw(rows.astype(np.float32), columns.astype(np.float32), scale, self._color(u[:, 8:13]), sigma)
+        return Draw(rows, columns, scale, self._color(u[:, 8:13]), sigma, turn)
+
+    def _geometry(
+        self, center: np.ndarray, span: np.ndarray, u: np.ndarray, sizes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, Turn | None]:
+        """Places of the rows and columns of windows (B, 2) with `center` and `span`, turned by the draws `u`."""
+        angle = np.radians(_between(u, -self.rotate, self.rotate))  # positive turns the content anticlockwise
+        rows, columns = (_places(center[:, i], span[:, i] * np.cos(angle), self.crop[i]) for i in (0, 1))
+        if self.rotate:
+            side = span / self.crop * np.sin(angle)[:, None]  # input pixels per output pixel, aslant
+            across = _places(np.zeros(len(u)), side[:, 0] * self.crop[1], self.crop[1])
+            down = _places(np.zeros(len(u)), -side[:, 1] * self.crop[0], self.crop[0])
+            return _float(rows), _float(columns), Turn(_float(across), _float(down), sizes)
+        # outside its own image a sample must not read the padding that a batch of many sizes has
+        rows, columns = (
+            np.where((p >= 0) & (p < n[:, None]), p, _OUTSIDE) for p, n in ((rows, sizes[:, 0]), (columns, sizes[:, 1]))
+        )
+        return _float(rows), _float(columns), None
 
     def _color(self, u: np.ndarray) -> np.ndarray:
         brightness, contrast = (1 + _between(u[:, i], -w, w) for i, w in ((0, self.brightness), (1, self.contrast)))
@@ -112,7 +142,7 @@ class Augment:
         return matrix
 
     def apply(self, images: Tensor, labels: Tensor, draw: Draw, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
-        """Crop, scale, flip, colour and normalise a batch.
+        """Crop, scale, flip, rotate, colour and normalise a batch.
 
         Args:
             images: (B, 3, h, w) uint8 RGB; labels: (B, h, w) uint8, void 255; both on the training device.
@@ -123,7 +153,7 @@ class Augment:
             (B, 3, H, W) float32, normalised, zero outside the image; (B, H, W) uint8, void 255 there.
         """
         device = images.device
-        rows, columns = (torch.from_numpy(places).to(device) for places in (draw.rows, draw.columns))
+        rows, columns = _grid(draw, device)
         y, inside = _picked(labels, rows, columns)
         x = _blurred(self._sampled(images, rows, columns, draw.scale), draw.sigma)
         matrix = torch.from_numpy(draw.color).to(device)  # (B, 3, HW) = (B, 3, 3) @ (B, 3, HW) + (B, 3, 1)
@@ -132,10 +162,10 @@ class Augment:
         return x.mul_(inside[:, None]), y
 
     def _sampled(self, images: Tensor, rows: Tensor, columns: Tensor, scale: np.ndarray) -> Tensor:
-        """Bilinear samples (B, 3, H, W) float32 in 0…255 at the places (B, H) and (B, W), in pixels."""
+        """Bilinear samples (B, 3, H, W) float32 in 0…255 at the places of `_grid`, in pixels."""
         height, width = images.shape[2:]
         y, x = 2 * rows / height - 1, 2 * columns / width - 1  # grid_sample's coordinates: −1…1 between the outer edges
-        grid = torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), -1)
+        grid = torch.stack(torch.broadcast_tensors(x, y), -1)
         out = torch.empty(len(images), 3, *self.crop, device=images.device)
         small = scale < _HALF_BELOW
         for chosen, shrink in ((~small, False), (small, True)):
@@ -175,12 +205,23 @@ def _places(center: np.ndarray, window: np.ndarray, count: int) -> np.ndarray:
     return center[:, None] + window[:, None] * ((np.arange(count) + 0.5) / count - 0.5)
 
 
+def _grid(draw: Draw, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Places (y, x) in the input: (B, H, 1) and (B, 1, W), or (B, H, W) both where turned; outside one is negative."""
+    y, x = torch.from_numpy(draw.rows).to(device)[:, :, None], torch.from_numpy(draw.columns).to(device)[:, None, :]
+    if draw.turn is None:
+        return y, x
+    across, down, sizes = (torch.from_numpy(a).to(device) for a in (draw.turn.across, draw.turn.down, draw.turn.sizes))
+    y, x = y + across[:, None, :], x + down[:, :, None]
+    inside = (y >= 0) & (y < sizes[:, 0, None, None]) & (x >= 0) & (x < sizes[:, 1, None, None])
+    return y.where(inside, _OUTSIDE), x
+
+
 def _picked(labels: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """Nearest labels (B, H, W) uint8 at the places (B, H) and (B, W), void outside, and where inside is."""
+    """Nearest labels (B, H, W) uint8 at the places of `_grid`, void outside, and where inside is."""
     height, width = labels.shape[1:]
     row, column = rows.clamp(0, height - 1).long(), columns.clamp(0, width - 1).long()
-    index = row[:, :, None] * width + column[:, None, :]
-    inside = (rows >= 0)[:, :, None] & (columns >= 0)[:, None, :]
+    index = row * width + column
+    inside = (rows >= 0) & (columns >= 0)
     found = labels.flatten(1).gather(1, index.flatten(1)).view(index.shape)
     return found.masked_fill_(~inside, VOID), inside
 
@@ -191,6 +232,10 @@ def _halved(x: Tensor) -> Tensor:
     if height % 2 or width % 2:
         return F.adaptive_avg_pool2d(x, (-(-height // 2), -(-width // 2)))
     return F.avg_pool2d(x, 2)
+
+
+def _float(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32)
 
 
 def _between(u: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -8,13 +8,17 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn, update_bn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from edgeseg.training.recipes import Recipe
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD or AdamW over the trainable parameters; with `decay_conv_only` BN weights and all biases are not decayed."""
+    """SGD or AdamW over the trainable parameters; with `decay_conv_only` BN weights and all biases are not decayed.
+
+    A backbone that is to be frozen for a while is among them: a parameter without a gradient is passed over, with
+    neither decay nor momentum.
+    """
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
     for parameter in model.parameters():
@@ -30,16 +34,18 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 def learning_rate(recipe: Recipe, step: int, progress: float) -> float:
     """Learning rate of one iteration.
 
+    ``cosine`` without tail and warm-up, and with iterations or epochs as budget, is the Improved HRNet paper's Eq. 8.
+
     Args:
         step: iterations done, for the warm-up.
         progress: 0…1, the share of the budget that is spent.
     """
-    progress = min(max(progress, 0.0), 1.0)
+    progress = min(max(progress / (1 - recipe.tail), 0.0), 1.0)
     if recipe.schedule == "cosine":
         lr = recipe.min_lr + (recipe.lr - recipe.min_lr) * 0.5 * (1 + math.cos(math.pi * progress))
     else:
         lr = recipe.min_lr + (recipe.lr - recipe.min_lr) * (1 - progress) ** recipe.power
-    return lr * min(1.0, (step + 1) / recipe.warmup) if recipe.warmup else lr
+    return lr * min(1.0, (step + 1) / recipe.warmup) ** recipe.warmup_power if recipe.warmup else lr
 
 
 class EMA:
@@ -66,10 +72,27 @@ class EMA:
 
 
 @torch.no_grad()
-def precise_bn(model: nn.Module, batches: Iterable[Tensor]) -> None:
+def precise_bn(model: nn.Module, batches: Iterable[Tensor], fixed: nn.Module | None = None) -> None:
     """Replace BN's moving statistics by plain means over some training batches (Wu & Johnson 2021, section 3).
 
     The moving ones lag behind the weights, and those of averaged weights never belonged to them.
+
+    Args:
+        model: is left in eval mode.
+        batches: normalised images (N, 3, H, W).
+        fixed: a part of it that keeps the statistics it has: a backbone that is still frozen.
     """
-    update_bn(batches, model)
+    kept = set() if fixed is None else set(fixed.modules())
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m not in kept]
+    momenta = [norm.momentum for norm in norms]
+    model.train()
+    if fixed is not None:
+        fixed.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean
+    for images in batches:
+        model(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
     model.eval()

@@ -105,7 +105,7 @@ class RunLog:
         figure = panel(rows, data.table, names=[data.names[int(i)] for i in chosen])
         save(figure, self.folder / "samples.png")
 
-    def weights(self, model: nn.Module, recipe: Recipe, table: ClassTable, step: int) -> None:
+    def weights(self, model: nn.Module, recipe: Recipe, table: ClassTable, step: int, start: str) -> None:
         """Write ``weights.safetensors``: the averaged weights with all that is needed to use them."""
         if not self.enabled:
             return
@@ -120,6 +120,7 @@ class RunLog:
             data=recipe.data,
             split=recipe.split,
             seed=recipe.seed,
+            start=start,
             steps=step,
         )
         save_weights(self.folder / "weights.safetensors", model, meta)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,12 @@ from edgeseg.data.labels import ClassTable
 from edgeseg.data.pairs import Dataset
 from edgeseg.inference import Segmenter
 from edgeseg.metrics import Scores, score
-from edgeseg.models.registry import create_model
 from edgeseg.training.batches import RawBatch, Resident, Stream, Streamed, augmented, load_samples
 from edgeseg.training.checkpoint import load_checkpoint, save_checkpoint
-from edgeseg.training.losses import class_weights
-from edgeseg.training.objective import Objective
-from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn
+from edgeseg.training.optim import learning_rate, precise_bn
 from edgeseg.training.ranks import global_loss, join_group, mean_over_ranks, same_buffers, slowest_clock
 from edgeseg.training.recipes import BUDGETS, Recipe
+from edgeseg.training.run import RANDOM, Run, start_run
 from edgeseg.training.runlog import RunLog
 
 _PRECISE_BN_EPOCH = 2**31  # an epoch number that no run reaches: its augmentations are keyed by it
@@ -36,46 +35,6 @@ _AMP = {"none": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message says why and what to change."""
-
-
-@dataclass
-class Run:
-    """Everything that changes while a run goes on, and what it needs to do so."""
-
-    recipe: Recipe
-    model: nn.Module  # what the optimiser updates
-    forward: nn.Module  # the same, inside DistributedDataParallel and torch.compile where they are used
-    objective: Objective
-    optimizer: torch.optim.Optimizer
-    ema: EMA
-    scaler: torch.amp.GradScaler
-    stream: Stream
-    device: torch.device
-    step: int = 0
-    seconds: float = 0.0  # spent training, over all parts of a run that was resumed
-    loss_sum: float = 0.0  # since the last line of the log
-    mean: Tensor = field(init=False)
-    std: Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.mean, self.std = (torch.tensor(v, device=self.device) for v in (self.recipe.mean, self.recipe.std))
-
-    @property
-    def epoch(self) -> float:
-        """Epochs done: samples seen over samples there are."""
-        return self.step * self.recipe.batch / self.stream.length
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return max(1, self.stream.length // self.recipe.batch)
-
-    @property
-    def progress(self) -> float:
-        """Share of the budget that is spent, 0…1."""
-        if self.recipe.minutes:
-            return min(1.0, self.seconds / (60 * self.recipe.minutes))
-        total = self.recipe.iterations or self.recipe.epochs * self.stream.length / self.recipe.batch
-        return min(1.0, self.step / max(1, round(total)))
 
 
 def train_one_epoch(run: Run, batches: Iterator[tuple[list[tuple[int, int]], RawBatch]], log: RunLog) -> None:
@@ -89,9 +48,10 @@ def train_one_epoch(run: Run, batches: Iterator[tuple[list[tuple[int, int]], Raw
     Raises:
         TrainingError: the loss is no longer finite.
     """
-    run.forward.train()
+    run.train_mode()
     started = time.perf_counter()
     for keys, raw in batches:
+        run.enter_phase()
         lr = learning_rate(run.recipe, run.step, run.progress)
         for group in run.optimizer.param_groups:
             group["lr"] = lr
@@ -155,6 +115,7 @@ def fit(
     *,
     device: str | torch.device | None = None,
     init: str | Path | None = None,
+    backbone: str | Path | None = None,
     resume: bool = False,
     workers: int = 2,
     checkpoint_seconds: float = 300.0,
@@ -170,9 +131,10 @@ def fit(
         out: folder of the run; must be new unless `resume`.
         device: default: CUDA where there is one, else the CPU.
         init: a weight's name or file to start from; heads of another class count start anew, which is printed.
+        backbone: a public ImageNet checkpoint to start the backbone from, see `models.public`; instead of `init`.
         resume: go on from the folder's checkpoint, bit for bit as if never interrupted (on a CPU; a budget in minutes
             follows the clock and cannot be repeated exactly). The budget may be another: the schedule follows the new
-            one from there on, and the log says so.
+            one from there on, and the log says so. `backbone` is then not read: the checkpoint holds all weights.
         workers: reading processes, where the set does not fit into memory.
         checkpoint_seconds: time between checkpoints; they do not influence the result.
         tensorboard: also write the log for TensorBoard.
@@ -183,7 +145,11 @@ def fit(
 
     Raises:
         TrainingError: the folder holds another run, or the loss is no longer finite.
+        RecipeError: the recipe asks for a head or a backbone that the model does not have.
+        WeightError: `init` or `backbone` is damaged or for another network.
     """
+    if init is not None and backbone is not None:
+        raise TrainingError("init brings a backbone of its own: give either init (a trained weight) or backbone")
     rank, world, device = join_group(device)
     out, progress = Path(out), progress and rank == 0
     checkpoint = out / "checkpoint.safetensors"
@@ -194,22 +160,30 @@ def fit(
             half_written.unlink()
     log = RunLog(out, enabled=rank == 0, progress=progress, tensorboard=tensorboard)
     samples = load_samples(data, device, workers, progress)
-    run = _start(recipe, samples, data.table, Stream(len(data), recipe.batch, recipe.seed, rank, world), device, init)
-    if resume and checkpoint.exists():
+    resume = resume and checkpoint.exists()
+    stream = Stream(len(data), recipe.batch, recipe.seed, rank, world)
+    run = start_run(recipe, samples, data.table, stream, device, init, None if resume else backbone)
+    if resume:
         meta = load_checkpoint(checkpoint, run.model, run.ema.model, run.optimizer, run.scaler)
         budget, others = _changed(meta["recipe"], recipe)
         if others:
             raise TrainingError(f"{out} was started with another recipe ({others}); resume with the same")
         run.step, run.seconds, run.loss_sum = meta["step"], meta["seconds"], meta["loss_sum"]
+        run.start = meta.get("start", run.start)
         if world > 1:  # the stored random state is the first rank's; dropout must differ between ranks
             torch.manual_seed(recipe.seed + world * run.step + rank)
         log.rewind(meta["log_bytes"])
         if budget:
             log.write(step=run.step, budget_changed=budget)
     else:
-        log.start(
-            recipe=_recipe_json(recipe), images=len(data), parameters=sum(p.numel() for p in run.model.parameters())
-        )
+        parameters = sum(p.numel() for p in run.model.parameters())
+        log.start(recipe=_recipe_json(recipe), start=run.start, images=len(data), parameters=parameters)
+        if recipe.freeze_epochs and run.start == RANDOM and rank == 0:
+            warnings.warn(
+                f"the backbone stays at its random weights for {recipe.freeze_epochs:g} epochs; give trained ones "
+                "(backbone or init), or set freeze_epochs=0",
+                stacklevel=2,
+            )
     batches, saved = samples.batches(run.stream, run.step), time.perf_counter()
     while run.progress < 1:
         before = run.epoch
@@ -227,56 +201,6 @@ def _due(every: float, before: float, now: float) -> bool:
     return every > 0 and int(now // every) > int(before // every)
 
 
-def _start(
-    recipe: Recipe,
-    samples: Resident | Streamed,
-    table: ClassTable,
-    stream: Stream,
-    device: torch.device,
-    init: str | Path | None,
-) -> Run:
-    """Model, losses and optimiser of a fresh run."""
-    torch.manual_seed(recipe.seed)
-    extra = {"aux_boundary": True} if recipe.boundary_weight else {}
-    if init is None:
-        model = create_model(recipe.model, len(table), **recipe.switches, **extra)
-    else:
-        model = _initial(str(init), recipe, table, extra)
-    model = model.to(device)
-    if recipe.channels_last:
-        model = model.to(memory_format=torch.channels_last)
-    if stream.world > 1 and device.type == "cuda":
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    weights = None if recipe.class_weights == "none" else class_weights(samples.pixel_counts, recipe.class_weights)
-    forward: nn.Module = nn.parallel.DistributedDataParallel(model) if stream.world > 1 else model
-    if recipe.compile:
-        # A compiled half-precision backward pass recomputes unrounded what `amax` looked at, finds no maximum in it and
-        # divides by zero (seen on a CPU, torch 2.15): this option rounds it as the forward pass did.
-        forward = torch.compile(forward, options={"emulate_precision_casts": True})  # type: ignore[assignment]
-    scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp == "fp16")
-    torch.manual_seed(recipe.seed + stream.rank)  # dropout differs between ranks
-    return Run(
-        recipe,
-        model,
-        forward,
-        Objective(recipe, weights).to(device),
-        make_optimizer(model, recipe),
-        EMA(model, recipe.ema),
-        scaler,
-        stream,
-        device,
-    )
-
-
-def _initial(init: str, recipe: Recipe, table: ClassTable, extra: dict[str, Any]) -> nn.Module:
-    """A trained weight to go on from; its heads start anew where the classes are others. Prints what was loaded."""
-    extra = {"aux": recipe.aux_weight > 0, **extra}
-    model = create_model(init, verbose=True, **extra)
-    if tuple(c["name"] for c in model.meta["classes"]) == tuple(table.names):  # type: ignore[index]
-        return model
-    return create_model(init, len(table), new_head=True, **extra)
-
-
 def _finish(
     run: Run,
     samples: Resident | Streamed,
@@ -291,10 +215,11 @@ def _finish(
     if run.stream.rank == 0:
         _save(out / "checkpoint.safetensors", run, log)
     if recipe.precise_bn:  # on every rank: synchronised batch normalisation waits for all of them
-        precise_bn(model, _plain_batches(run, samples))
-    log.weights(model, recipe, table, run.step)
+        precise_bn(model, _plain_batches(run, samples), run.fixed_backbone(model))
+    log.weights(model, recipe, table, run.step, run.start)
     report: dict[str, Any] = {
         "recipe": _recipe_json(recipe),
+        "start": run.start,
         "steps": run.step,
         "epochs": round(run.epoch, 2),
         "minutes": round(run.seconds / 60, 2),
@@ -330,6 +255,7 @@ def _save(path: Path, run: Run, log: RunLog) -> None:
         "step": run.step,
         "seconds": run.seconds,
         "loss_sum": float(run.loss_sum),
+        "start": run.start,
         "log_bytes": log.size(),
     }
     save_checkpoint(path, run.model, run.ema.model, run.optimizer, meta, run.scaler)

@@ -1,0 +1,361 @@
+"""Cityscapes: 2975 training and 500 validation frames of 2048×1024 with fine labels, from the official folders.
+
+Cordts et al., CVPR 2016. Two layouts are read:
+
+=============  ====================================================================================================
+layout         files of frame ``CITY_SEQUENCE_FRAME``
+=============  ====================================================================================================
+``official``   ``leftImg8bit/SPLIT/CITY/…_leftImg8bit.png``, ``gtFine/SPLIT/CITY/…_gtFine_labelTrainIds.png`` or
+               ``…_gtFine_labelIds.png``, as the owners' two archives unpack
+``prepared``   ``SPLIT/images/….png``, ``SPLIT/labels/….png``, as `prepare_cityscapes` writes them
+=============  ====================================================================================================
+
+The split is stated here, city by city: a copy with other cities or counts is refused, unless a part is asked for.
+The 1525 test frames have no public labels. There is nothing to download without registration:
+`edgeseg.data.sources.cityscapes_steps` says how to get the archives.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeseg.data.labels import (
+    CITYSCAPES,
+    CITYSCAPES20,
+    CITYSCAPES20_LABEL_IDS,
+    CITYSCAPES_LABEL_IDS,
+    VOID,
+    ClassTable,
+    LabelError,
+)
+from edgeseg.data.local import first_few, read_json, write_copy
+from edgeseg.data.pairs import DataError, Pairs, read_label, read_list
+from edgeseg.data.sources import cityscapes_steps, data_home
+
+CITYSCAPES_CITIES: dict[str, dict[str, int]] = {
+    "train": {
+        "aachen": 174, "bochum": 96, "bremen": 316, "cologne": 154, "darmstadt": 85, "dusseldorf": 221, "erfurt": 109,
+        "hamburg": 248, "hanover": 196, "jena": 119, "krefeld": 99, "monchengladbach": 94, "strasbourg": 365,
+        "stuttgart": 196, "tubingen": 144, "ulm": 95, "weimar": 142, "zurich": 122,
+    },
+    "val": {"frankfurt": 267, "lindau": 59, "munster": 174},
+}  # fmt: skip
+"""Split → city → number of frames: 2975 and 500."""
+CITYSCAPES_SPLITS = tuple(CITYSCAPES_CITIES)
+
+CITYSCAPES_SIZE = (1024, 2048)
+"""(H, W) of the official frames."""
+
+_IMAGE = "_leftImg8bit.png"
+_TRAIN_IDS = "_gtFine_labelTrainIds.png"
+_LABEL_IDS = "_gtFine_labelIds.png"
+_TABLES = {
+    (19, _TRAIN_IDS): CITYSCAPES,
+    (19, _LABEL_IDS): CITYSCAPES_LABEL_IDS,
+    (20, _TRAIN_IDS): CITYSCAPES20,
+    (20, _LABEL_IDS): CITYSCAPES20_LABEL_IDS,
+}
+_PARTLY = "For a part on purpose say so: partial=True, or edgeseg data check --partial."
+
+
+@dataclass(frozen=True)
+class CityscapesCopy:
+    """A copy of Cityscapes on disk.
+
+    Attributes:
+        root: its folder.
+        size: (H, W) of its frames.
+        classes: 19; or 20, where a prepared copy's labels have a background class.
+        prepared: whether `prepare_cityscapes` wrote it.
+        partial: whether it was prepared as a part on purpose.
+    """
+
+    root: Path
+    size: tuple[int, int] = CITYSCAPES_SIZE
+    classes: int = 19
+    prepared: bool = False
+    partial: bool = False
+
+    def folder(self, kind: str, split: str) -> Path:
+        """The folder of a split's images (``leftImg8bit``) or labels (``gtFine``)."""
+        if self.prepared:
+            return self.root / split / ("images" if kind == "leftImg8bit" else "labels")
+        return _tree(self.root, kind) / split
+
+    def splits(self) -> tuple[str, ...]:
+        """The labelled splits whose images are there."""
+        return tuple(split for split in CITYSCAPES_SPLITS if self.folder("leftImg8bit", split).is_dir())
+
+
+class CityscapesPairs(Pairs):
+    """Pairs that know the usual mistake: label ids in a file that is named after train ids."""
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """As in `Pairs`, with the cure in the error."""
+        try:
+            return super().__getitem__(index)
+        except LabelError as error:
+            path = self.labels[index]
+            if path.name.endswith(_TRAIN_IDS) and _holds_label_ids(path):
+                raise LabelError(
+                    f"{path}: is named labelTrainIds but holds label ids (values 19 to 33; train ids are 0 to 18 and "
+                    "255). Write it anew with csCreateTrainIdLabelImgs of cityscapesScripts, or delete all "
+                    "*_labelTrainIds.png: the *_labelIds.png are read then."
+                ) from error
+            raise
+
+
+def cityscapes_pairs(
+    root: str | Path | None = None,
+    split: str = "train",
+    classes: int = 19,
+    partial: bool = False,
+    size: tuple[int, int] | None = None,
+) -> Pairs:
+    """Cityscapes as a data set.
+
+    ``*_labelTrainIds.png`` are read where they exist, else ``*_labelIds.png``; a split must have one kind throughout.
+
+    Args:
+        root: a folder in one of the layouts above; ``None``: the first ``cityscapes*`` folder of the data home
+            (``$EDGESEG_DATA``) by name, so ``cityscapes`` before ``cityscapes_1024x512``.
+        split: ``"train"`` (2975 frames) or ``"val"`` (500).
+        classes: 19, the benchmark's; or 20, with background as the last (see `edgeseg.data.labels.CITYSCAPES20`). Any
+            copy gives both.
+        partial: accept any cities of the split, and any number of their frames. A copy that was prepared so needs no
+            word; images without labels, and cities of other splits, are refused all the same.
+        size: (H, W) that the copy must have: (1024, 2048) are the official folders, all else is prepared. In the data
+            home, copies of another size are passed over. ``None``: any.
+
+    Raises:
+        DataError: nothing found, cities or frames missing, images or labels without partner, mixed kinds of labels,
+            another size.
+    """
+    if classes not in (19, 20):
+        raise DataError(f"Cityscapes has no {classes} classes; choose 19, or 20 (with background)")
+    if split == "test":
+        raise DataError(
+            "Cityscapes' test labels are not public: the label files that come with its images are void throughout. "
+            "Score on val, or predict the images and send the result in (https://www.cityscapes-dataset.com/submit/)."
+        )
+    if split not in CITYSCAPES_CITIES:
+        raise DataError(f"Cityscapes has no split {split!r}; choose one of {', '.join(CITYSCAPES_SPLITS)}")
+    copy = find_cityscapes(root) if root is not None else _find_at_home(size)
+    if copy is None:
+        raise DataError(f"{root}: no Cityscapes (folders leftImg8bit and gtFine). To get it, {cityscapes_steps()}")
+    if size not in (None, copy.size):
+        raise DataError(f"{copy.root}: holds frames of {_by(copy.size)}, not of {_by(size)}. {_prepare_at(size)}")
+    return _read_prepared(copy, split, classes) if copy.prepared else _read_official(copy, split, classes, partial)
+
+
+def find_cityscapes(root: str | Path) -> CityscapesCopy | None:
+    """The copy of Cityscapes in a folder, also one level down; ``None`` where there is none."""
+    for folder in (Path(root), Path(root) / "cityscapes", Path(root) / "Cityscapes"):
+        if _tree(folder, "leftImg8bit").is_dir() or _tree(folder, "gtFine").is_dir():
+            return CityscapesCopy(folder)
+        about = read_json(folder / "classes.json")
+        if about.get("data") == "cityscapes":
+            return _prepared_copy(folder, about)
+    return None
+
+
+def cityscapes_splits(root: str | Path | None = None, partial: bool = False) -> tuple[str, ...]:
+    """The splits to read: train and val; of a part, those that are there."""
+    copy = find_cityscapes(root) if root is not None else _find_at_home(None)
+    return copy.splits() if copy is not None and (partial or copy.partial) else CITYSCAPES_SPLITS
+
+
+def prepare_cityscapes(
+    source: str | Path,
+    to: str | Path | None = None,
+    size: tuple[int, int] = (512, 1024),
+    classes: int = 19,
+    progress: bool = True,
+    partial: bool = False,
+) -> Path:
+    """Write smaller copies of train and val, which are read several times faster. Run again, it goes on where it was.
+
+    For this machine only: Cityscapes' licence forbids passing the data on, changed or not.
+
+    Images shrink by area averaging; at half the size, the default, this is also the paper's bilinear interpolation
+    (each pixel is the mean of four). Labels are mapped to train ids first and then shrunk by nearest neighbour.
+
+    Args:
+        source: the official folders.
+        to: the folder to write; default ``cityscapes_WxH`` in the data home (``cityscapes20_WxH`` for 20 classes).
+        size: (H, W) to write, in pixels.
+        classes: 19 or 20, see `cityscapes_pairs`.
+        progress: show a bar.
+        partial: write whatever cities and frames are there; the copy then is read without further words.
+
+    Returns:
+        The folder, which `cityscapes_pairs` and `edgeseg.data.pairs.folder_pairs` read.
+
+    Raises:
+        DataError: the source is no (whole) Cityscapes, the folder holds another data set, or the disk is full.
+    """
+    copy = find_cityscapes(source)
+    if copy is not None and copy.prepared:
+        raise DataError(
+            f"{copy.root}: was prepared already, and what is shrunk twice blurs. Give the official folders."
+        )
+    splits = copy.splits() if copy is not None and partial else CITYSCAPES_SPLITS
+    if not splits:
+        raise DataError(f"{source}: holds neither train nor val of Cityscapes. To get it, {cityscapes_steps()}")
+    pairs = {split: cityscapes_pairs(source, split, classes, partial) for split in splits}
+    height, width = size
+    name = "cityscapes" if classes == 19 else f"cityscapes{classes}"
+    folder = Path(to) if to is not None else data_home() / f"{name}_{width}x{height}"
+    return write_copy(folder, pairs, size, {"data": "cityscapes", "partial": partial}, progress)
+
+
+# the official folders -------------------------------------------------------------------------------------------------
+
+
+def _tree(root: Path, kind: str) -> Path:
+    """``leftImg8bit`` or ``gtFine``; some unpackers put a folder of the archive's name around it."""
+    wrapped = root / f"{kind}_trainvaltest" / kind
+    return wrapped if wrapped.is_dir() else root / kind
+
+
+def _read_official(copy: CityscapesCopy, split: str, classes: int, partial: bool) -> Pairs:
+    image_folder, label_folder = copy.folder("leftImg8bit", split), copy.folder("gtFine", split)
+    images = _frames(image_folder, _IMAGE)
+    _check_cities(images, image_folder, "leftImg8bit_trainvaltest.zip", split, partial)
+    kind, labels = _labels(label_folder, images)
+    _check_cities(labels, label_folder, "gtFine_trainvaltest.zip", split, partial)
+    for found, others, what in ((images, labels, "images have no label"), (labels, images, "labels have no image")):
+        alone = sorted(found.keys() - others.keys())
+        if alone:
+            raise DataError(
+                f"{copy.root}: {len(alone)} of {len(found)} {split} {what} ({first_few(alone)}). Unpack both archives "
+                "again, or remove what is not meant to count."
+            )
+    names = sorted(images)
+    return CityscapesPairs([images[n] for n in names], [labels[n] for n in names], _TABLES[classes, kind], names)
+
+
+def _frames(folder: Path, ending: str) -> dict[str, Path]:
+    """Frame → file, of the files with this ending in a split's city folders; hidden files do not count."""
+    if not folder.is_dir():
+        return {}
+    files = (f for city in folder.iterdir() if city.is_dir() for f in city.iterdir())
+    return {f.name.removesuffix(ending): f for f in files if f.name.endswith(ending) and not f.name.startswith(".")}
+
+
+def _labels(folder: Path, images: dict[str, Path]) -> tuple[str, dict[str, Path]]:
+    """The kind of label files to read, and frame → file."""
+    train_ids = _frames(folder, _TRAIN_IDS)
+    if not train_ids:
+        return _LABEL_IDS, _frames(folder, _LABEL_IDS)
+    lacking = sorted((images.keys() & _frames(folder, _LABEL_IDS).keys()) - train_ids.keys())
+    if lacking:
+        raise DataError(
+            f"{folder}: {len(lacking)} of {len(images)} frames have *_labelIds.png but no *_labelTrainIds.png, which "
+            f"others have ({first_few(lacking)}). Run csCreateTrainIdLabelImgs of cityscapesScripts to the end, or "
+            "delete all *_labelTrainIds.png: the *_labelIds.png are read then."
+        )
+    return _TRAIN_IDS, train_ids
+
+
+def _check_cities(files: dict[str, Path], folder: Path, archive: str, split: str, partial: bool) -> None:
+    """The frames must be those of the official cities, all of them unless a part is asked for."""
+    official, counts = CITYSCAPES_CITIES[split], Counter(path.parent.name for path in files.values())
+    cure = f"Unpack {archive} there again. {_PARTLY}"
+    if not counts:
+        raise DataError(f"{folder}: no frames. Unpack {archive} there; to get it, {cityscapes_steps()}")
+    foreign = sorted(counts.keys() - official.keys())
+    if foreign:
+        raise DataError(
+            f"{folder}: {first_few(foreign)} is no city of Cityscapes' {split} split ({', '.join(official)}). Move it "
+            "away; data of your own is read from another layout (edgeseg.data.pairs.folder_pairs)."
+        )
+    if partial:
+        return
+    missing = [city for city in official if city not in counts]
+    if missing:
+        raise DataError(f"{folder}: {len(missing)} of {len(official)} cities are missing: {first_few(missing)}. {cure}")
+    off = [f"{city} has {counts[city]} of {n}" for city, n in official.items() if counts[city] != n]
+    if off:
+        total = f"{sum(counts.values())} frames where {sum(official.values())} are right"
+        raise DataError(f"{folder}: {total}: {first_few(off)}. {cure}")
+
+
+def _holds_label_ids(path: Path) -> bool:
+    try:
+        read_label(path, CITYSCAPES_LABEL_IDS)
+    except ValueError:
+        return False
+    return True
+
+
+# prepared copies ------------------------------------------------------------------------------------------------------
+
+
+def _prepared_copy(folder: Path, about: dict[str, Any]) -> CityscapesCopy:
+    try:
+        width, height = about["size"]
+        return CityscapesCopy(folder, (height, width), len(about["classes"]), True, about["partial"])
+    except (KeyError, TypeError, ValueError) as error:
+        wrong = "not as edgeseg data prepare cityscapes writes it"
+        raise DataError(f"{folder / 'classes.json'}: {wrong}. Remove the folder and prepare it anew.") from error
+
+
+def _read_prepared(copy: CityscapesCopy, split: str, classes: int) -> Pairs:
+    listing = copy.root / f"{split}.txt"
+    images, labels = copy.folder("leftImg8bit", split), copy.folder("gtFine", split)
+    anew = "Remove the folder and prepare it anew."
+    if not listing.is_file():
+        if copy.partial and not images.is_dir():
+            raise DataError(f"{copy.root}: was prepared from a part of Cityscapes without {split}.")
+        raise DataError(
+            f"{copy.root}: its preparation was not finished (no {split}.txt). Run the same edgeseg data prepare "
+            "cityscapes again: it goes on where it was."
+        )
+    names = read_list(listing)
+    right = sum(CITYSCAPES_CITIES[split].values())
+    if not copy.partial and len(names) != right:
+        raise DataError(f"{listing}: lists {len(names)} frames where {right} are right. {anew}")
+    files = [{path.stem for path in folder.glob("*.png")} for folder in (images, labels)]
+    missing = [name for name in names if not all(name in found for found in files)]
+    if missing:
+        raise DataError(
+            f"{copy.root}: {len(missing)} of {len(names)} {split} frames are gone ({first_few(missing)}). {anew}"
+        )
+    image_files, label_files = ([folder / f"{n}.png" for n in names] for folder in (images, labels))
+    return Pairs(image_files, label_files, _prepared_table(classes), names)
+
+
+def _prepared_table(classes: int) -> ClassTable:
+    """Reads copies of 19 and of 20 classes: 19 there and 255 here both say background."""
+    table, background = (CITYSCAPES, VOID) if classes == 19 else (CITYSCAPES20, len(CITYSCAPES))
+    return replace(table, ids={**table.ids, len(CITYSCAPES): background})
+
+
+def _find_at_home(size: tuple[int, int] | None) -> CityscapesCopy:
+    home = data_home()
+    copies = [copy for folder in sorted(home.glob("cityscapes*")) if (copy := find_cityscapes(folder)) is not None]
+    for copy in copies:
+        if size in (None, copy.size):
+            return copy
+    if size is not None and copies:
+        raise DataError(f"{home}: no cityscapes* folder with frames of {_by(size)}. {_prepare_at(size)}")
+    raise DataError(
+        f"{home}: no cityscapes* folder that holds Cityscapes. Set EDGESEG_DATA to the folder that holds yours, or "
+        f"give its path. To get it, {cityscapes_steps()}"
+    )
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _prepare_at(size: tuple[int, int]) -> str:
+    if size == CITYSCAPES_SIZE:
+        return "Give the official folders: they have that size."
+    return f"Write it: edgeseg data prepare cityscapes FOLDER --size {_by(size)}, from the official folders."

@@ -1,0 +1,379 @@
+"""PASCAL VOC2012 and the Semantic Boundaries Dataset (SBD): 21 classes, 1464 or 10582 training pictures, 1449 for val.
+
+Everingham et al., IJCV 2010; Hariharan et al., ICCV 2011. SBD labels more of VOC's pictures, without VOC's void border.
+
+=========  ===========================================================================================================
+data set   files of picture NAME
+=========  ===========================================================================================================
+VOC2012    ``VOCdevkit/VOC2012/``: ``JPEGImages/NAME.jpg``, ``SegmentationClass/NAME.png`` (palette, border 255),
+           ``ImageSets/Segmentation/train.txt``, ``val.txt``
+SBD        ``benchmark_RELEASE/dataset/``: ``cls/NAME.mat``, ``train.txt``, ``val.txt`` (needs scipy); or a folder
+           ``SegmentationClassAug/NAME.png``, as `prepare_voc_sbd` writes it and as it is passed around
+=========  ===========================================================================================================
+
+Pictures are always VOC's. Where VOC has a label of its own (train, val), it is read and not SBD's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from edgeseg.data.labels import VOC
+from edgeseg.data.local import fetch_archives, first_few, full_disk_named, write_png
+from edgeseg.data.pairs import DataError, Pairs, read_image, read_list
+from edgeseg.data.sources import SBD_SOURCE, VOC_SOURCE, data_home
+
+VOC_SPLITS = ("train", "val", "trainval", "train_aug", "paper_train", "paper_val")
+VOC_COUNTS = {"train": 1464, "val": 1449}
+SBD_COUNTS = {"train": 8498, "val": 2857}
+TRAIN_AUG_COUNT = 10582
+"""Pictures of (SBD train ∪ SBD val ∪ VOC train) − VOC val."""
+
+_GET_VOC = "Get it: edgeseg data get voc"
+_GET_SBD = "Get it: edgeseg data get sbd"
+_PARTLY = "for a part on purpose say so: partial=True, or edgeseg data check --partial"
+
+
+@dataclass(frozen=True)
+class SBDCopy:
+    """SBD's labels on disk.
+
+    Attributes:
+        folder: holds ``NAME.mat`` or ``NAME.png``.
+        ending: ``".mat"`` or ``".png"``.
+        lists: the folder of ``train.txt`` and ``val.txt``; ``None`` where the files themselves are the list.
+    """
+
+    folder: Path
+    ending: str
+    lists: Path | None
+
+
+class VOCPairs(Pairs):
+    """Pairs whose labels may also be SBD's ``.mat`` files."""
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """As in `Pairs`."""
+        path = self.labels[index]
+        if path.suffix != ".mat":
+            return super().__getitem__(index)
+        image, label = read_image(self.images[index]), read_sbd_label(path)
+        if image.shape[:2] != label.shape:
+            raise DataError(
+                f"{path}: holds {label.shape[1]}×{label.shape[0]} values (width × height), its picture "
+                f"{self.images[index]} has {image.shape[1]}×{image.shape[0]}. One of the two is another picture's: get "
+                "both data sets again (edgeseg data get sbd, get voc)."
+            )
+        return image, label
+
+
+def voc_pairs(
+    root: str | Path | None = None,
+    split: str = "train",
+    sbd: str | Path | None = None,
+    seed: int = 0,
+    partial: bool = False,
+) -> Pairs:
+    """VOC2012 as a data set, with SBD's labels where the split asks for them.
+
+    ==============================  ====================================================================================
+    split                           pictures
+    ==============================  ====================================================================================
+    ``train``, ``val``              VOC's own, 1464 and 1449
+    ``trainval``                    both, 2913
+    ``train_aug``                   (SBD train ∪ SBD val ∪ VOC train) − VOC val, 10582
+    ``paper_train``, ``paper_val``  the Improved-HRNet paper's: train_aug ∪ val, 12031, split at random into 10827 and
+                                    1204, see `paper_split`. It mixes train_aug with VOC val: a score on ``paper_val``
+                                    compares with no published score on VOC val
+    ==============================  ====================================================================================
+
+    Args:
+        root: the folder ``VOC2012``, or one above it; ``None``: the first ``voc*`` folder of the data home
+            (``$EDGESEG_DATA``) that serves.
+        split: see above.
+        sbd: SBD's folder, or a folder ``SegmentationClassAug``, or one above it; ``None``: ``SegmentationClassAug`` in
+            VOC2012, else SBD beside VOC2012 or in the data home.
+        seed: of the paper's split.
+        partial: accept lists of any length.
+
+    Raises:
+        DataError: nothing found, lists of wrong length, or pictures or labels missing.
+    """
+    if split not in VOC_SPLITS:
+        raise DataError(f"VOC has no split {split!r}; choose one of {', '.join(VOC_SPLITS)}")
+    voc = _found_voc(root)
+    train, val = (_listed(voc / "ImageSets" / "Segmentation", part, VOC_COUNTS, partial) for part in ("train", "val"))
+    if split in ("train", "val", "trainval"):
+        names = {"train": train, "val": val, "trainval": train + val}[split]
+        return _pairs(voc, names, set(names), None)
+    labels = _found_sbd(voc, sbd)
+    augmented = _train_aug(labels, train, val, partial)
+    if split == "train_aug":
+        return _pairs(voc, augmented, set(train), labels)
+    paper_train, paper_val = paper_split(augmented + val, seed)
+    return _pairs(voc, paper_train if split == "paper_train" else paper_val, {*train, *val}, labels)
+
+
+def paper_split(names: Iterable[str], seed: int = 0) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Nine tenths and one tenth of the names, at random: of 12031, ``int(12031 * 0.9)`` = 10827 and 1204.
+
+    The paper names neither seed nor order, so its own split is lost. This one is the same for every numpy, Python and
+    machine: the sorted names are ranked by the raw 64-bit output of the Philox generator keyed with the seed, which
+    numpy keeps fixed.
+
+    Returns:
+        Both parts, each sorted.
+    """
+    ordered = sorted(names)
+    rank = np.argsort(np.random.Philox(key=seed).random_raw(len(ordered)), kind="stable")
+    cut = int(len(ordered) * 0.9)
+    first, second = (tuple(ordered[i] for i in sorted(part)) for part in (rank[:cut], rank[cut:]))
+    return first, second
+
+
+# finding --------------------------------------------------------------------------------------------------------------
+
+
+def find_voc(root: str | Path) -> Path | None:
+    """The folder ``VOC2012`` in or under a folder, ``None`` where there is none."""
+    root = Path(root)
+    for folder in (root, root / "VOC2012", root / "VOCdevkit" / "VOC2012"):
+        if (folder / "JPEGImages").is_dir() and (folder / "ImageSets" / "Segmentation").is_dir():
+            return folder
+    return None
+
+
+def voc_splits(root: str | Path | None = None) -> tuple[str, str]:
+    """The splits to read that share no picture: train_aug and val where SBD is at hand, else train and val."""
+    return "train" if _near(_found_voc(root), png=True) is None else "train_aug", "val"
+
+
+def find_sbd(root: str | Path, png: bool = True) -> SBDCopy | None:
+    """SBD's labels in or under a folder, ``None`` where there are none: PNG files, unless refused, before .mat."""
+    root = Path(root)
+    for folder in (root, root / "SegmentationClassAug"):
+        if png and folder.name == "SegmentationClassAug" and folder.is_dir():
+            return SBDCopy(folder, ".png", None)
+    for folder in (root, root / "dataset", root / "benchmark_RELEASE" / "dataset"):
+        if (folder / "cls").is_dir() and (folder / "train.txt").is_file():
+            return SBDCopy(folder / "cls", ".mat", folder)
+    return None
+
+
+def _found_voc(root: str | Path | None) -> Path:
+    if root is not None:
+        found = find_voc(root)
+        if found is None:
+            raise DataError(f"{root}: no VOC2012 (folders JPEGImages, SegmentationClass, ImageSets). {_GET_VOC}")
+        return found
+    home = data_home()
+    for folder in sorted(p for p in home.glob("[vV][oO][cC]*") if p.is_dir()):
+        found = find_voc(folder)
+        if found is not None:
+            return found
+    raise DataError(
+        f"{home}: no voc* folder that holds VOC2012. {_GET_VOC}; or set EDGESEG_DATA to the folder that holds yours, "
+        "or give its path."
+    )
+
+
+def _found_sbd(voc: Path, root: str | Path | None, png: bool = True) -> SBDCopy:
+    found = find_sbd(root, png) if root is not None else _near(voc, png)
+    if found is None:
+        layouts = "a folder SegmentationClassAug with PNG files, or " if png else ""
+        raise DataError(
+            f"{root or voc}: no SBD ({layouts}benchmark_RELEASE/dataset with cls/, train.txt and val.txt). {_GET_SBD}"
+        )
+    return found
+
+
+def _near(voc: Path, png: bool) -> SBDCopy | None:
+    """SBD in or beside VOC2012, or in the data home."""
+    homes = sorted(p for p in data_home().glob("[sS][bB][dD]*") if p.is_dir())
+    found = (find_sbd(place, png) for place in (voc, voc.parent, voc.parent.parent, *homes))
+    return next((copy for copy in found if copy is not None), None)
+
+
+# lists ----------------------------------------------------------------------------------------------------------------
+
+
+def _listed(folder: Path, part: str, counts: dict[str, int], partial: bool) -> tuple[str, ...]:
+    listing = folder / f"{part}.txt"
+    if not listing.is_file():
+        raise DataError(f"{listing}: no such file. Unpack the archive again.")
+    names = tuple(read_list(listing))
+    if not partial and len(names) != counts[part]:
+        raise DataError(
+            f"{listing}: lists {len(names)} names where {counts[part]} are right. Unpack the archive again; {_PARTLY}."
+        )
+    return names
+
+
+def _train_aug(labels: SBDCopy, train: Sequence[str], val: Sequence[str], partial: bool) -> tuple[str, ...]:
+    """(SBD ∪ VOC train) − VOC val, sorted."""
+    if labels.lists is not None:
+        sbd = [name for part in SBD_COUNTS for name in _listed(labels.lists, part, SBD_COUNTS, partial)]
+    else:
+        sbd = [path.stem for path in labels.folder.glob("*.png") if not path.name.startswith(".")]
+    names = tuple(sorted({*sbd, *train} - {*val}))
+    if not partial and len(names) != TRAIN_AUG_COUNT:
+        raise DataError(
+            f"{labels.folder}: gives {len(names)} names with VOC's train list and without its val list, where "
+            f"{TRAIN_AUG_COUNT} are right. If edgeseg data prepare voc was cut, run it again: it goes on from there; "
+            f"else get the folder anew; {_PARTLY}."
+        )
+    return names
+
+
+def _pairs(voc: Path, names: Sequence[str], own: set[str], sbd: SBDCopy | None) -> Pairs:
+    """Pairs of these names: VOC's label for those in ``own``, SBD's for the others."""
+    images = [voc / "JPEGImages" / f"{name}.jpg" for name in names]
+    labels = []
+    for name in names:
+        if sbd is None or name in own:
+            labels.append(voc / "SegmentationClass" / f"{name}.png")
+        else:
+            labels.append(sbd.folder / f"{name}{sbd.ending}")
+    _check_files(images, "edgeseg data get voc")
+    _check_files(labels, "edgeseg data get voc, or get sbd")
+    return VOCPairs(images, labels, VOC, names)
+
+
+def _check_files(files: Sequence[Path], cure: str) -> None:
+    folders = {file.parent for file in files}
+    there = {folder: set(os.listdir(folder)) if folder.is_dir() else set() for folder in folders}
+    missing = [str(file) for file in files if file.name not in there[file.parent]]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of {len(files)} listed files are missing ({first_few(missing, 3)}). The copy is "
+            f"incomplete. Get it again: {cure}"
+        )
+
+
+# SBD's .mat files -----------------------------------------------------------------------------------------------------
+
+
+def read_sbd_label(path: str | Path) -> np.ndarray:
+    """One of SBD's ``cls/NAME.mat`` as (H, W) uint8 class ids 0…20.
+
+    Raises:
+        DataError: missing, truncated, no MATLAB file, one without ``GTcls.Segmentation``, or with values over 20.
+        ImportError: scipy is not installed.
+    """
+    path = Path(path)
+    try:
+        from scipy.io import loadmat
+    except ImportError as error:
+        raise ImportError(
+            f'{path}: reading .mat files needs scipy: pip install "edgeseg[voc]". Once edgeseg data prepare voc has '
+            "written them as PNG, nothing needs it any more."
+        ) from error
+    again = "Get it again: edgeseg data get sbd"
+    if not path.is_file():
+        raise DataError(f"{path}: no such file. {again}")
+    try:
+        with open(path, "rb") as file:
+            content = loadmat(file, variable_names=["GTcls"]).get("GTcls")
+    except Exception as error:  # on bad bytes scipy raises a dozen kinds
+        raise DataError(f"{path}: no MATLAB file, or a truncated one ({error}). {again}") from error
+    fields = getattr(content, "dtype", np.dtype(bool)).names or ()
+    label = content["Segmentation"].item() if "Segmentation" in fields and content.size == 1 else None
+    if not isinstance(label, np.ndarray) or label.ndim != 2 or not np.issubdtype(label.dtype, np.integer):
+        raise DataError(
+            f"{path}: holds no GTcls.Segmentation. Take the files of SBD's folder cls, not those of inst. {again}"
+        )
+    if label.size and not 0 <= int(label.min()) <= int(label.max()) < len(VOC):
+        found = f"{label.min()} to {label.max()}"
+        raise DataError(f"{path}: holds values {found}; VOC's classes are 0 to {len(VOC) - 1}. {again}")
+    return label.astype(np.uint8)
+
+
+# getting and preparing ------------------------------------------------------------------------------------------------
+
+
+def get_voc(to: str | Path | None = None, progress: bool = True) -> Path:
+    """Download and unpack VOC2012 (2.0 GB); what is there already is kept, what was cut is taken up.
+
+    Args:
+        to: the folder to make; default ``voc2012`` in the data home.
+        progress: show bars.
+
+    Returns:
+        The folder ``VOC2012`` in it.
+    """
+    folder = Path(to) if to is not None else data_home() / VOC_SOURCE.folder
+    fetch_archives(VOC_SOURCE, folder, progress)
+    found = find_voc(folder)
+    if found is None:
+        raise DataError(f"{folder}: holds something, but not VOC2012. Remove it, or choose another folder.")
+    return found
+
+
+def get_sbd(to: str | Path | None = None, progress: bool = True) -> Path:
+    """Download and unpack SBD (1.4 GB); as `get_voc`.
+
+    Args:
+        to: the folder to make; default ``sbd`` in the data home.
+        progress: show bars.
+
+    Returns:
+        The folder of its lists.
+    """
+    folder = Path(to) if to is not None else data_home() / SBD_SOURCE.folder
+    fetch_archives(SBD_SOURCE, folder, progress)
+    found = find_sbd(folder)
+    if found is None or found.lists is None:
+        raise DataError(f"{folder}: holds something, but not SBD. Remove it, or choose another folder.")
+    return found.lists
+
+
+def prepare_voc_sbd(
+    root: str | Path | None = None,
+    sbd: str | Path | None = None,
+    to: str | Path | None = None,
+    progress: bool = True,
+    partial: bool = False,
+) -> Path:
+    """Write SBD's .mat labels as palette PNG files, once: training then needs no scipy. Run again, it goes on.
+
+    The 9118 pictures of train_aug that VOC does not label itself are written, unchanged in size and values.
+
+    Args:
+        root: VOC2012, as in `voc_pairs`.
+        sbd: SBD with its .mat files; ``None``: beside VOC2012 or in the data home.
+        to: the folder to write; default ``SegmentationClassAug`` in VOC2012, where `voc_pairs` finds it.
+        progress: show a bar.
+        partial: accept lists of any length.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DataError: as in `voc_pairs` and `read_sbd_label`, or the disk is full.
+    """
+    from tqdm import tqdm
+
+    voc = _found_voc(root)
+    folder = Path(to) if to is not None else voc / "SegmentationClassAug"
+    if folder.name != "SegmentationClassAug":
+        raise DataError(f"{folder}: call the folder SegmentationClassAug; by this name it is recognised.")
+    train, val = (_listed(voc / "ImageSets" / "Segmentation", part, VOC_COUNTS, partial) for part in ("train", "val"))
+    labels = _found_sbd(voc, sbd, png=False)
+    names = [name for name in _train_aug(labels, train, val, partial) if name not in set(train)]
+    pairs = _pairs(voc, names, set(), labels)
+    palette = VOC.palette.ravel().tolist()
+    with full_disk_named(folder):
+        for i in tqdm(range(len(pairs)), desc="prepare", unit=" labels", disable=not progress):
+            target = folder / f"{names[i]}.png"
+            if target.exists():
+                continue
+            image = Image.fromarray(pairs[i][1])  # the picture is read too: its size must be the label's
+            image.putpalette(palette)  # turns the grey picture into an indexed one; the values stay class ids
+            write_png(target, image)
+    return folder

@@ -1,0 +1,247 @@
+"""Parameters and FLOPs as the two papers count them, and their tables beside what comes out here.
+
+Both papers used a tool, and each tool has its own idea of an operation. Written as rules by kind of layer they give
+the printed numbers to the last digit, which is how the networks are known to be built as the authors built theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgeseg.models.counts import Rule, count_by_rules
+from edgeseg.models.cross_cbam import SEASPP, CrossCBAM
+from edgeseg.models.improved_hrnet import ImprovedHRNet, LayerScale, SlowBatchNorm
+from edgeseg.models.layers import GlobalAvgPool, GlobalMaxPool
+from edgeseg.models.weights import is_aux_key
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row of a paper's table beside what comes out here.
+
+    Args:
+        table: e.g. ``"Table 5"``.
+        row: what distinguishes the row.
+        paper: (GFLOPs, million parameters) as printed.
+        ours: the same from the built model, counted the paper's way.
+        inference_params: parameters that inference really needs.
+        digits: decimals that the paper prints.
+        note: what is wrong with the printed row, if anything.
+    """
+
+    table: str
+    row: str
+    paper: tuple[float, float] | None
+    ours: tuple[float, float]
+    inference_params: int
+    digits: int
+    note: str = ""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both numbers agree to the decimals that the paper prints; nothing printed agrees with anything."""
+        pairs = zip(self.paper or self.ours, self.ours, strict=True)
+        return all(f"{a:.{self.digits}f}" == f"{b:.{self.digits}f}" for a, b in pairs)
+
+
+def paper_tables() -> list[TableRow]:
+    """Every count that the papers print: Tables 5 and 6 of Cross-CBAM, Tables III to V of Improved HRNet."""
+    return [*_cross_cbam_rows(), *_hrnet_rows()]
+
+
+def format_tables(rows: Sequence[TableRow]) -> str:
+    """The rows as text, one line each: as printed, as counted here in the same way, and the true parameters."""
+    lines = [f"{'':44}{'GFLOPs':>9}{'here':>10}{'params M':>10}{'here':>11}{'true params':>13}"]
+    notes: list[str] = []
+    for r in rows:
+        flops, params = (f"{v:.{r.digits}f}" for v in r.paper) if r.paper else ("–", "–")
+        remark = "" if r.agrees else "  differs"
+        if r.note:
+            notes.append(r.note)
+            remark += f"  [{len(notes)}]"
+        label = f"{r.table}, {r.row}"
+        line = f"{label:44}{flops:>9}{r.ours[0]:>10.4f}{params:>10}{r.ours[1]:>11.6f}{r.inference_params:>13,}"
+        lines.append(line + remark)
+    return "\n".join(lines + [f"[{i}] {note}" for i, note in enumerate(notes, 1)])
+
+
+def _needed(model: nn.Module) -> int:
+    return sum(p.numel() for name, p in model.named_parameters() if not is_aux_key(name))
+
+
+# Cross-CBAM -----------------------------------------------------------------------------------------------------------
+
+
+def _conv_with_bias(conv: nn.Conv2d, _: Tensor, output: Tensor) -> int:
+    return output.numel() * (conv.weight[0].numel() + (conv.bias is not None))
+
+
+def _inputs(_: nn.Module, x: Tensor, __: Tensor) -> int:
+    return x.numel()
+
+
+def _outputs(_: nn.Module, __: Tensor, output: Tensor) -> int:
+    return output.numel()
+
+
+# mmcv 1.x's get_model_complexity_info on a network whose batch norms are SyncBN, which it does not know: they count 0.
+MMCV_SYNCBN_RULES: Mapping[type[nn.Module], Rule] = {
+    nn.Conv2d: _conv_with_bias,
+    nn.ReLU: _outputs,
+    nn.AvgPool2d: _inputs,
+    GlobalAvgPool: _inputs,
+    GlobalMaxPool: _inputs,
+}
+
+
+def count_as_cross_cbam_paper(model: CrossCBAM, size: tuple[int, int] = (512, 1024)) -> tuple[float, float]:
+    """FLOPs and parameters as Tables 5 and 6 of the Cross-CBAM paper give them.
+
+    "FLOPs" are multiply-adds by `MMCV_SYNCBN_RULES`. The parameters include the auxiliary head, which inference does
+    without, and a classifier inside SE-ASPP that nothing uses; this package does not build it, so it is added here.
+
+    Args:
+        model: a `CrossCBAM` with its auxiliary head.
+        size: (H, W) of the input.
+
+    Returns:
+        (GFLOPs, million parameters).
+
+    Raises:
+        ValueError: the model has no auxiliary head.
+    """
+    if model.aux_head is None:
+        raise ValueError("the paper's parameters include the auxiliary head; build the model with aux=True")
+    flops = count_by_rules(model, size, MMCV_SYNCBN_RULES)
+    unused = 0
+    if isinstance(model.context, SEASPP):
+        unused = (model.context.squeeze.out_channels + 1) * model.num_classes
+    return flops / 1e9, (sum(p.numel() for p in model.parameters()) + unused) / 1e6
+
+
+# (table, switches, GFLOPs, million parameters): Cross-CBAM-M, 512×1024, 19 classes
+_CROSS_CBAM_TABLES: tuple[tuple[str, dict[str, Any], float, float], ...] = (
+    ("Table 5", {"dilations": (1, 3)}, 11.31, 12.21),
+    ("Table 5", {"dilations": (2, 4)}, 12.39, 14.31),
+    ("Table 5", {"dilations": (3, 5)}, 12.39, 14.31),
+    ("Table 5", {"dilations": (1, 3, 5)}, 12.52, 14.57),
+    ("Table 5", {"dilations": (2, 4, 6)}, 13.60, 16.67),
+    ("Table 6", {"aspp_channels": 512}, 14.77, 19.54),
+    ("Table 6", {"aspp_channels": 256}, 11.31, 12.21),
+    ("Table 6", {"aspp_channels": 128}, 9.67, 8.92),
+)
+
+
+def _cross_cbam_rows() -> list[TableRow]:
+    rows = []
+    for table, switches, gflops, params in _CROSS_CBAM_TABLES:
+        with torch.device("meta"):
+            model = CrossCBAM(19, **switches)
+        label = "M, " + ", ".join(f"{k} {v}" for k, v in switches.items())
+        ours = count_as_cross_cbam_paper(model)
+        rows.append(TableRow(table, label, (gflops, params), ours, _needed(model), digits=2))
+    return rows
+
+
+# Improved HRNet -------------------------------------------------------------------------------------------------------
+
+
+def _conv_without_bias(conv: nn.Conv2d, _: Tensor, output: Tensor) -> int:
+    return output.numel() * conv.weight[0].numel()
+
+
+def _norm(_: nn.Module, x: Tensor, __: Tensor) -> int:
+    return 4 * x.numel()
+
+
+def _pool(_: nn.Module, x: Tensor, output: Tensor) -> int:
+    window = x.shape[2:].numel() // output.shape[2:].numel()
+    return output.numel() * (window + 1)
+
+
+# thop 0.1.1 in eval mode. It looks a layer's exact class up and finds neither the synchronised batch normalisation
+# inside BFEM (here `SlowBatchNorm`) nor resizes, products and activations: they count 0. The paper doubles its result.
+THOP_RULES: Mapping[type[nn.Module], Rule] = {
+    nn.Conv2d: _conv_without_bias,
+    nn.Conv1d: _conv_without_bias,
+    nn.BatchNorm2d: _norm,
+    nn.AdaptiveAvgPool2d: _pool,
+    GlobalAvgPool: _pool,
+}
+
+
+def count_as_improved_hrnet_paper(model: ImprovedHRNet, size: tuple[int, int] = (512, 1024)) -> tuple[float, float]:
+    """FLOPs and parameters as Tables III, IV and V of the Improved HRNet paper give them.
+
+    "FLOPs" are twice the operations of `THOP_RULES`. Parameters are those of layers that the tool knows: BFEM's batch
+    normalisation and layer scales, 27,840 of them at width 48, are missing in the paper.
+
+    Args:
+        model: an `ImprovedHRNet`.
+        size: (H, W) of the input.
+
+    Returns:
+        (GFLOPs, million parameters).
+    """
+    unseen = [m for m in model.modules() if isinstance(m, (SlowBatchNorm, LayerScale))]
+    params = sum(p.numel() for p in model.parameters()) - sum(p.numel() for m in unseen for p in m.parameters())
+    return 2 * count_by_rules(model, size, THOP_RULES) / 1e9, params / 1e6
+
+
+_ECA: dict[str, Any] = {"attention": "eca", "attention_at": "concat"}
+_S: dict[str, Any] = {"bfem": True, "fusm": True, "ccsf": True, **_ECA}
+_M: dict[str, Any] = {"fusm": True, "ccsf": True, "attention": "aam"}
+_L: dict[str, Any] = {"fusm": True, "attention": "aam"}
+_NO_TICK = "Table III prints this row without FUSM's tick; without FUSM it would be 84.862 M and 437.127 G"
+_TRANSPOSED = "two digits transposed in print: M − L is one CCSF, 17.081 G in all other tables"
+# (table, row, switches, GFLOPs, million parameters, note): Table IV repeats rows of Table III
+_ON_CITYSCAPES: tuple[tuple[str, str, dict[str, Any], float, float, str], ...] = (
+    ("Tables III, IV", "HRNet", {}, 376.184, 65.860, ""),
+    ("Table III", "+ BFEM", {"bfem": True}, 402.918, 84.342, ""),
+    ("Table III", "+ ECA", _ECA, 376.232, 65.860, ""),
+    ("Table III", "+ AAM", {"attention": "aam"}, 376.291, 66.128, ""),
+    ("Table III", "+ FUSM", {"fusm": True}, 384.996, 66.646, ""),
+    ("Table III", "+ FUSM + CCSF", {"fusm": True, "ccsf": True}, 419.158, 67.166, ""),
+    ("Table III", "+ FUSM + CCSF + ECA", {"fusm": True, "ccsf": True, **_ECA}, 419.205, 67.166, ""),
+    ("Tables III, IV", "HRNet_S", _S, 445.939, 85.647, _NO_TICK),
+    ("Tables III, IV", "HRNet_L", _L, 385.102, 66.914, ""),
+    ("Tables III, IV", "HRNet_M", _M, 419.265, 67.434, ""),
+)
+_ON_VOC: tuple[tuple[str, str, dict[str, Any], float, float, str], ...] = (
+    ("Table V", "HRNet", {}, 188.116, 65.861, ""),
+    ("Table V", "HRNet_S", _S, 222.993, 85.648, ""),
+    ("Table V", "HRNet_M", _M, 209.674, 67.435, ""),
+    ("Table V", "HRNet_L", _L, 192.529, 66.915, _TRANSPOSED),
+)
+_FIG_6 = ("sp", "cbam", "aam", "se", "eca")  # the attention-selection experiment: no counts are printed for it
+
+
+def _hrnet_rows() -> list[TableRow]:
+    rows = []
+    for printed, classes, size in ((_ON_CITYSCAPES, 20, (512, 1024)), (_ON_VOC, 21, (512, 512))):
+        for table, row, switches, gflops, params, note in printed:
+            rows.append(_hrnet_row(table, row, switches, classes, size, (gflops, params), note))
+    for name in _FIG_6:
+        label = f"HRNet + {name.upper()} at five places"
+        rows.append(_hrnet_row("Fig. 6", label, {"attention": name}, 20, (512, 1024)))
+    return rows
+
+
+def _hrnet_row(
+    table: str,
+    row: str,
+    switches: Mapping[str, Any],
+    classes: int,
+    size: tuple[int, int],
+    paper: tuple[float, float] | None = None,
+    note: str = "",
+) -> TableRow:
+    with torch.device("meta"):
+        model = ImprovedHRNet(classes, **switches)
+    ours = count_as_improved_hrnet_paper(model, size)
+    return TableRow(table, row, paper, ours, _needed(model), digits=3, note=note)

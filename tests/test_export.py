@@ -1,0 +1,21 @@
+"""Every network of both papers becomes one exported graph at the sizes that people deploy, with a dynamic batch."""
+
+import pytest
+import torch
+from torch.export import Dim
+
+from edgeseg.models.registry import create_model
+
+SIZES = [(512, 1024), (360, 480), (720, 960)]
+EDGE = ("cross_cbam_m", "cross_cbam_l", "hrnet_w18", "hrnet_s_w18", "hrnet_m_w18", "hrnet_l_w18")
+LARGE = ("hrnet", "hrnet_s", "hrnet_m", "hrnet_l")
+
+
+@pytest.mark.parametrize("name", [*EDGE, *(pytest.param(n, marks=pytest.mark.slow) for n in LARGE)])
+def test_the_network_exports_at_every_size_with_a_dynamic_batch(name):
+    with torch.device("meta"):  # shapes are enough: tests/test_models.py compares the values
+        model = create_model(name, 11).eval()
+        for size in SIZES:
+            program = torch.export.export(model, (torch.empty(2, 3, *size),), dynamic_shapes=({0: Dim("batch")},))
+            for batch in (1, 3):
+                assert program.module()(torch.empty(batch, 3, *size)).shape == (batch, 11, *size)

@@ -1,0 +1,87 @@
+"""Optimiser groups, learning-rate schedules, the moving average, precise batch normalisation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from test_training import TINY
+
+from edgeseg.models.registry import create_model
+from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn
+
+
+def test_only_convolution_weights_decay():
+    model = create_model("cross_cbam_m", 3, width=8, aspp_channels=16)
+    optimizer = make_optimizer(model, TINY)
+    decay = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
+    for name, p in model.named_parameters():
+        assert decay[id(p)] == (TINY.weight_decay if p.ndim > 1 else 0.0), name
+
+
+def test_schedules_begin_warm_and_end_at_the_smallest_rate():
+    for schedule in ("poly", "cosine"):
+        recipe = replace(TINY, schedule=schedule, lr=0.1, min_lr=0.001, warmup=10)
+        assert learning_rate(recipe, 0, 0.0) == pytest.approx(0.01)
+        assert learning_rate(recipe, 10, 0.0) == pytest.approx(0.1)
+        assert learning_rate(recipe, 1000, 1.0) == pytest.approx(0.001)
+        rates = [learning_rate(recipe, 100, p / 20) for p in range(21)]
+        assert rates == sorted(rates, reverse=True)
+
+
+def test_the_cosine_is_equation_8_at_every_iteration():
+    total, initial = 50, 0.004
+    recipe = replace(TINY, iterations=total, schedule="cosine", lr=initial, min_lr=initial / 100)
+    for iteration in range(total):
+        equation = recipe.min_lr + 0.5 * (initial - recipe.min_lr) * (1 + math.cos(math.pi * iteration / total))
+        assert learning_rate(recipe, iteration, iteration / total) == pytest.approx(equation, rel=1e-14)
+
+
+def test_warm_up_rises_linearly_or_by_another_power():
+    recipe = replace(TINY, lr=0.1, warmup=10)
+    squared = replace(recipe, warmup_power=2.0)
+    for step in range(15):
+        share = min(1.0, (step + 1) / 10)
+        assert learning_rate(recipe, step, 0.0) == pytest.approx(0.1 * share)
+        assert learning_rate(squared, step, 0.0) == pytest.approx(0.1 * share**2)
+
+
+@pytest.mark.parametrize("schedule", ["poly", "cosine"])
+def test_the_tail_runs_at_the_smallest_rate_and_the_schedule_fits_before_it(schedule):
+    recipe = replace(TINY, schedule=schedule, lr=0.1, min_lr=0.001)
+    short = replace(recipe, tail=0.25)
+    for progress in (0.0, 0.2, 0.5, 0.74):
+        assert learning_rate(short, 0, progress) == pytest.approx(learning_rate(recipe, 0, progress / 0.75))
+    assert {learning_rate(short, 0, progress) for progress in (0.75, 0.9, 1.0)} == {0.001}
+
+
+def test_the_average_follows_early_and_settles_late():
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(model.weight)
+    ema = EMA(model, 0.99)
+    torch.nn.init.ones_(model.weight)
+    ema.update(model, 0)
+    assert ema.model.weight.item() == pytest.approx(0.9)  # decay 1/10 at first
+    ema.update(model, 10_000)
+    assert ema.model.weight.item() == pytest.approx(0.9 + 0.1 * 0.01)
+
+
+def test_precise_bn_gives_the_plain_mean_of_the_batches():
+    model = torch.nn.Sequential(torch.nn.BatchNorm2d(3))
+    batches = [torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(i)) + i for i in range(3)]
+    precise_bn(model, batches)
+    torch.testing.assert_close(model[0].running_mean, torch.stack(batches).mean((0, 1, 3, 4)))
+    assert not model.training
+
+
+def test_precise_bn_leaves_a_fixed_part_as_it_is():
+    fixed, free = torch.nn.BatchNorm2d(3), torch.nn.BatchNorm2d(3)
+    before = {k: v.clone() for k, v in fixed.state_dict().items()}
+    batches = [torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(i)) + 2 for i in range(2)]
+    precise_bn(torch.nn.Sequential(fixed, free), batches, fixed)
+    assert all(torch.equal(v, before[k]) for k, v in fixed.state_dict().items())
+    # what the second one saw came through the first one's fixed statistics: mean 0, variance 1
+    torch.testing.assert_close(free.running_mean, torch.stack(batches).mean((0, 1, 3, 4)), rtol=1e-4, atol=0)
+    assert free.momentum == 0.1

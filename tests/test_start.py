@@ -1,0 +1,109 @@
+"""How a run starts: networks with and without training-only heads, trained weights, public backbones."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from test_stdc import public_stdc
+from test_training import TABLE, TINY, Toy, weights
+
+from edgeseg import cli
+from edgeseg.models.weights import WeightError, read_weights
+from edgeseg.training.batches import Resident, Stream
+from edgeseg.training.objective import Objective
+from edgeseg.training.recipes import RecipeError
+from edgeseg.training.run import start_run
+from edgeseg.training.train import TrainingError, fit
+
+HRNET = replace(TINY, model="hrnet_s", switches={"width": 4, "modules": (1, 1, 1), "blocks": 1}, iterations=2)
+
+
+def start(recipe, **options):
+    samples = Resident(Toy(), torch.device("cpu"), progress=False)
+    return start_run(recipe, samples, TABLE, Stream(6, recipe.batch, recipe.seed), torch.device("cpu"), **options)
+
+
+@pytest.fixture
+def public(tmp_path):
+    """A checkpoint file in the public STDC layout, for a backbone of width 8."""
+    torch.save({"state_dict": public_stdc((2, 2, 2), base=8)}, tmp_path / "stdc.pth")
+    return tmp_path / "stdc.pth"
+
+
+def test_a_network_without_auxiliary_heads_trains_and_its_weight_is_gone_on_from(tmp_path, capsys):
+    assert HRNET.aux_weight > 0
+    report = fit(HRNET, Toy(), Toy(2), tmp_path / "first", progress=False)
+    assert report["start"] == "random weights"
+    first = tmp_path / "first" / "weights.safetensors"
+    report = fit(replace(HRNET, lr=0.0, min_lr=0.0), Toy(), None, tmp_path / "second", init=first, progress=False)
+    assert "new 0, missing 0" in capsys.readouterr().out
+    assert report["start"] == "weight weights.safetensors"
+
+
+def test_without_auxiliary_logits_the_loss_is_the_main_one():
+    logits, target = torch.randn(2, 3, 8, 8), torch.randint(0, 3, (2, 16, 16))
+    with_aux = Objective(replace(TINY, aux_weight=0.4))
+    alone = Objective(replace(TINY, aux_weight=0.0))
+    outputs = {"out": logits, "aux": []}
+    assert torch.equal(with_aux(outputs, target), alone(outputs, target))
+
+
+def test_a_boundary_loss_asks_for_a_network_with_a_boundary_head():
+    with pytest.raises(RecipeError, match="hrnet_s has no boundary head; set boundary_weight=0"):
+        start(replace(HRNET, boundary_weight=1.0))
+    assert start(replace(TINY, boundary_weight=1.0)).model.aux_boundary is not None
+
+
+def test_training_switches_of_the_recipe_reach_a_trained_weight(tmp_path):
+    fit(HRNET, Toy(), None, tmp_path, progress=False)
+    recipe = replace(HRNET, switches={**HRNET.switches, "checkpointing": True})
+    run = start(recipe, init=tmp_path / "weights.safetensors")
+    assert run.model.backbone.checkpointing
+
+
+def test_a_public_backbone_is_loaded_and_named_in_every_report(tmp_path, public, capsys):
+    report = fit(replace(TINY, iterations=2), Toy(), None, tmp_path / "run", backbone=public, progress=False)
+    assert "stdc.pth: loaded" in capsys.readouterr().out
+    assert report["start"] == "backbone stdc.pth"
+    assert json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])["start"] == "backbone stdc.pth"
+    assert read_weights(tmp_path / "run" / "weights.safetensors")[0]["provenance"]["start"] == "backbone stdc.pth"
+
+
+def test_a_frozen_public_backbone_is_still_the_public_one_at_the_end(tmp_path, public):
+    recipe = replace(TINY, iterations=3, freeze_epochs=2.0)
+    fit(recipe, Toy(), None, tmp_path / "run", backbone=public, progress=False)
+    theirs, ours = torch.load(public, weights_only=True)["state_dict"], weights(tmp_path / "run")
+    assert torch.equal(ours["model.backbone.stage1.conv.weight"], theirs["features.0.conv.weight"])
+    assert torch.equal(ours["ema.backbone.stage2.bn.running_var"], theirs["features.1.bn.running_var"])
+
+
+def test_resuming_needs_the_public_file_no_more_and_still_names_it(tmp_path, public):
+    recipe = replace(TINY, iterations=2)
+    fit(recipe, Toy(), None, tmp_path / "run", backbone=public, progress=False)
+    public.unlink()
+    longer = replace(recipe, iterations=3)
+    report = fit(longer, Toy(), None, tmp_path / "run", backbone=public, resume=True, progress=False)
+    assert (report["steps"], report["start"]) == (3, "backbone stdc.pth")
+
+
+def test_a_public_file_of_another_width_stops_the_run(tmp_path, public):
+    with pytest.raises(WeightError, match="stdc.pth"):
+        fit(replace(TINY, switches={"width": 16}), Toy(), None, tmp_path / "run", backbone=public, progress=False)
+
+
+def test_a_weight_and_a_public_backbone_exclude_each_other(tmp_path, public):
+    with pytest.raises(TrainingError, match="either init"):
+        fit(TINY, Toy(), None, tmp_path / "run", init="cross_cbam_m.streets", backbone=public, progress=False)
+
+
+def test_the_command_line_takes_a_backbone_and_names_a_missing_file(tmp_path, monkeypatch, capsys):
+    words = ["edgeseg", "train", "streets_cpu", "data_count=2", "data_size=64,64", "val_split=none"]
+    monkeypatch.setattr(sys, "argv", [*words, "--out", str(tmp_path / "run"), "--backbone", "nowhere.pth"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert "nowhere.pth" in capsys.readouterr().err

@@ -1,0 +1,379 @@
+"""PASCAL VOC2012 with SBD: the splits' sizes, .mat and PNG labels, what wins, what is refused, get and prepare."""
+
+import dataclasses
+import hashlib
+import io
+import os
+import pickle
+import shutil
+import sys
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgeseg import cli
+from edgeseg.data import open_data, recognise, sources
+from edgeseg.data.labels import VOC, VOID, LabelError
+from edgeseg.data.pairs import DataError
+from edgeseg.data.streets import Streets, write_streets
+from edgeseg.data.voc import (
+    VOC_SPLITS,
+    find_sbd,
+    find_voc,
+    get_sbd,
+    get_voc,
+    paper_split,
+    prepare_voc_sbd,
+    read_sbd_label,
+    voc_pairs,
+)
+
+scipy_io = pytest.importorskip("scipy.io", reason="needs scipy: pip install 'edgeseg[voc]'")
+
+# stand-ins of the official lengths: 1464 + 1449 names of VOC, 11355 of SBD, of which 1103 are also VOC's train and 1134
+# its val, so that (SBD ∪ train) − val has 10582
+TRAIN = [f"2007_{i:06d}" for i in range(1464)]
+VAL = [f"2008_{i:06d}" for i in range(1449)]
+SBD = [f"2010_{i:06d}" for i in range(11355 - 1103 - 1134)] + TRAIN[:1103] + VAL[:1134]
+OWN = np.array([[0, 15, 255], [7, 7, 0]], np.uint8)  # what VOC's labels say
+THEIRS = np.array([[0, 15, 15], [20, 7, 0]], np.uint8)  # what SBD's labels say
+
+
+def encoded(picture: np.ndarray, kind: str, palette: bool = False) -> bytes:
+    buffer, image = io.BytesIO(), Image.fromarray(picture)
+    if palette:
+        image.putpalette(VOC.palette.ravel().tolist())
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def mat(label: object = THEIRS, key: str = "GTcls", field: str = "Segmentation") -> bytes:
+    """A file as MATLAB saves SBD's."""
+    buffer = io.BytesIO()
+    scipy_io.savemat(buffer, {key: {field: label, "CategoriesPresent": [7.0]}}, do_compression=True)
+    return buffer.getvalue()
+
+
+def fill(folder: Path, names: Iterable[str], ending: str, data: bytes) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / f"{name}{ending}").write_bytes(data)
+
+
+def write_lists(folder: Path, train: list[str], val: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "train.txt").write_text("".join(f"{name}\n" for name in train))
+    (folder / "val.txt").write_text("".join(f"{name}\n" for name in val))
+
+
+def make_voc(root: Path, train: list[str], val: list[str], others: Iterable[str] = ()) -> Path:
+    voc = root / "VOCdevkit" / "VOC2012"
+    fill(voc / "JPEGImages", {*train, *val, *others}, ".jpg", encoded(np.full((2, 3, 3), 50, np.uint8), "jpeg"))
+    fill(voc / "SegmentationClass", (*train, *val), ".png", encoded(OWN, "png", palette=True))
+    write_lists(voc / "ImageSets" / "Segmentation", train, val)
+    return root
+
+
+def make_sbd(root: Path, names: list[str], cut: int) -> Path:
+    dataset = root / "benchmark_RELEASE" / "dataset"
+    fill(dataset / "cls", names, ".mat", mat())
+    write_lists(dataset, names[:cut], names[cut:])
+    return root
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_flush() -> Iterator[None]:
+    """Many forced writes to the disk take most of the time, and no test here could tell."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """A data home with whole stand-ins of VOC2012 and SBD; to be read only."""
+    home = tmp_path_factory.mktemp("home")
+    make_voc(home / "voc2012", TRAIN, VAL, SBD)
+    make_sbd(home / "sbd", SBD, 8498)
+    return home
+
+
+@pytest.fixture
+def small(tmp_path) -> Path:
+    """A small part to change: 4 + 3 pictures of VOC, 6 of SBD (two in VOC train, one in its val)."""
+    train, val = TRAIN[:4], VAL[:3]
+    sbd = ["2010_000001", "2010_000002", "2010_000003", train[0], train[3], val[0]]
+    make_sbd(make_voc(tmp_path / "voc", train, val, sbd), sbd, 4)
+    return tmp_path / "voc"
+
+
+# splits ---------------------------------------------------------------------------------------------------------------
+
+
+def test_every_split_has_its_published_size_and_takes_vocs_label_where_there_is_one(home, monkeypatch):
+    monkeypatch.setenv("EDGESEG_DATA", str(home))
+    sizes = dict(zip(VOC_SPLITS, (1464, 1449, 2913, 10582, 10827, 1204), strict=True))
+    for split, size in sizes.items():
+        ds = open_data("voc", split)
+        assert len(ds) == len(set(ds.names)) == size
+        assert ds.table.names == VOC.names
+        own = {*TRAIN, *VAL}
+        for name, image, label in zip(ds.names, ds.images, ds.labels, strict=True):
+            assert image.stem == label.stem == name
+            assert label.parent.name == ("SegmentationClass" if name in own else "cls")
+    augmented = set(voc_pairs(split="train_aug").names)
+    assert augmented == {*SBD, *TRAIN} - {*VAL}
+    both = [set(voc_pairs(split=f"paper_{part}").names) for part in ("train", "val")]
+    assert both[0] | both[1] == augmented | {*VAL}
+    assert not both[0] & both[1]
+    assert both[1] & {*VAL}  # it mixes: no score on it compares with one on VOC val
+
+
+def test_the_papers_split_is_the_same_everywhere_and_another_for_another_seed():
+    names = [f"{i:05d}" for i in range(12031)]
+    train, val = paper_split(reversed(names))
+    assert (len(train), len(val)) == (int(12031 * 0.9), 12031 - int(12031 * 0.9)) == (10827, 1204)
+    assert sorted(train + val) == names
+    digest = hashlib.sha256("\n".join(val).encode()).hexdigest()
+    assert digest == "69a2a13f6530cc08cef67430b49a6cf673d9478d2f96fc9025141c1096bdda1b"
+    assert set(paper_split(names, seed=1)[1]) != set(val)
+
+
+def test_mat_and_png_labels_read_alike_and_pickle(small):
+    ds = voc_pairs(small, "train_aug", partial=True)
+    assert ds.names == (*TRAIN[:4], "2010_000001", "2010_000002", "2010_000003")
+    for i, (image, label) in enumerate(pickle.loads(pickle.dumps(ds))):
+        assert image.shape == (2, 3, 3)
+        assert label.dtype == np.uint8
+        assert label.tolist() == (OWN if i < 4 else THEIRS).tolist()
+    assert (voc_pairs(small, "val", partial=True)[0][1] == OWN).all()
+    assert OWN[0, 2] == VOID
+
+
+def test_a_seg_class_aug_folder_stands_in_for_the_mat_files(small, home, tmp_path):
+    """As it is passed around: grey PNG files of all pictures, VOC's train and val among them."""
+    folder = tmp_path / "SegmentationClassAug"
+    fill(folder, {*SBD[:3], *TRAIN[:4], *VAL[:3]}, ".png", encoded(THEIRS, "png"))
+    fill(small / "VOCdevkit" / "VOC2012" / "JPEGImages", SBD[:3], ".jpg", encoded(OWN, "jpeg"))
+    for given in (folder, tmp_path):
+        ds = voc_pairs(small, "train_aug", given, partial=True)
+        assert ds.names == (*TRAIN[:4], *SBD[:3])
+        assert [label.parent.name[17:] for label in ds.labels] == [""] * 4 + ["Aug"] * 3
+        assert ds[-1][1].tolist() == THEIRS.tolist()
+    words = (
+        "gives 1467 names with VOC's train list .* 10582 are right. If edgeseg data prepare voc was cut, run it again"
+    )
+    with pytest.raises(DataError, match=words):
+        voc_pairs(home / "voc2012", "train_aug", folder)
+
+
+def test_layouts_are_found_from_above_and_beside(small, home, tmp_path, monkeypatch):
+    voc = small / "VOCdevkit" / "VOC2012"
+    assert find_voc(small) == find_voc(small / "VOCdevkit") == find_voc(voc) == voc
+    assert recognise(small) == recognise(voc) == "voc"
+    assert find_voc(home / "sbd") is None
+    dataset = small / "benchmark_RELEASE" / "dataset"
+    assert find_sbd(small) == find_sbd(dataset) == find_sbd(small / "benchmark_RELEASE")
+    assert len(voc_pairs(voc, "train_aug", partial=True)) == 7  # SBD is found beside VOCdevkit
+    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path / "empty"))
+    shutil.rmtree(small / "benchmark_RELEASE")
+    with pytest.raises(DataError, match=r"no SBD \(a folder SegmentationClassAug .*edgeseg data get sbd"):
+        voc_pairs(voc, "train_aug", partial=True)
+    with pytest.raises(DataError, match=r"no voc\* folder .*edgeseg data get voc; or set EDGESEG_DATA"):
+        voc_pairs()
+    with pytest.raises(DataError, match=r"no VOC2012 \(folders JPEGImages"):
+        voc_pairs(tmp_path)
+    with pytest.raises(DataError, match="no split 'test'; choose one of train, val, trainval, train_aug"):
+        voc_pairs(voc, "test")
+
+
+def test_lists_of_wrong_length_and_missing_files_are_named(small):
+    lists = small / "VOCdevkit" / "VOC2012" / "ImageSets" / "Segmentation"
+    with pytest.raises(DataError, match=r"train.txt: lists 4 names where 1464 are right.*partial=True"):
+        voc_pairs(small)
+    write_lists(lists, TRAIN, VAL)
+    with pytest.raises(DataError, match=r"dataset.train.txt: lists 4 names where 8498 are right"):
+        voc_pairs(small, "train_aug")
+    with pytest.raises(DataError, match=r"1460 of 1464 listed files are missing \(.*2007_000004.jpg, .*, …\).*get voc"):
+        voc_pairs(small)
+    write_lists(lists, TRAIN[:4], VAL[:3])
+    (small / "benchmark_RELEASE" / "dataset" / "cls" / "2010_000002.mat").unlink()
+    with pytest.raises(DataError, match=r"1 of 7 listed files are missing \(.*2010_000002.mat\).*get sbd"):
+        voc_pairs(small, "train_aug", partial=True)
+    (lists / "val.txt").unlink()
+    with pytest.raises(DataError, match="val.txt: no such file"):
+        voc_pairs(small, partial=True)
+
+
+# .mat files that are none ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "no MATLAB file, or a truncated one"),
+        (b"<!DOCTYPE html><title>404</title>" * 20, "no MATLAB file"),
+        (encoded(THEIRS, "png"), "no MATLAB file"),
+        (mat()[:200], "truncated"),
+        (mat()[:-20], "truncated"),
+        (mat(key="GTinst"), "no GTcls.Segmentation. Take the files of SBD's folder cls"),
+        (mat(field="Boundaries"), "no GTcls.Segmentation"),
+        (mat(label="hello"), "no GTcls.Segmentation"),
+        (mat(label=THEIRS + 0.5), "no GTcls.Segmentation"),
+        (mat(label=THEIRS + 1), "holds values 1 to 21; VOC's classes are 0 to 20"),
+        (mat(label=THEIRS.astype(np.int16) - 1), "holds values -1 to 19"),
+        (mat(label=OWN), "holds values 0 to 255"),
+    ],
+)
+def test_a_mat_file_that_is_none_is_named_with_the_cure(tmp_path, data, words):
+    (tmp_path / "a.mat").write_bytes(data)
+    with pytest.raises(DataError, match=f"a.mat: .*{words}.*edgeseg data get sbd"):
+        read_sbd_label(tmp_path / "a.mat")
+
+
+def test_a_mat_file_of_another_picture_is_refused(small):
+    path = small / "benchmark_RELEASE" / "dataset" / "cls" / "2010_000001.mat"
+    path.write_bytes(mat(THEIRS.T.copy()))
+    with pytest.raises(DataError, match=r"2010_000001.mat: holds 2×3 .*2010_000001.jpg has 3×2.*edgeseg data get sbd"):
+        voc_pairs(small, "train_aug", partial=True)[4]
+    path.unlink()
+    with pytest.raises(DataError, match="2010_000001.mat: no such file"):
+        read_sbd_label(path)
+
+
+def test_without_scipy_the_pip_line_is_given(small, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    ds = voc_pairs(small, "train_aug", partial=True)
+    assert ds[0][1].tolist() == OWN.tolist()
+    with pytest.raises(ImportError, match=r'2010_000001.mat: .*pip install "edgeseg\[voc\]"'):
+        ds[4]
+
+
+# prepare and get ------------------------------------------------------------------------------------------------------
+
+
+def test_prepare_writes_the_mat_files_once_and_then_nothing_needs_scipy(small, monkeypatch):
+    by_mat = [label.tolist() for _, label in voc_pairs(small, "train_aug", partial=True)]
+    folder = prepare_voc_sbd(small, progress=False, partial=True)
+    assert folder == small / "VOCdevkit" / "VOC2012" / "SegmentationClassAug"
+    assert sorted(p.name for p in folder.iterdir()) == [f"2010_00000{i}.png" for i in (1, 2, 3)]
+    with Image.open(folder / "2010_000001.png") as file:
+        assert file.mode == "P"
+        assert file.getpalette()[15 * 3 : 16 * 3] == [192, 128, 128]
+    before = (folder / "2010_000001.png").stat().st_mtime_ns
+    whole = (folder / "2010_000002.png").read_bytes()
+    (folder / "2010_000002.png").unlink()
+    prepare_voc_sbd(small, progress=False, partial=True)  # goes on
+    assert (folder / "2010_000002.png").read_bytes() == whole
+    assert (folder / "2010_000001.png").stat().st_mtime_ns == before
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    ds = voc_pairs(small, "train_aug", partial=True)
+    assert ds.labels[-1].parent == folder
+    assert [label.tolist() for _, label in ds] == by_mat
+
+
+def test_prepare_stops_at_a_bad_file_and_at_a_wrong_place(small, tmp_path):
+    with pytest.raises(DataError, match="call the folder SegmentationClassAug"):
+        prepare_voc_sbd(small, to=tmp_path / "labels", partial=True)
+    with pytest.raises(DataError, match="no SBD .benchmark_RELEASE"):
+        prepare_voc_sbd(small, small / "VOCdevkit", partial=True)
+    cls = small / "benchmark_RELEASE" / "dataset" / "cls"
+    (cls / "2010_000002.mat").write_bytes(b"none")
+    with pytest.raises(DataError, match="2010_000002.mat: no MATLAB file"):
+        prepare_voc_sbd(small, progress=False, partial=True)
+    left = small / "VOCdevkit" / "VOC2012" / "SegmentationClassAug"
+    assert os.listdir(left) == ["2010_000001.png"]
+
+
+def test_an_own_label_file_with_a_colour_picture_is_refused(small):
+    path = small / "VOCdevkit" / "VOC2012" / "SegmentationClass" / f"{TRAIN[0]}.png"
+    path.write_bytes(encoded(np.full((2, 3, 3), 128, np.uint8), "png"))
+    with pytest.raises(LabelError, match=f"{TRAIN[0]}.png: a colour label, but voc21 lists no label colours"):
+        voc_pairs(small, partial=True)[0]
+
+
+def packed(root: Path, archive: Path) -> Path:
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(archive, "w:gz" if archive.suffix == ".tgz" else "w") as tar:
+        tar.add(next(root.iterdir()), next(root.iterdir()).name)
+    return archive
+
+
+def test_get_unpacks_and_refuses_what_is_something_else(small, tmp_path, monkeypatch):
+    """The archives lie where a download would put them: `fetch` checks them and leaves the network alone."""
+    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path / "home"))
+    (tmp_path / "sbd").mkdir()
+    (small / "benchmark_RELEASE").rename(tmp_path / "sbd" / "benchmark_RELEASE")
+    for key, root, getter in (("VOC_SOURCE", small, get_voc), ("SBD_SOURCE", tmp_path / "sbd", get_sbd)):
+        source = getattr(sources, key)
+        archive = packed(root, tmp_path / "home" / source.archives[0].filename)
+        facts = {"size": archive.stat().st_size, "md5": hashlib.md5(archive.read_bytes()).hexdigest()}
+        known = dataclasses.replace(source, archives=(dataclasses.replace(source.archives[0], **facts),))
+        monkeypatch.setattr(f"edgeseg.data.voc.{key}", known)
+        found = getter(progress=False)
+        assert found.parts[-2:] in (("VOCdevkit", "VOC2012"), ("benchmark_RELEASE", "dataset"))
+        assert archive.exists()  # fetched by hand: the user's to keep
+        (tmp_path / "mine").mkdir(exist_ok=True)
+        (tmp_path / "mine" / "thesis.txt").write_text("x")
+        with pytest.raises(DataError, match="Remove it, or choose another folder"):
+            getter(tmp_path / "mine", progress=False)
+    assert len(voc_pairs(None, "train_aug", partial=True)) == 7
+
+
+def test_the_sources_are_those_of_the_facts():
+    voc, sbd = sources.VOC_SOURCE.archives[0], sources.SBD_SOURCE.archives[0]
+    assert (voc.filename, voc.md5) == ("VOCtrainval_11-May-2012.tar", "6cd6e144f989b92b3379bac3b3de84fd")
+    assert (sbd.size, sbd.md5) == (1_419_539_633, "82b4d87ceb2ed10f6038a1cba92111cb")
+    datasets = pytest.importorskip("torchvision.datasets")
+    assert datasets.voc.DATASET_YEAR_DICT["2012"]["url"] in voc.urls
+    assert (datasets.SBDataset.url, datasets.SBDataset.md5) == (sbd.urls[0], sbd.md5)
+
+
+# the command line, on street scenes in VOC's folders ------------------------------------------------------------------
+
+
+def run(capsys, *arguments: object) -> tuple[int, str]:
+    """Run ``edgeseg data …`` in this process: exit code, and all that it printed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["edgeseg", "data", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+    printed = capsys.readouterr()
+    return code, printed.out + printed.err
+
+
+def test_street_scenes_in_vocs_folders_are_checked_and_prepared(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path))
+    scenes = {split: Streets(split, n=4, size=(32, 48), cache=False) for split in ("train", "val")}
+    for part in scenes.values():
+        write_streets(part, tmp_path / "voc_streets", False, layout="voc")
+    ds = voc_pairs(tmp_path / "voc_streets", "val", partial=True)
+    for i, (_, label) in enumerate(ds):
+        street = scenes["val"][i][1]
+        assert np.array_equal(label == VOID, street == VOID)
+        assert np.array_equal(label == VOC.index("car"), street == 8)
+        assert np.array_equal(label == VOC.index("background"), street < 8)
+    code, text = run(capsys, "check", "voc", "--partial")
+    assert code == 0, text
+    assert "train: 4 pairs, 48x32" in text
+    sbd = tmp_path / "sbd" / "benchmark_RELEASE" / "dataset"
+    extra = tmp_path / "voc_streets" / "VOCdevkit" / "VOC2012" / "JPEGImages" / "2010_009999.jpg"
+    shutil.copy(ds.images[0], extra)
+    fill(sbd / "cls", ["2010_009999"], ".mat", mat(np.zeros((32, 48), np.uint8)))
+    write_lists(sbd, ["2010_009999"], ["2010_000000"])
+    code, text = run(capsys, "prepare", "voc", "--partial")
+    assert code == 0, text
+    assert "SegmentationClassAug" in text
+    code, text = run(capsys, "check", tmp_path / "voc_streets", "--partial")
+    assert code == 0, text
+    assert "train_aug: 5 pairs, 48x32" in text
+    code, text = run(capsys, "check", "voc")
+    assert code == 2
+    assert "lists 4 names where 1464 are right" in text
