@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import runpy
 import shutil
 import sys
 from collections.abc import Iterator
@@ -190,7 +191,9 @@ def test_half_converted_train_ids_are_refused(part):
 
 
 def test_a_missing_city_and_a_wrong_count_are_named(official, tmp_path):
-    root = shutil.copytree(official, tmp_path / "copy", copy_function=os.link)
+    root = tmp_path / "copy"
+    for kind in ("leftImg8bit", "gtFine"):
+        shutil.copytree(official / kind / "val", root / kind / "val")
     lindau = root / "gtFine" / "val" / "lindau"
     for i in range(3):
         (lindau / f"lindau_{i:06d}_000019_gtFine_labelIds.png").unlink()
@@ -206,7 +209,6 @@ def test_a_missing_city_and_a_wrong_count_are_named(official, tmp_path):
     shutil.rmtree(root / "leftImg8bit" / "val" / "munster")
     with pytest.raises(DataError, match="174 of 441 val labels have no image"):
         cityscapes_pairs(root, "val", partial=True)
-    assert len(cityscapes_pairs(root, "train")) == 2975
 
 
 def test_a_city_of_another_split_is_refused_even_in_a_part(part):
@@ -289,7 +291,7 @@ def test_an_interrupted_preparation_goes_on_and_ends_the_same(drawn, prepared, t
     assert files == sorted(p.relative_to(cut) for p in cut.rglob("*") if p.is_file())
     assert all((prepared / p).read_bytes() == (cut / p).read_bytes() for p in files)
     assert kept.stat().st_mtime_ns == before
-    with pytest.raises(DataError, match="holds something else than cityscapes20 at 32x16"):
+    with pytest.raises(DataError, match="holds something else than Cityscapes 32x16 of 20 classes"):
         prepare_cityscapes(drawn, cut, (16, 32), 20, progress=False, partial=True)
     with pytest.raises(DataError, match=r"leftImg8bit.train: 22 frames where 2975 are right"):
         prepare_cityscapes(drawn, cut, (16, 32), progress=False)
@@ -358,6 +360,20 @@ def test_the_commands_check_prepare_and_explain(drawn, tmp_path, monkeypatch, ca
     assert edgeseg(capsys, "data", "prepare", "cityscapes")[1].strip() == (
         "edgeseg: prepare cityscapes: give the folder that holds it"
     )
+
+
+@pytest.mark.parametrize(
+    ("script", "word"), [("prepare_cityscapes", "Cityscapes: 19"), ("prepare_voc_sbd", "VOC: folder")]
+)
+def test_the_data_scripts_start(script, word, capsys, monkeypatch):
+    path = Path(__file__).parent.parent / "data_scripts" / f"{script}.py"
+    if not path.exists():
+        pytest.skip("data_scripts/ is part of the repository, not of a package")
+    monkeypatch.setattr(sys, "argv", [str(path), "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(path), run_name="__main__")
+    assert end.value.code == 0
+    assert word in capsys.readouterr().out
 
 
 # street scenes in these folders ---------------------------------------------------------------------------------------

@@ -11,13 +11,13 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from test_training import TABLE, TINY, Toy, weights
 
 from edgeseg.metrics import ConfusionMatrix, score
 from edgeseg.training import train
 from edgeseg.training.batches import Resident, Stream
 from edgeseg.training.run import start_run
 from edgeseg.training.runlog import RunLog
+from test_training import TABLE, TINY, Toy, weights
 
 RECIPE = replace(TINY, switches={**TINY.switches, "dropout": 0.0}, class_weights="enet", loss="ce", batch=4)
 STEPS = 5

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_training import TABLE, TINY, Toy, assert_same, weights
 
 from edgeseg.inference import load_segmenter
 from edgeseg.training import train
@@ -16,6 +15,7 @@ from edgeseg.training.optim import learning_rate
 from edgeseg.training.recipes import RecipeError
 from edgeseg.training.run import backbone_of, start_run
 from edgeseg.training.train import fit
+from test_training import TABLE, TINY, Toy, assert_same, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:the backbone stays at its random weights")
 FROZEN = replace(TINY, iterations=6, freeze_epochs=2.0)  # epochs of 1.5 steps: steps 0 to 2 are frozen, 3 to 5 are not

@@ -177,6 +177,7 @@ def test_dead_attention_changes_what_is_computed_and_nothing_else():
     dead(x).sum().backward()
     unused = {n.split(".")[1] for n, p in dead.named_parameters() if p.grad is None}
     assert unused == {"0", "1", "2"}  # of dead.attention
+    assert not any(p.requires_grad for p in dead.attention[:3].parameters())
 
 
 def test_bfem_sees_the_maps_before_attention_does():

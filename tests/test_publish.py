@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_training import TINY, Toy
 
 import edgeseg
 from edgeseg.metrics import score
@@ -16,6 +15,7 @@ from edgeseg.models.records import list_weights
 from edgeseg.models.weights import WeightError, read_weights
 from edgeseg.training.publish import publish_run
 from edgeseg.training.train import fit
+from test_training import TINY, Toy
 
 PROTOCOL = {"data": "toy", "split": "test", "definition": "toy"}
 

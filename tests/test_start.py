@@ -8,16 +8,17 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_stdc import public_stdc
-from test_training import TABLE, TINY, Toy, weights
 
 from edgeseg import cli
+from edgeseg.models.layers import resize
 from edgeseg.models.weights import WeightError, read_weights
 from edgeseg.training.batches import Resident, Stream
 from edgeseg.training.objective import Objective
 from edgeseg.training.recipes import RecipeError
 from edgeseg.training.run import start_run
 from edgeseg.training.train import TrainingError, fit
+from test_stdc import public_stdc
+from test_training import TABLE, TINY, Toy, weights
 
 HRNET = replace(TINY, model="hrnet_s", switches={"width": 4, "modules": (1, 1, 1), "blocks": 1}, iterations=2)
 
@@ -107,3 +108,15 @@ def test_the_command_line_takes_a_backbone_and_names_a_missing_file(tmp_path, mo
         cli.main()
     assert end.value.code == 2
     assert "nowhere.pth" in capsys.readouterr().err
+
+
+def test_training_resizes_logits_as_the_network_does_in_eval_mode():
+    recipe = replace(TINY, loss="ce + dice", loss_stride=1)
+    logits, target = torch.randn(1, 3, 5, 6), torch.randint(0, 3, (1, 20, 24))
+    for corners in (False, True):
+        sized = resize(logits, (20, 24), align_corners=corners)
+        expected = Objective(recipe)({"out": sized, "aux": []}, target)
+        actual = Objective(recipe, align_corners=corners)({"out": logits, "aux": []}, target)
+        torch.testing.assert_close(actual, expected)
+    for recipe, corners in ((HRNET, True), (TINY, False)):
+        assert {loss.align_corners for _, loss in start(recipe).objective.main} == {corners}

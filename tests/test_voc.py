@@ -29,6 +29,7 @@ from edgeseg.data.voc import (
     paper_split,
     prepare_voc_sbd,
     read_sbd_label,
+    voc_names,
     voc_pairs,
 )
 
@@ -70,7 +71,7 @@ def write_lists(folder: Path, train: list[str], val: list[str]) -> None:
     (folder / "val.txt").write_text("".join(f"{name}\n" for name in val))
 
 
-def make_voc(root: Path, train: list[str], val: list[str], others: Iterable[str] = ()) -> Path:
+def make_voc(root: Path, train: list[str], val: list[str], others: Iterable[str]) -> Path:
     voc = root / "VOCdevkit" / "VOC2012"
     fill(voc / "JPEGImages", {*train, *val, *others}, ".jpg", encoded(np.full((2, 3, 3), 50, np.uint8), "jpeg"))
     fill(voc / "SegmentationClass", (*train, *val), ".png", encoded(OWN, "png", palette=True))
@@ -95,10 +96,12 @@ def _no_flush() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
-    """A data home with whole stand-ins of VOC2012 and SBD; to be read only."""
+    """A data home with VOC2012's and SBD's lists in their official lengths, and no pictures; to be read only."""
     home = tmp_path_factory.mktemp("home")
-    make_voc(home / "voc2012", TRAIN, VAL, SBD)
-    make_sbd(home / "sbd", SBD, 8498)
+    write_lists(home / "voc2012" / "VOCdevkit" / "VOC2012" / "ImageSets" / "Segmentation", TRAIN, VAL)
+    (home / "voc2012" / "VOCdevkit" / "VOC2012" / "JPEGImages").mkdir()
+    write_lists(home / "sbd" / "benchmark_RELEASE" / "dataset", SBD[:8498], SBD[8498:])
+    (home / "sbd" / "benchmark_RELEASE" / "dataset" / "cls").mkdir()
     return home
 
 
@@ -114,23 +117,16 @@ def small(tmp_path) -> Path:
 # splits ---------------------------------------------------------------------------------------------------------------
 
 
-def test_every_split_has_its_published_size_and_takes_vocs_label_where_there_is_one(home, monkeypatch):
+def test_every_split_has_its_published_size(home, monkeypatch):
     monkeypatch.setenv("EDGESEG_DATA", str(home))
-    sizes = dict(zip(VOC_SPLITS, (1464, 1449, 2913, 10582, 10827, 1204), strict=True))
-    for split, size in sizes.items():
-        ds = open_data("voc", split)
-        assert len(ds) == len(set(ds.names)) == size
-        assert ds.table.names == VOC.names
-        own = {*TRAIN, *VAL}
-        for name, image, label in zip(ds.names, ds.images, ds.labels, strict=True):
-            assert image.stem == label.stem == name
-            assert label.parent.name == ("SegmentationClass" if name in own else "cls")
-    augmented = set(voc_pairs(split="train_aug").names)
-    assert augmented == {*SBD, *TRAIN} - {*VAL}
-    both = [set(voc_pairs(split=f"paper_{part}").names) for part in ("train", "val")]
-    assert both[0] | both[1] == augmented | {*VAL}
-    assert not both[0] & both[1]
-    assert both[1] & {*VAL}  # it mixes: no score on it compares with one on VOC val
+    names = {split: voc_names(split=split) for split in VOC_SPLITS}
+    assert [len(set(names[split])) for split in VOC_SPLITS] == [1464, 1449, 2913, 10582, 10827, 1204]
+    assert set(names["train_aug"]) == {*SBD, *TRAIN} - {*VAL}
+    assert not set(names["paper_train"]) & set(names["paper_val"])
+    assert {*names["paper_train"], *names["paper_val"]} == {*names["train_aug"], *VAL}
+    assert {*names["paper_val"]} & {*VAL}  # it mixes: no score on it compares with one on VOC val
+    assert {*names["paper_val"]} - {*VAL}
+    assert voc_names(split="paper_val", seed=1) != names["paper_val"]
 
 
 def test_the_papers_split_is_the_same_everywhere_and_another_for_another_seed():
@@ -143,15 +139,20 @@ def test_the_papers_split_is_the_same_everywhere_and_another_for_another_seed():
     assert set(paper_split(names, seed=1)[1]) != set(val)
 
 
-def test_mat_and_png_labels_read_alike_and_pickle(small):
+def test_vocs_own_label_wins_and_mat_labels_read_like_png(small):
     ds = voc_pairs(small, "train_aug", partial=True)
     assert ds.names == (*TRAIN[:4], "2010_000001", "2010_000002", "2010_000003")
     for i, (image, label) in enumerate(pickle.loads(pickle.dumps(ds))):
         assert image.shape == (2, 3, 3)
         assert label.dtype == np.uint8
         assert label.tolist() == (OWN if i < 4 else THEIRS).tolist()
-    assert (voc_pairs(small, "val", partial=True)[0][1] == OWN).all()
     assert OWN[0, 2] == VOID
+    for split in ("train", "val", "trainval", "paper_train", "paper_val"):
+        ds = open_data(str(small), split, partial=True)
+        assert ds.table.names == VOC.names
+        for i, name in enumerate(ds.names):
+            assert ds.images[i].stem == ds.labels[i].stem == name
+            assert ds[i][1].tolist() == (THEIRS if name.startswith("2010") else OWN).tolist()
 
 
 def test_a_seg_class_aug_folder_stands_in_for_the_mat_files(small, home, tmp_path):

@@ -19,6 +19,9 @@ def streets(
     fog: Annotated[str, typer.Option(help="mixed (as trained), or held out: see the error for a list")] = "mixed",
     night: Annotated[bool, typer.Option("--night", help="held-out hour")] = False,
     traffic: Annotated[str, typer.Option(help="side of the road: left (as trained) or right")] = "left",
+    layout: Annotated[
+        str, typer.Option(help="of the folder: pairs, or as cityscapes or voc have it")
+    ] = "pairs",
 ) -> None:
     """Render street scenes: images/, labels/ and a class file, a data set that training and `data check` read."""
 
@@ -29,5 +32,5 @@ def streets(
     if out.suffix in (".png", ".jpg"):
         plots.contact_sheet([scenes[i] for i in range(len(scenes))], scenes.table).save(out)
     else:
-        write_streets(scenes, out)
+        write_streets(scenes, out, layout=layout)
     print(f"{len(scenes)} scenes in {out}")

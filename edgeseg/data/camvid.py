@@ -20,20 +20,14 @@ with nothing. Val is one sequence of 7 seconds, about a second away from trainin
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from edgeseg.data.archives import extract
-from edgeseg.data.labels import CAMVID, VOID, ClassTable, camvid, camvid_from_codes
+from edgeseg.data.labels import CAMVID, ClassTable, camvid, camvid_from_codes
+from edgeseg.data.local import fetch_archives, full_disk_named, write_copy, write_text
 from edgeseg.data.pairs import DataError, Pairs, read_list
 from edgeseg.data.sources import CAMVID_SOURCES, data_home
-from edgeseg.download import atomic_write, fetch, no_space
 
 CAMVID_MEAN = (0.41189, 0.42513, 0.43267)
 """Mean of R, G, B over SegNet's 367 training PNGs, in 0…1 (a JPEG copy: within 0.0005)."""
@@ -246,16 +240,7 @@ def get_camvid(source: str = "fastai", to: str | Path | None = None, progress: b
     if source not in CAMVID_SOURCES:
         raise DataError(f"CamVid has no source {source!r}; choose one of {', '.join(CAMVID_SOURCES)}")
     folder = Path(to) if to is not None else data_home() / CAMVID_SOURCES[source].folder
-    for archive in CAMVID_SOURCES[source].archives:
-        part = folder / archive.folder
-        if part.is_dir() and any(part.iterdir()):
-            continue  # unpacked in one step, so it is whole
-        file = folder.parent / archive.filename
-        brought = file.exists()  # fetched by hand: the user's to keep
-        fetch(archive.urls, file, size=archive.size, md5=archive.md5, progress=progress)
-        extract(file, part, progress=progress)
-        if not brought:
-            file.unlink()
+    fetch_archives(CAMVID_SOURCES[source], folder, progress)
     copy = find_camvid(folder)
     if copy is None:
         raise DataError(f"{folder}: holds something, but not CamVid. Remove it, or choose another folder.")
@@ -290,61 +275,7 @@ def prepare_camvid(
     height, width = size
     suffix = "_B" if definition == "B" else ""
     folder = Path(to) if to is not None else data_home() / f"camvid_{width}x{height}{suffix}"
-    about = {
-        "classes": [{"name": n, "color": list(c)} for n, c in zip(CAMVID.names, CAMVID.colors, strict=True)],
-        "void": [VOID],
-        "definition": definition,
-        "size": [width, height],
-    }
-    class_file = folder / "classes.json"
-    if folder.exists() and any(folder.iterdir()) and _class_file(class_file) != about:
-        raise DataError(
-            f"{folder}: holds something else than CamVid {width}x{height} {definition}. Choose another folder."
-        )
-    try:
-        _write_text(class_file, json.dumps(about, indent=1) + "\n")
-        for split, name, image, label in _unwritten(splits, folder, progress):
-            _write_png(folder / split / "images" / f"{name}.png", _resized(image, size, is_label=False))
-            _write_png(folder / split / "labels" / f"{name}.png", _resized(label, size, is_label=True))
-        for split in (*_RUNS, "trainval"):
-            _write_text(folder / f"{split}.txt", "".join(f"{name}\n" for name in camvid_frames(split)))
-    except OSError as error:
-        if no_space(error):
-            raise DataError(
-                f"{folder}: the disk is full. Free some space and run it again: it goes on from here."
-            ) from error
-        raise
+    write_copy(folder, splits, size, {"definition": definition}, f"CamVid {width}x{height} {definition}", progress)
+    with full_disk_named(folder):
+        write_text(folder / "trainval.txt", "".join(f"{name}\n" for name in camvid_frames("trainval")))
     return folder
-
-
-def _unwritten(
-    splits: dict[str, Pairs], folder: Path, progress: bool
-) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
-    """Split, name, image and label of every pair that is not in the folder yet."""
-    from tqdm import tqdm
-
-    jobs = [(split, i) for split, pairs in splits.items() for i in range(len(pairs))]
-    for split, i in tqdm(jobs, desc="prepare", unit=" pairs", disable=not progress):
-        name = splits[split].names[i]
-        # the label is written last: where it is, the pair is whole
-        if not os.path.exists(folder / split / "labels" / f"{name}.png"):
-            yield split, name, *splits[split][i]
-
-
-def _resized(picture: np.ndarray, size: tuple[int, int], is_label: bool) -> Image.Image:
-    image, (height, width) = Image.fromarray(picture), size
-    if (image.height, image.width) == size:
-        return image
-    shrinks = width <= image.width and height <= image.height
-    smooth = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
-    return image.resize((width, height), Image.Resampling.NEAREST if is_label else smooth)
-
-
-def _write_png(path: Path, image: Image.Image) -> None:
-    with atomic_write(path) as file:
-        image.save(file, format="PNG")
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_write(path, "w") as file:
-        file.write(text)

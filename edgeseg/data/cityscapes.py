@@ -60,7 +60,7 @@ _TABLES = {
     (20, _TRAIN_IDS): CITYSCAPES20,
     (20, _LABEL_IDS): CITYSCAPES20_LABEL_IDS,
 }
-_PARTLY = "For a part on purpose say so: partial=True, or edgeseg data check --partial."
+_PARTLY = "For a part on purpose say so: partial=True, on the command line --partial."
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,8 @@ def prepare_cityscapes(
     height, width = size
     name = "cityscapes" if classes == 19 else f"cityscapes{classes}"
     folder = Path(to) if to is not None else data_home() / f"{name}_{width}x{height}"
-    return write_copy(folder, pairs, size, {"data": "cityscapes", "partial": partial}, progress)
+    about = {"data": "cityscapes", "partial": partial}
+    return write_copy(folder, pairs, size, about, f"Cityscapes {width}x{height} of {classes} classes", progress)
 
 
 # the official folders -------------------------------------------------------------------------------------------------

@@ -46,7 +46,12 @@ def fetch_archives(source: Source, folder: Path, progress: bool = True) -> None:
 
 
 def write_copy(
-    folder: Path, splits: Mapping[str, Dataset], size: tuple[int, int], about: Mapping[str, Any], progress: bool = True
+    folder: Path,
+    splits: Mapping[str, Dataset],
+    size: tuple[int, int],
+    about: Mapping[str, Any],
+    what: str,
+    progress: bool = True,
 ) -> Path:
     """Write data sets of one class table at one size; run again, it goes on where it was.
 
@@ -57,6 +62,7 @@ def write_copy(
         splits: split → data set.
         size: (H, W) to write, in pixels.
         about: what else ``classes.json`` says beside classes, void and size: what tells this copy from others.
+        what: what this copy is called in an error message.
         progress: show a bar.
 
     Returns:
@@ -69,7 +75,7 @@ def write_copy(
     content = {**class_entries(table), **about, "size": [width, height]}
     class_file = folder / "classes.json"
     if folder.exists() and any(folder.iterdir()) and read_json(class_file) != content:
-        raise DataError(f"{folder}: holds something else than {table.name} at {width}x{height}. Choose another folder.")
+        raise DataError(f"{folder}: holds something else than {what}. Choose another folder.")
     with full_disk_named(folder):
         write_text(class_file, json.dumps(content, indent=1) + "\n")
         for split, name, image, label in _unwritten(splits, folder, progress):
@@ -87,13 +93,11 @@ def class_entries(table: ClassTable) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file's object; empty where there is no file or no object."""
-    if not path.is_file():
-        return {}
+    """A JSON file's object; empty where there is no file, no JSON in it, or no object."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise DataError(f"{path}: not a JSON file ({error}). Get or prepare the data again.") from error
+        content = json.loads(path.read_text(encoding="utf-8-sig")) if path.is_file() else {}
+    except ValueError:  # whoever needs the file says what is wrong with it
+        return {}
     return content if isinstance(content, dict) else {}
 
 

@@ -35,9 +35,10 @@ SBD_COUNTS = {"train": 8498, "val": 2857}
 TRAIN_AUG_COUNT = 10582
 """Pictures of (SBD train ∪ SBD val ∪ VOC train) − VOC val."""
 
+_LISTS = Path("ImageSets", "Segmentation")
 _GET_VOC = "Get it: edgeseg data get voc"
 _GET_SBD = "Get it: edgeseg data get sbd"
-_PARTLY = "for a part on purpose say so: partial=True, or edgeseg data check --partial"
+_PARTLY = "for a part on purpose say so: partial=True, on the command line --partial"
 
 
 @dataclass(frozen=True)
@@ -105,19 +106,31 @@ def voc_pairs(
     Raises:
         DataError: nothing found, lists of wrong length, or pictures or labels missing.
     """
+    names = voc_names(root, split, sbd, seed, partial)
+    voc = _found_voc(root)
+    own = {name for part in VOC_COUNTS for name in _listed(voc / _LISTS, part, VOC_COUNTS, partial)}
+    return _pairs(voc, names, own, None if own.issuperset(names) else _found_sbd(voc, sbd))
+
+
+def voc_names(
+    root: str | Path | None = None,
+    split: str = "train",
+    sbd: str | Path | None = None,
+    seed: int = 0,
+    partial: bool = False,
+) -> tuple[str, ...]:
+    """The names of a split's pictures, from the lists alone; arguments and errors as in `voc_pairs`."""
     if split not in VOC_SPLITS:
         raise DataError(f"VOC has no split {split!r}; choose one of {', '.join(VOC_SPLITS)}")
     voc = _found_voc(root)
-    train, val = (_listed(voc / "ImageSets" / "Segmentation", part, VOC_COUNTS, partial) for part in ("train", "val"))
+    train, val = (_listed(voc / _LISTS, part, VOC_COUNTS, partial) for part in ("train", "val"))
     if split in ("train", "val", "trainval"):
-        names = {"train": train, "val": val, "trainval": train + val}[split]
-        return _pairs(voc, names, set(names), None)
-    labels = _found_sbd(voc, sbd)
-    augmented = _train_aug(labels, train, val, partial)
+        return {"train": train, "val": val, "trainval": train + val}[split]
+    augmented = _train_aug(_found_sbd(voc, sbd), train, val, partial)
     if split == "train_aug":
-        return _pairs(voc, augmented, set(train), labels)
+        return augmented
     paper_train, paper_val = paper_split(augmented + val, seed)
-    return _pairs(voc, paper_train if split == "paper_train" else paper_val, {*train, *val}, labels)
+    return paper_train if split == "paper_train" else paper_val
 
 
 def paper_split(names: Iterable[str], seed: int = 0) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -144,7 +157,7 @@ def find_voc(root: str | Path) -> Path | None:
     """The folder ``VOC2012`` in or under a folder, ``None`` where there is none."""
     root = Path(root)
     for folder in (root, root / "VOC2012", root / "VOCdevkit" / "VOC2012"):
-        if (folder / "JPEGImages").is_dir() and (folder / "ImageSets" / "Segmentation").is_dir():
+        if (folder / "JPEGImages").is_dir() and (folder / _LISTS).is_dir():
             return folder
     return None
 
@@ -363,7 +376,7 @@ def prepare_voc_sbd(
     folder = Path(to) if to is not None else voc / "SegmentationClassAug"
     if folder.name != "SegmentationClassAug":
         raise DataError(f"{folder}: call the folder SegmentationClassAug; by this name it is recognised.")
-    train, val = (_listed(voc / "ImageSets" / "Segmentation", part, VOC_COUNTS, partial) for part in ("train", "val"))
+    train, val = (_listed(voc / _LISTS, part, VOC_COUNTS, partial) for part in ("train", "val"))
     labels = _found_sbd(voc, sbd, png=False)
     names = [name for name in _train_aug(labels, train, val, partial) if name not in set(train)]
     pairs = _pairs(voc, names, set(), labels)

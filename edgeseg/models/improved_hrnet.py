@@ -280,6 +280,9 @@ class ImprovedHRNet(nn.Module):
             and so does the default. ``True`` does as the code does.
         modules, blocks, checkpointing: see `HRNet`.
 
+    Attributes:
+        align_corners: how logits are resized to the input; training resizes them so too (always bilinearly, though).
+
     Shape:
         (N, 3, H, W) normalised RGB, H and W ≥ 32. In eval mode → logits (N, classes, H, W). In train mode → a dict:
         ``"out"`` (N, classes, H/4, W/4), and ``"aux"``, an empty list.
@@ -287,6 +290,8 @@ class ImprovedHRNet(nn.Module):
     Raises:
         ValueError: a switch that does not exist or has no meaning, or an input that is too small.
     """
+
+    align_corners = True
 
     def __init__(
         self,
@@ -327,6 +332,8 @@ class ImprovedHRNet(nn.Module):
         for part in (self.bfem, self.attention, self.decoder, self.ccsf, self.attention_concat, self.head):
             if part is not None:
                 init_weights(part)
+        if dead_attention:
+            self.attention[:3].requires_grad_(False)  # nothing will ever ask for a gradient of theirs
 
     def forward(self, x: Tensor) -> Any:
         check_input(x, self)
@@ -339,4 +346,4 @@ class ImprovedHRNet(nn.Module):
         logits = self.head(self.attention_concat(y))  # (N, classes, H/4, W/4)
         if self.training:
             return {"out": logits, "aux": []}
-        return resize(logits, x.shape[-2:], self.resize_mode, align_corners=True)  # (N, classes, H, W)
+        return resize(logits, x.shape[-2:], self.resize_mode, self.align_corners)  # (N, classes, H, W)

@@ -39,7 +39,13 @@ class Loss(nn.Module):
 
     Args:
         stride: work at 1/stride of the label size, labels taken at the nearest pixel, logits resized bilinearly.
+
+    Attributes:
+        align_corners: of that resize; `edgeseg.training.objective.Objective` sets it to what the network does in eval
+            mode, because the two conventions lie up to half a cell of the logits apart.
     """
+
+    align_corners = False
 
     def __init__(self, stride: int = 1) -> None:
         super().__init__()
@@ -68,7 +74,7 @@ class Loss(nn.Module):
         """Resize, then `pixel_terms`."""
         target = subsample(target, self.stride).long()
         if logits.shape[2:] != target.shape[1:]:
-            logits = resize(logits, target.shape[1:])
+            logits = resize(logits, target.shape[1:], align_corners=self.align_corners)
         return self.pixel_terms(logits, target)
 
     def pixel_terms(self, logits: Tensor, target: Tensor) -> Terms:

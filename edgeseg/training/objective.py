@@ -36,13 +36,16 @@ class Objective(nn.Module):
     Args:
         recipe: names the losses, their weights and strides.
         class_weights: (C,) or None.
+        align_corners: how the network resizes its logits, see `losses.Loss`.
     """
 
-    def __init__(self, recipe: Recipe, class_weights: Tensor | None = None) -> None:
+    def __init__(self, recipe: Recipe, class_weights: Tensor | None = None, align_corners: bool = False) -> None:
         super().__init__()
         main = make_losses(recipe.loss, class_weights, recipe.loss_stride)
         aux = [(w * recipe.aux_weight, m) for w, m in make_losses(recipe.aux_loss, class_weights, recipe.aux_stride)]
         self.main, self.aux = main, aux
+        for _, loss in (*main, *aux):
+            loss.align_corners = align_corners
         self.parts = nn.ModuleList(loss for _, loss in (*main, *aux))  # so that .to(device) moves the class weights
         self.boundary = losses.Boundary() if recipe.boundary_weight else None
         self.boundary_weight = recipe.boundary_weight

@@ -30,7 +30,7 @@ class Recipe:
     switches: Mapping[str, Any] = field(default_factory=dict)  # of the model, e.g. {"dilations": (3, 5)}
     # data
     data: str = "camvid"  # a name that `open_data` knows, or a folder of image/label pairs
-    data_size: tuple[int, int] | None = None  # of rendered scenes
+    data_size: tuple[int, int] | None = None  # of rendered scenes, or which prepared copy of Cityscapes to take
     data_count: int | None = None  # scenes to render
     split: str = "train"
     val_split: str | None = "val"  # None: no evaluation on the way

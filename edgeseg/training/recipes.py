@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 from collections.abc import Callable
+from dataclasses import replace
 
 from edgeseg.training.recipe_fields import BUDGETS, Recipe, RecipeError, override
 
@@ -46,7 +47,8 @@ def cross_cbam_cityscapes_paper() -> Recipe:
     0.125–1.5, of images at 1024×2048.
     """
     return Recipe(
-        "cross_cbam_cityscapes_paper", data="cityscapes", mean=_IMAGENET_MEAN, std=_IMAGENET_STD,
+        "cross_cbam_cityscapes_paper", data="cityscapes", data_size=(1024, 2048),
+        mean=_IMAGENET_MEAN, std=_IMAGENET_STD,
         iterations=160_000, batch=16, crop=(512, 1024), scale=(0.125, 1.5), eval_size=(512, 1024),
         lr=0.01, min_lr=1e-4, decay_conv_only=False, aux_loss="focal", aux_weight=1.0, ema=0.0, amp="bf16",
     )  # fmt: skip
@@ -110,11 +112,13 @@ def hrnet_cityscapes_paper() -> Recipe:
     bf16. "Frozen" is read as `freeze_epochs` says; the authors' scripts, in the few that freeze, stop the gradients and
     let the batch norms' statistics move.
 
-    Needs the images and labels prepared at 512×1024, and an ImageNet backbone (``--backbone``). HRNet_L's w48 wants a
-    large card; ``switches={'checkpointing': True}`` trades time for memory. Untried.
+    Needs the images and labels prepared at 512×1024 (``edgeseg data prepare cityscapes``), and an ImageNet backbone
+    (``--backbone``). HRNet_L's w48 wants a large card; ``switches={'checkpointing': True}`` trades time for memory.
+    Untried.
     """
     return Recipe(
-        "hrnet_cityscapes_paper", model="hrnet_l", data="cityscapes20", mean=_IMAGENET_MEAN, std=_IMAGENET_STD,
+        "hrnet_cityscapes_paper", model="hrnet_l", data="cityscapes20", data_size=(512, 1024),
+        mean=_IMAGENET_MEAN, std=_IMAGENET_STD,
         epochs=300, freeze_epochs=50, batch=8, crop=(512, 1024), scale=(1.0, 1.0), eval_size=(512, 1024),
         lr=0.004, min_lr=4e-5, schedule="cosine", weight_decay=1e-4, decay_conv_only=False,
         loss="focal + dice", ema=0.0, amp="bf16",
@@ -157,7 +161,8 @@ def hrnet_cityscapes_published() -> Recipe:
     Untried.
     """
     return Recipe(
-        "hrnet_cityscapes_published", model="hrnet_l", data="cityscapes20", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0),
+        "hrnet_cityscapes_published", model="hrnet_l", data="cityscapes20", data_size=(512, 1024),
+        mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0),
         epochs=300, batch=8, crop=(512, 1024), scale=(0.5, 2.0), eval_size=(512, 1024),
         aspect=0.3, rotate=10.0, blur=0.25, hue=0.05, saturation=0.7, brightness=0.3,
         lr=0.002, min_lr=2e-5, schedule="cosine", tail=15 / 300, warmup=3 * 2975 // 8, warmup_power=2.0,
@@ -166,15 +171,12 @@ def hrnet_cityscapes_published() -> Recipe:
 
 
 @_recipe
-def hrnet_w18_streets_cpu() -> Recipe:
-    """HRNet-W18 on synthetic street scenes in 20 minutes on one CPU thread, without pre-training."""
-    return Recipe(
-        "hrnet_w18_streets_cpu", model="hrnet_w18", data="streets", data_size=(288, 384), data_count=1500,
-        mean=_STREETS_MEAN, std=_STREETS_STD,
-        minutes=20, batch=8, crop=(192, 256), scale=(0.7, 1.3), class_crop=0.5,
-        optimizer="adamw", lr=0.001, weight_decay=0.01, schedule="cosine", min_lr=1e-5, warmup=60,
-        ema=0.99, precise_bn=10, class_weights="enet", loss_stride=2, amp="bf16",
-    )  # fmt: skip
+def hrnet_streets_cpu() -> Recipe:
+    """HRNet-W18 on synthetic street scenes in 20 minutes on one CPU thread: the quickstart's recipe, given more time.
+
+    ``model=hrnet_l_w18`` trains the paper's L at the same width.
+    """
+    return replace(streets_cpu(), name="hrnet_streets_cpu", model="hrnet_w18", minutes=20.0)
 
 
 def list_recipes(pattern: str = "*") -> list[str]:

@@ -156,7 +156,8 @@ def start_run(
     if stream.world > 1 and device.type == "cuda":
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     weights = None if recipe.class_weights == "none" else class_weights(samples.pixel_counts, recipe.class_weights)
-    objective, optimizer = Objective(recipe, weights).to(device), make_optimizer(model, recipe)
+    objective = Objective(recipe, weights, getattr(model, "align_corners", False)).to(device)
+    optimizer = make_optimizer(model, recipe)
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp == "fp16")
     run = Run(recipe, model, objective, optimizer, EMA(model, recipe.ema), scaler, stream, device, start)
     torch.manual_seed(recipe.seed + stream.rank)  # dropout differs between ranks

@@ -12,7 +12,7 @@ the same colour, riders who are pedestrians but for their wheels, sky in windows
 light, air and white balance over all of it. Fog, night and the other side of the road are switches, for
 tests on what training never saw.
 
-Rooms: `dataset` (Streets, cache), `workers` (processes), `ride` (video), `files` (writes folders); `scene`,
+Rooms: `dataset` (Streets, cache), `workers` (processes), `ride` (video), `files`, `folders` (write folders); `scene`,
 `layout` (what stands where); `road`, `buildings`, `plants`, `barriers`, `furniture`, `vehicles`, `people` (what things
 look like); `light` (hour, weather, sky), `canvas` (camera, the two rasters), `finish` (texture, shadows, the camera's
 curve).

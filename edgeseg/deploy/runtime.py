@@ -1,0 +1,106 @@
+"""What a runtime is: how it turns a graph into files, and files into something that runs.
+
+Every runtime room (`eager`, `ort`, `ov`, `aoti`, `trt`, `xnnpack`) holds one subclass of `Runtime`. What is tested is
+what ships: `build` only writes files, and `open` is the only way to run them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from torch import Tensor, nn
+
+PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
+Runner = Callable[[Tensor], Tensor]
+
+
+class DeployError(RuntimeError):
+    """A graph that cannot be compiled, opened or run here; the message says why and what to do."""
+
+
+class Runtime(ABC):
+    """One way to run a network.
+
+    Attributes:
+        name: e.g. ``"onnx"``.
+        precisions: which of `PRECISIONS` it builds.
+        options: build options with their defaults; any other is refused.
+        device: where its runners take and give tensors, ``"cpu"`` or ``"cuda"``.
+    """
+
+    name: str
+    precisions: tuple[str, ...]
+    options: Mapping[str, Any] = MappingProxyType({})
+    device: str = "cpu"
+
+    @abstractmethod
+    def why_not(self, precision: str) -> str | None:
+        """Why it cannot run here, with the cure (e.g. the pip line); ``None`` if it can."""
+
+    @abstractmethod
+    def build(
+        self,
+        module: nn.Module,
+        example: Tensor,
+        stem: Path,
+        precision: str,
+        calibration: Sequence[Tensor] | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Compile one graph into the files ``stem.*``.
+
+        Args:
+            module: one tensor in, one tensor out, float32, in eval mode, on the CPU; must not be changed.
+            example: an input of the static shape that the graph will have: (N, 3, H, W) uint8 or float32.
+            stem: path without suffix.
+            precision: one of `precisions`.
+            calibration: inputs like ``example`` from which int8 takes its ranges.
+            options: all of `options`, defaults filled in.
+
+        Returns:
+            JSON-able facts about the graph as it is, not as it was asked for: element types, engines, versions.
+        """
+
+    @abstractmethod
+    def open(self, stem: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
+        """Load the files ``stem.*``.
+
+        Args:
+            stem: path without suffix.
+            facts: what `build` returned.
+            threads: for CPU runtimes; ``None``: the runtime's choice.
+
+        Returns:
+            A function from a tensor on `device` to a tensor on `device`, int32 or float32 as the graph gives it.
+        """
+
+    def checked_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Defaults with the given options in their place.
+
+        Raises:
+            DeployError: an option that this runtime does not have; lists the near ones.
+        """
+        for key in given:
+            if key not in self.options:
+                near = difflib.get_close_matches(key, self.options, 3, 0.5)
+                known = ", ".join(self.options) or "none"
+                hint = f"near: {', '.join(near)}" if near else f"it has {known}"
+                raise DeployError(f"{self.name} has no option {key!r}; {hint}")
+        return {**self.options, **given}
+
+    def check(self, precision: str) -> None:
+        """Refuse a precision that this runtime does not build, or cannot build or run on this machine.
+
+        Raises:
+            DeployError: with the cure.
+        """
+        if precision not in self.precisions:
+            raise DeployError(f"{self.name} has no {precision}; it builds {', '.join(self.precisions)}")
+        reason = self.why_not(precision)
+        if reason:
+            raise DeployError(f"{self.name} {precision} cannot run here: {reason}")
