@@ -7,11 +7,11 @@ import sys
 
 import typer
 
-from edgeseg.cli import data, evaluate, info, predict, streets, train, weights
+from edgeseg.cli import data, evaluate, export, info, predict, streets, train, weights
 
 app = typer.Typer(
     name="edgeseg",
-    help="Real-time semantic segmentation: train, evaluate and run Cross-CBAM on edge devices.",
+    help="Real-time semantic segmentation: train, evaluate, compile and run small networks on edge devices.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -23,6 +23,7 @@ app.command("models")(info.models)
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("export")(export.export)
 app.command("streets")(streets.streets)
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")

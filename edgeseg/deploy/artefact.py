@@ -19,16 +19,17 @@ import platform
 import secrets
 import shutil
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgeseg.deploy.runtime import DeployError, Runner
+from edgeseg.deploy.runtime import DeployError, Runner, Runtime
 from edgeseg.deploy.runtimes import get_runtime
 from edgeseg.inference import Segmenter, as_pixels, load_segmenter
 
@@ -54,7 +55,7 @@ class Artefact:
         table: its classes.
     """
 
-    def __init__(self, folder: Path, about: Mapping[str, Any], threads: int | None = None, keep: Any = None) -> None:
+    def __init__(self, folder: Path, about: Mapping[str, Any], threads: int | None = None) -> None:
         self.folder, self.about = folder, dict(about)
         self.size = (int(about["size"][0]), int(about["size"][1]))
         self.batch = int(about["batch"])
@@ -62,7 +63,6 @@ class Artefact:
         self._runtime = get_runtime(about["runtime"])
         self._threads = threads
         self._runners: dict[str, Runner] = {}
-        self._keep = keep  # a temporary folder that must live as long as this does
 
     @property
     def runtime(self) -> str:
@@ -204,19 +204,40 @@ def compile(
             "--calibration on the command line"
         )
     segmenter = load_segmenter(segmenter)
-    holder = TemporaryDirectory(prefix="edgeseg-")
-    folder = Path(holder.name)
+    folder = Path(mkdtemp(prefix="edgeseg-"))
+    try:
+        about = _build(room, segmenter, precision, size, batch, calibration, graphs, chosen, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    artefact = Artefact(folder, about, threads)
+    weakref.finalize(artefact, shutil.rmtree, folder, ignore_errors=True)
+    return artefact
+
+
+def _build(
+    room: Runtime,
+    segmenter: Segmenter,
+    precision: str,
+    size: tuple[int, int],
+    batch: int,
+    calibration: Sequence[np.ndarray] | None,
+    graphs: Sequence[str],
+    options: Mapping[str, Any],
+    folder: Path,
+) -> dict[str, Any]:
+    """Write the graphs and their description into an empty folder; returns the description."""
     built = {}
     for graph in graphs:
         module, example, inputs = _graph(segmenter, graph, size, batch, calibration)
         started = time.perf_counter()
-        facts = room.build(module, example, folder / graph, precision, inputs, **chosen)
+        facts = room.build(module, example, folder / graph, precision, inputs, **options)
         seconds = round(time.perf_counter() - started, 2)
         built[graph] = {**facts, "input": list(example.shape), "build_seconds": seconds}
-    about = _description(segmenter, runtime, precision, size, batch, chosen, built)
+    about = _description(segmenter, room.name, precision, size, batch, options, built)
     about["files"] = {p.name: _sha256(p) for p in sorted(folder.iterdir()) if p.is_file()}
     (folder / DESCRIPTION).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    return Artefact(folder, about, threads, keep=holder)
+    return about
 
 
 def network_size(segmenter: Segmenter, size: tuple[int, int]) -> tuple[int, int]:

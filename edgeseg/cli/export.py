@@ -1,0 +1,102 @@
+"""``edgeseg export``."""
+
+from __future__ import annotations
+
+import ast
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgeseg.cli.options import parse_size, write_json
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="a weight's name or file")],
+    runtime: Annotated[str, typer.Option(help="onnx, openvino, aoti, inductor, tensorrt, executorch, eager")] = "onnx",
+    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16, int8 or fp8, as the runtime offers")] = "fp32",
+    size: Annotated[str, typer.Option(help="HxW of the images; the artefact takes no other")] = "512x1024",
+    out: Annotated[Path | None, typer.Option(help="folder to write; default: named after all of this")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="name=value of the runtime's own; may be repeated")] = None,
+    calibration: Annotated[str | None, typer.Option(help="data set whose train split calibrates int8")] = None,
+    calibration_count: Annotated[int, typer.Option(min=1, help="images to calibrate with")] = 64,
+    json: Annotated[Path | None, typer.Option(help="also write what was built and how it compares here")] = None,
+) -> None:
+    """Compile a model for one runtime and prove that it still computes the same.
+
+    The artefact is checked against the model on test scenes (and CamVid's test frames where present). Outside the
+    tolerance of its precision it is kept under another name, FOLDER.rejected, and the command fails.
+    """
+    from edgeseg.deploy import DeployError, compile
+    from edgeseg.deploy.parity import check_parity
+    from edgeseg.inference import load_segmenter
+
+    height_width = parse_size(size)
+    folder = out or Path(f"{Path(model).name.removesuffix('.safetensors')}.{runtime}.{precision}.{size}")
+    _check_target(folder)
+    segmenter = load_segmenter(model)
+    images = _calibration(segmenter, precision, height_width, calibration, calibration_count)
+    print(f"{model} → {runtime} {precision}, {size}: compiling")
+    artefact = compile(segmenter, runtime, precision, height_width, calibration=images, **_options(option or []))
+    parity = check_parity(artefact, segmenter)
+    print(parity)
+    kept = artefact.save(folder if parity.passed else _aside(folder))
+    write_json(json, {**artefact.describe(), "model": model, "folder": str(kept), "parity": parity.as_dict()})
+    megabytes = sum(f.stat().st_size for f in kept.iterdir()) / 1e6
+    print(f"{kept}: {megabytes:.1f} MB")
+    if not parity.passed:
+        raise DeployError(
+            f"{runtime} {precision} does not compute what the model does ({', '.join(parity.exceeded)} outside the "
+            f"tolerance); it was kept aside as {kept}. Take a higher precision, or find the layers that cost most: "
+            "edgeseg.deploy.quantise.sensitivity"
+        )
+
+
+def _check_target(folder: Path) -> None:
+    """Refuse a folder that exists or cannot be made, before minutes are spent on compiling."""
+    from edgeseg.deploy import DeployError
+
+    if folder.exists():
+        raise DeployError(f"{folder}: is there already. Remove it, or choose another folder (--out).")
+    parent = Path(os.path.abspath(folder)).parent
+    while not parent.exists():
+        parent = parent.parent
+    if not os.access(parent, os.W_OK):
+        raise DeployError(f"{parent}: cannot be written to. Choose another folder (--out).")
+
+
+def _calibration(
+    segmenter: Any, precision: str, size: tuple[int, int], data: str | None, count: int
+) -> list[Any] | None:
+    """Training images for int8 and fp8; ``None`` for the other precisions."""
+    if precision not in ("int8", "fp8"):
+        return None
+    from edgeseg.data import open_data
+    from edgeseg.deploy.quantise import calibration_images
+
+    source = None if data is None else open_data(data, "train", size=size, count=count)
+    return calibration_images(segmenter, size, source, count=count)
+
+
+def _options(texts: list[str]) -> dict[str, Any]:
+    """``["opset=18", "keep=['head']"]`` → ``{"opset": 18, "keep": ["head"]}``; what is no Python value is text."""
+    found = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise ValueError(f"--option {text}: write name=value")
+        try:
+            found[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[key] = {"true": True, "false": False, "none": None}.get(value.lower(), value)
+    return found
+
+
+def _aside(folder: Path) -> Path:
+    """A free name beside the folder for what was rejected."""
+    number, aside = 1, folder.with_name(f"{folder.name}.rejected")
+    while aside.exists():
+        number += 1
+        aside = folder.with_name(f"{folder.name}.rejected{number}")
+    return aside

@@ -1,0 +1,70 @@
+"""``edgeseg export``: parity beside every artefact, failures kept aside, wrong input refused before compiling."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from edgeseg import cli
+from edgeseg.deploy import Artefact, parity
+
+MODEL = "cross_cbam_m.streets"
+
+
+def run(monkeypatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["edgeseg", *map(str, words)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return end.value.code
+
+
+def test_an_export_ends_with_its_parity(monkeypatch, tmp_path, capsys):
+    out, report = tmp_path / "m", tmp_path / "m.json"
+    code = run(monkeypatch, "export", MODEL, "--runtime", "eager", "--option", "device=cpu", "--size", "64x96",
+               "--out", out, "--json", report)  # fmt: skip
+    assert code == 0
+    about = json.loads(report.read_text())
+    assert {"max_abs_error", "disagreement", "miou_gap"} <= set(about["parity"])
+    assert about["parity"]["max_abs_error"] < 1e-4 * max(1, about["parity"]["largest_logit"])
+    assert about["folder"] == str(out)
+    assert Artefact.load(out).size == (64, 96)
+    assert "within tolerance" in capsys.readouterr().out
+
+
+def test_outside_the_tolerance_the_artefact_is_kept_aside(monkeypatch, tmp_path, capsys):
+    strict = {**parity.TOLERANCES, "bf16": parity.Tolerance(0.0, 0.0, -100.0)}
+    monkeypatch.setattr(parity, "TOLERANCES", strict)
+    words = ("export", MODEL, "--runtime", "eager", "--precision", "bf16", "--option", "device=cpu", "--size", "64x96",
+             "--out", tmp_path / "m", "--json", tmp_path / "m.json")  # fmt: skip
+    assert run(monkeypatch, *words) == 2
+    assert not (tmp_path / "m").exists()
+    assert Artefact.load(tmp_path / "m.rejected").precision == "bf16"
+    assert json.loads((tmp_path / "m.json").read_text())["parity"]["passed"] is False
+    assert "does not compute what the model does (max_abs_error, disagreement, miou_gap" in capsys.readouterr().err
+    assert run(monkeypatch, *words) == 2
+    assert (tmp_path / "m.rejected2").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--runtime", "onxx"), "did you mean onnx"),
+        (("--runtime", "eager", "--option", "cuda_graphs=True"), "no option 'cuda_graphs'"),
+        (("--runtime", "eager", "--option", "device"), "write name=value"),
+        (("--size", "640"), "write height x width"),
+    ],
+)
+def test_wrong_words_end_in_one_line_with_the_cure(monkeypatch, tmp_path, capsys, words, message):
+    assert run(monkeypatch, "export", MODEL, "--out", tmp_path / "m", *words) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message in error
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_folder_that_exists_is_refused_before_compiling(monkeypatch, tmp_path, capsys):
+    assert run(monkeypatch, "export", MODEL, "--runtime", "eager", "--out", tmp_path) == 2
+    captured = capsys.readouterr()
+    assert "is there already" in captured.err
+    assert "compiling" not in captured.out
