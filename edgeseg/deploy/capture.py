@@ -74,7 +74,8 @@ class Capture:
         self._condition = threading.Condition()
         self._slot: Captured | None = None
         self._error: Exception | None = None
-        self._count, self._began = 0, 0.0
+        self._done = self._hangs = False
+        self._count, self._began, self._flowed = 0, 0.0, 0.0
         self._zero: float | None = None  # when a paced source's clock showed 0
         self._deadline = time.monotonic() + 2 * stall + _GRACE
         self._stop = threading.Event()
@@ -92,7 +93,7 @@ class Capture:
     @property
     def ended(self) -> bool:
         """Whether the source has ended and its last frame is taken."""
-        return self._slot is None and not self._thread.is_alive() and self._error is None
+        return self._done and self._slot is None and self._error is None
 
     def take(self, timeout: float = 0.2) -> Captured | None:
         """The newest frame that nobody has taken yet; ``None`` when there is none within ``timeout`` seconds.
@@ -101,14 +102,17 @@ class Capture:
             SourceError: the source failed or stalls, and tries to reconnect are used up.
         """
         with self._condition:
-            self._condition.wait_for(lambda: self._slot is not None or not self._thread.is_alive(), timeout)
+            self._condition.wait_for(lambda: self._slot is not None or self._done, timeout)
             taken, self._slot = self._slot, None
             self._condition.notify_all()
         if taken is None and self._error is not None:
             raise self._error
-        if taken is None and self._thread.is_alive() and time.monotonic() > self._deadline:
-            self._stall = 0.0  # it hangs: closing need not wait for it
-            raise SourceError(f"{self.source.name}: no frame, and no end, for too long. {_STALLED}")
+        if taken is None and not self._done and time.monotonic() > self._deadline:
+            self._hangs = True
+            raise SourceError(
+                f"{self.source.name}: no frame for {self._stall:g} s, and no end. Check cable, network and sender; "
+                "for more patience give a longer stall (--stall SECONDS)."
+            )
         return taken
 
     def close(self) -> None:
@@ -118,7 +122,7 @@ class Capture:
             self._slot = None
             self._condition.notify_all()
         # a read ends by itself within `stall` seconds; a driver that hangs for ever must not hold up the program
-        self._thread.join(self._stall + _GRACE)
+        self._thread.join(0.1 if self._hangs else self._stall + _GRACE)
 
     # the thread
 
@@ -128,25 +132,24 @@ class Capture:
         except Exception as error:  # raised again in the thread that takes
             self._error = error
         with self._condition:
+            self._done = True
             self._condition.notify_all()
 
     def _read_on(self) -> None:
         """Read until the end; open a live source again when its connection is lost."""
         failures = 0
         while not self._stop.is_set():
-            before = time.monotonic()
             try:
                 self._read_once()
                 if self._stop.is_set() or not self.source.live:
                     return
-                raise SourceError(f"{self.source.name}: the stream ended")
+                raise SourceError(f"{self.source.name}: the stream ended.")
             except SourceError as error:
                 if self._stop.is_set():
                     return
                 if not self._count or not self.source.live:
                     raise
-                worked = time.monotonic() - before > 2 * self._stall
-                failures = 1 if worked else failures + 1
+                failures = 1 if self._flowed > self._stall else failures + 1
                 if failures > self._tries:
                     tries = "try" if self._tries == 1 else "tries"
                     raise SourceError(f"{error} Given up after {self._tries} {tries} to reconnect.") from error
@@ -156,15 +159,20 @@ class Capture:
                 self._stop.wait(pause)
 
     def _read_once(self) -> None:
+        self._flowed, first = 0.0, None
         self._deadline = time.monotonic() + 2 * self._stall + _GRACE  # to open it, and then for the first frame
-        with closing(self.source.shots()) as shots:  # type: ignore[type-var]
+        with closing(self.source.shots()) as shots:
             for shot in shots:
+                if self._every_frame and self.source.live:
+                    raise ValueError(f"{self.source.name}: is live and cannot wait; every frame is for files only")
                 if self.source.paced and not self._every_frame:
                     self._wait_until_due(shot.time)
                 self._put(shot)
                 if self._stop.is_set():
                     return
                 self._deadline = time.monotonic() + self._stall + _GRACE
+                first = first or time.monotonic()
+                self._flowed = time.monotonic() - first
 
     def _wait_until_due(self, seconds: float) -> None:
         ahead = 0.0 if self._zero is None else self._zero + seconds - time.perf_counter()
@@ -188,5 +196,3 @@ class Capture:
             self._count += 1
             self._condition.notify_all()
 
-
-_STALLED = "Check cable, network and sender; a longer patience: --stall SECONDS"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -58,7 +58,7 @@ class Source(Protocol):
     live: bool
     paced: bool
 
-    def shots(self) -> Iterator[Shot]:
+    def shots(self) -> Generator[Shot, None, None]:
         """Open the source and read it; closing the iterator closes the source."""
         ...
 
@@ -120,7 +120,7 @@ class DriveSource:
         self._frames = lambda: drive(seed, size, self._fps)
         self._frames()  # says at once what is wrong with a size or seed
 
-    def shots(self) -> Iterator[Shot]:
+    def shots(self) -> Generator[Shot, None, None]:
         """One rendered frame after the other, without end."""
         frames, number = self._frames(), 0
         while True:
@@ -144,7 +144,7 @@ class FolderSource:
         if not files:
             raise FileNotFoundError(f"{path}: holds no pictures ({', '.join(SUFFIXES)}). Give the folder with them.")
 
-    def shots(self) -> Iterator[Shot]:
+    def shots(self) -> Generator[Shot, None, None]:
         """Every picture once."""
         for number, path in enumerate(self._files):
             began = time.perf_counter()
@@ -193,7 +193,7 @@ class VideoSource:
         if address.startswith("rtsp"):
             self._options = {"rtsp_transport": "tcp", "fflags": "nobuffer", **self._options}
 
-    def shots(self) -> Iterator[Shot]:
+    def shots(self) -> Generator[Shot, None, None]:
         """Decoded frames in display order; damaged packets are passed over.
 
         Raises:

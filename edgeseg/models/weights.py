@@ -221,8 +221,9 @@ def read_public_checkpoint(path: str | Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises a dozen kinds, from EOFError to pickle.UnpicklingError
         raise WeightError(
-            f"{path}: torch's safe reader refuses it ({str(error).splitlines()[0]}); a checkpoint may hold tensors and "
-            "plain values only. Fetch it again from its authors, or let them re-save its state_dict"
+            f"{path}: torch's safe reader refuses it ({type(error).__name__}): no checkpoint, a damaged one, or one "
+            "that holds more than tensors and plain values, which could run code. Fetch it again from its authors, or "
+            "let them re-save its state_dict"
         ) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else {}
     tensors = {k: v for k, v in state.items() if isinstance(v, Tensor)}

@@ -41,9 +41,8 @@ class RunLog:
     ) -> None:
         self.folder, self.enabled, self.every = folder, enabled, every
         self.path = folder / "log.jsonl"
-        self._bar = tqdm(
-            total=100, desc="training", bar_format=_BAR, disable=not (progress and enabled), file=sys.stderr
-        )
+        self._show = progress and enabled
+        self._bar: tqdm | None = None  # made when there is something to show: what fails before leaves no bar
         if enabled:
             folder.mkdir(parents=True, exist_ok=True)
         self._board = _tensorboard(folder) if tensorboard and enabled else None
@@ -78,6 +77,8 @@ class RunLog:
 
     def bar(self, progress: float, step: int, speed: float, loss: float | None) -> None:
         """Move the progress bar to the share of the budget that is spent; speed in images per second."""
+        if self._bar is None:
+            self._bar = tqdm(total=100, desc="training", bar_format=_BAR, disable=not self._show, file=sys.stderr)
         facts = {"step": step, "img/s": f"{speed:.1f}", **({} if loss is None else {"loss": f"{loss:.3f}"})}
         self._bar.n = round(100 * progress, 2)
         self._bar.set_postfix(facts, refresh=False)
@@ -88,7 +89,7 @@ class RunLog:
         row = {"step": step, "epoch": round(epoch, 3), **scores.as_dict(table.names)}
         self.write(**row)
         if self.enabled:
-            self._bar.write(
+            tqdm.write(
                 f"step {step}, epoch {epoch:.1f}: mIoU {row['miou']:.2f}, pixel accuracy {row['pixel_accuracy']:.2f}"
             )
             save(curves(self.path), self.folder / "curves.png")
@@ -127,7 +128,8 @@ class RunLog:
 
     def report(self, report: dict[str, Any]) -> None:
         """Write ``report.json`` and the final curves, and end the bar."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
         if self.enabled:
             save(curves(self.path), self.folder / "curves.png")
             with atomic_write(self.folder / "report.json") as file:
