@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgeseg.models.baselines import SPPM, UAFM, AttentionRefinement, FeatureFusion, PPLiteSeg, STDCFCN, STDCSeg
+from edgeseg.models.baselines import SPPM, STDCFCN, UAFM, AttentionRefinement, FeatureFusion, PPLiteSeg, STDCSeg
 from edgeseg.models.counts import count
 from edgeseg.models.weights import is_aux_key
 

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from edgeseg.cli import data, evaluate, export, info, predict, streets, train, weights
+from edgeseg.cli import data, evaluate, export, info, live, predict, streets, train, weights
 
 app = typer.Typer(
     name="edgeseg",
@@ -24,6 +24,7 @@ app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
+app.command("live")(live.live)
 app.command("streets")(streets.streets)
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")

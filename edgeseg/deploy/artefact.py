@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgeseg import __version__
 from edgeseg.deploy.runtime import DeployError, Runner, Runtime
 from edgeseg.deploy.runtimes import get_runtime
 from edgeseg.inference import Segmenter, as_pixels, load_segmenter
@@ -280,8 +281,6 @@ def _description(
     options: Mapping[str, Any],
     graphs: Mapping[str, Any],
 ) -> dict[str, Any]:
-    import edgeseg
-
     table, model = segmenter.table, segmenter.model
     return {
         "format": _FORMAT,
@@ -297,7 +296,7 @@ def _description(
         "mean": (segmenter.mean.flatten() / 255).tolist(),
         "std": (segmenter.std.flatten() / 255).tolist(),
         "graphs": dict(graphs),
-        "versions": {"edgeseg": edgeseg.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        "versions": {"edgeseg": __version__, "torch": torch.__version__, "python": platform.python_version()},
         "machine": platform.machine(),
     }
 

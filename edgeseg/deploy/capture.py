@@ -195,4 +195,3 @@ class Capture:
             self._slot = Captured(shot.image, self._count, seconds, shot.work, ready)
             self._count += 1
             self._condition.notify_all()
-

@@ -130,15 +130,21 @@ def watch(
     ended, ok = "the source ended", True
     with timed(segment) as timed_segment, Capture(source, every_frame, stall, tries, say) as capture:
         show = _Show(table, screens, recorder, log)
+
+        def warm_up(image: np.ndarray) -> None:
+            for _ in range(_WARM_UP):
+                timed_segment(image)
+            show.prepare(image)
+
         try:
-            for captured in _taken(capture, timed_segment, log, stop, seconds, frames):
+            for captured in _taken(capture, warm_up, log, stop, seconds, frames):
                 label, stages = timed_segment(captured.image)
                 done = time.perf_counter()
                 _check(label, captured.image)
                 stages["capture"] = captured.work
                 stages["wait"] = done - captured.ready - stages["segment"]
                 shares = _shares(label)
-                show(captured, label, shares, stages, capture.dropped)
+                show(captured, label, shares, stages, capture.dropped, done)
                 if lines is not None:
                     lines(_line(captured, stages, capture.dropped, shares, table))
                 log.add(stages)
@@ -220,7 +226,9 @@ class _Log:
             values = rows[:, column][~np.isnan(rows[:, column])]
             if len(values):
                 marks = np.percentile(values, (50, 90, 99, 100))
-                stages[name] = {k: round(float(v), 3) for k, v in zip(("median", "p90", "p99", "max"), marks, strict=True)}
+                stages[name] = {
+                    k: round(float(v), 3) for k, v in zip(("median", "p90", "p99", "max"), marks, strict=True)
+                }
         fps = round(self.frames / seconds, 2) if seconds else 0.0
         return Summary(self.name, self.frames, dropped, round(seconds, 2), fps, stages, peak_rss_mb(), ended, ok)
 
@@ -233,16 +241,22 @@ class _Show:
         self._painter: Painter | None = None
 
     def __call__(
-        self, captured: Captured, label: np.ndarray, shares: dict[int, float], stages: dict[str, float], dropped: int
+        self,
+        captured: Captured,
+        label: np.ndarray,
+        shares: dict[int, float],
+        stages: dict[str, float],
+        dropped: int,
+        done: float,
     ) -> None:
-        began = time.perf_counter()
+        """Add draw, latency and record to the ``stages`` of a frame that was segmented at the time ``done``."""
         screens = [screen for screen in self._screens if screen.watched]
         picture = None
-        if screens or self._recorder:
+        if screens or self._recorder is not None:
             picture = self._paint(captured.image, label, shares, dropped)
             for screen in screens:
                 screen.show(picture)
-            stages["draw"] = time.perf_counter() - began
+            stages["draw"] = time.perf_counter() - done
         else:
             stages["draw"] = 0.0
         stages["latency"] = sum(stages[name] for name in ("capture", "wait", "segment", "draw"))
@@ -250,6 +264,11 @@ class _Show:
             began = time.perf_counter()
             self._recorder.write(picture, captured.time)
             stages["record"] = time.perf_counter() - began
+
+    def prepare(self, image: np.ndarray) -> None:
+        """Load fonts and draw the legend before the clock runs, where there may be something to draw."""
+        if self._screens or self._recorder is not None:
+            self._painter = Painter(self._table, (image.shape[0], image.shape[1]))
 
     def _paint(self, image: np.ndarray, label: np.ndarray, shares: dict[int, float], dropped: int) -> np.ndarray:
         size = (image.shape[0], image.shape[1])
@@ -262,7 +281,7 @@ class _Show:
 
 def _taken(
     capture: Capture,
-    segment: Callable[[np.ndarray], Any],
+    warm_up: Callable[[np.ndarray], None],
     log: _Log,
     stop: threading.Event,
     seconds: float | None,
@@ -278,8 +297,7 @@ def _taken(
         if captured is None:
             continue
         if not log.frames:
-            for _ in range(_WARM_UP):
-                segment(captured.image)
+            warm_up(captured.image)
             log.start()
             captured = replace(captured, ready=log.began)
         yield captured

@@ -1,4 +1,4 @@
-"""Where live pictures go: `Painter` draws overlay and legend, `Page` shows them in a browser, `Recorder` writes a video.
+"""Where live pictures go: `Painter` draws overlay and legend, `Page` serves them to a browser, `Recorder` films them.
 
 A page of the standard library instead of a window: a board without a monitor has no window, and its user has a browser.
 """
@@ -23,7 +23,7 @@ from edgeseg import plots
 from edgeseg.data.labels import ClassTable
 from edgeseg.deploy.sources import import_av
 
-_BACK, _INK = (24, 26, 30), (235, 235, 235)
+_BACK, _INK, _EDGE = (24, 26, 30), (235, 235, 235), (110, 114, 120)
 _MOST_NAMES = 24  # a legend with more would hide the picture; then the largest classes are named
 _LEAST_WIDTH = 320  # pixels; smaller pictures are enlarged by whole numbers, so that the words fit
 _LEAST_SHARE = 0.0005  # of the picture, below which a class is not named
@@ -110,7 +110,8 @@ class Painter:
         gap = self._letter // 2
         entry = self._text(self.table.names[class_id], width, indent=self._line + gap)
         pad = self._line // 6
-        entry[pad : self._line - pad, gap : gap + self._line - 2 * pad] = self.table.colors[class_id]
+        entry[pad : self._line - pad, gap : gap + self._line - 2 * pad] = _EDGE  # black shows on black, too
+        entry[pad + 1 : self._line - pad - 1, gap + 1 : gap + self._line - 2 * pad - 1] = self.table.colors[class_id]
         return entry
 
     def _text(self, text: str, width: int, indent: int | None = None) -> np.ndarray:
@@ -153,7 +154,9 @@ class Page:
                 f"port {port} cannot be used ({error}). Give another: --serve 0 takes any free one"
             ) from error
         self._server.daemon_threads = False  # closing the server then joins the threads of its visitors
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="edgeseg-page", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.1,), name="edgeseg-page", daemon=True
+        )
         self._thread.start()
 
     def __enter__(self) -> Page:
@@ -237,8 +240,9 @@ class Recorder:
         self.path = Path(path)
         if self.path.suffix.lower() not in (".mp4", ".mkv", ".mov", ".avi"):
             raise ValueError(f"{path}: a recording is .mp4, .mkv, .mov or .avi")
-        fragments = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-        options = fragments if self.path.suffix.lower() in (".mp4", ".mov") else {}
+        options = {"flush_packets": "1"}
+        if self.path.suffix.lower() in (".mp4", ".mov"):
+            options["movflags"] = "frag_keyframe+empty_moov+default_base_moof"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._container = self._av.open(str(self.path), "w", options=options)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from edgeseg.data.pairs import SUFFIXES, read_image
+from edgeseg.data.pairs import SUFFIXES, DataError, read_image
 
 FPS = 25.0
 """Frames per second of the drive, of a folder, and of a video that does not say."""
@@ -148,7 +148,10 @@ class FolderSource:
         """Every picture once."""
         for number, path in enumerate(self._files):
             began = time.perf_counter()
-            image = read_image(path)
+            try:
+                image = read_image(path)
+            except DataError as error:
+                raise SourceError(str(error)) from error
             if self._size not in (None, image.shape[:2]):
                 height, width = self._size
                 image = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
@@ -303,7 +306,9 @@ def _camera(text: str, size: tuple[int, int] | None, fps: float | None, stall: f
     if system == "linux" and text.isdigit():
         address = f"/dev/video{text}"
     elif system == "win32" and text.isdigit():
-        raise ValueError(f"camera {text}: Windows knows cameras by name; give 'video=NAME', as its device list shows it")
+        raise ValueError(
+            f"camera {text}: Windows knows cameras by name; give 'video=NAME', as its device list shows it"
+        )
     else:
         address = text
     options = {"framerate": f"{fps:g}"} if fps else {}

@@ -28,6 +28,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -36,13 +37,14 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from edgeseg.deploy.backstage import new_file, reading, silenced
 from edgeseg.deploy.graph import DTYPES, compute_dtypes, export_graph
 from edgeseg.deploy.runtime import DeployError, Runner, Runtime
 
 SUFFIX = ".ep"
 QUANTISED = ("int8", "fp8")
-FP8_CAPABILITY = (8, 9)
-"""The first GPUs with FP8: Ada. Orin is 8.7: FP16 and INT8."""
+FIRST_GPUS = MappingProxyType({"bf16": (8, 0), "fp8": (8, 9)})
+"""Compute capability of the first GPUs that have a type. Orin is 8.7: it has bf16 and int8, and no fp8."""
 _INSTALL = 'pip install "edgeseg[tensorrt]"'
 _NOT_FOR_COMPILE = ("cuda_graphs", "rest")  # options of ours that torch_tensorrt.dynamo.compile never sees
 
@@ -88,9 +90,10 @@ class TensorRT(Runtime):
     def why_not(self, precision: str) -> str | None:
         if sys.platform == "darwin":
             return "there is no TensorRT for macOS; take onnx or eager"
+        if torch.version.cuda is None:
+            return f"it needs an NVIDIA GPU, and this PyTorch is built without CUDA; with a GPU: {_how_to_install()}"
         if not torch.cuda.is_available():
-            built = "is built without CUDA" if torch.version.cuda is None else "finds no CUDA device (see nvidia-smi)"
-            return f"TensorRT needs an NVIDIA GPU, and this PyTorch {built}; {_how_to_install()}"
+            return "it needs an NVIDIA GPU, and PyTorch finds none (see nvidia-smi); without one take onnx or openvino"
         for package in ("torch_tensorrt", "tensorrt"):
             if importlib.util.find_spec(package) is None:
                 return f"{package} is not installed; {_how_to_install()}"
@@ -98,8 +101,8 @@ class TensorRT(Runtime):
             return reason
         if precision in QUANTISED and importlib.util.find_spec("modelopt") is None:
             return f"{precision} needs NVIDIA's quantiser; pip install nvidia-modelopt"
-        if precision == "fp8" and torch.cuda.get_device_capability() < FP8_CAPABILITY:
-            return f"{torch.cuda.get_device_name()} has no FP8 (compute capability 8.9 and later); take int8 or fp16"
+        if torch.cuda.get_device_capability() < FIRST_GPUS.get(precision, (0, 0)):
+            return f"{torch.cuda.get_device_name()} has no {precision}; take fp16 or int8"
         return None
 
     def build(
@@ -114,13 +117,13 @@ class TensorRT(Runtime):
         """Untested on a GPU from the compilation on; see the module."""
         import torch_tensorrt
 
-        here = machine()
+        options, path, here = self.checked_options(options), new_file(stem, SUFFIX), machine()
         settings = compile_settings(signature(), options, cache_folder(here), here["torch_tensorrt"])
         Path(settings["timing_cache_path"]).parent.mkdir(parents=True, exist_ok=True)
         module, example = copy.deepcopy(module).cuda(), example.cuda()
         program, example = typed_program(module, example, precision, calibration, options["rest"])
         compiled = compile_program(program, example, settings)
-        torch_tensorrt.save(compiled, str(stem.with_suffix(SUFFIX)), arg_inputs=[example])
+        torch_tensorrt.save(compiled, str(path), arg_inputs=[example])
         return {
             **here,
             "dtypes": dict(compute_dtypes(program)),
@@ -138,15 +141,10 @@ class TensorRT(Runtime):
 
         file = stem.with_suffix(SUFFIX)
         check_machine(file, facts, machine())
-        try:
+        with reading(file), silenced():  # it prints a traceback of its own
             module = torch_tensorrt.load(str(file)).module()
-        except Exception as error:  # the reader raises many kinds on bad bytes
-            raise DeployError(f"{file}: cannot be read ({type(error).__name__}). Export the model again.") from error
-        graphs, dtype, runtime = (
-            bool(facts["cuda_graphs"]),
-            getattr(torch, facts["engine_input"]),
-            torch_tensorrt.runtime,
-        )
+        runtime, graphs = torch_tensorrt.runtime, bool(facts["cuda_graphs"])
+        dtype = getattr(torch, facts["engine_input"])
 
         def run(x: Tensor) -> Tensor:
             if runtime.get_cudagraphs_mode() != graphs:  # one switch for the process, and another artefact may use it
@@ -179,7 +177,7 @@ def typed_program(
         The graph, and the example as the graph takes it: uint8 pixels become floats, exactly.
 
     Raises:
-        DeployError: other types than asked for, or nothing quantised.
+        DeployError: other types than asked for, nothing quantised, or int8 without calibration images.
     """
     computes_in = rest if precision in QUANTISED else precision
     if computes_in not in DTYPES:
@@ -188,10 +186,10 @@ def typed_program(
         example = example.to(DTYPES[computes_in])
     if precision not in QUANTISED:
         return export_graph(module, example, precision), example
-    from modelopt.torch.quantization.utils import export_torch_mode
-
-    quantise(module, calibration or [], precision, example.device)
-    with export_torch_mode():
+    if not calibration:
+        raise DeployError(f"{precision} takes its ranges from images: give calibration images")
+    quantise(module, calibration, precision, example.device)
+    with import_module("modelopt.torch.quantization.utils").export_torch_mode():
         program = export_graph(module, example, computes_in)
     if not quantised_tensors(program):
         raise DeployError(f"asked for {precision}, but nothing in the graph is quantised; please report this")
@@ -204,10 +202,7 @@ def quantise(module: nn.Module, calibration: Sequence[Tensor], precision: str, d
     Tried on a CPU with modelopt 0.47: fp8 calibrates, exports and becomes one engine in a dry run; int8 calibrates, and
     its export needs a GPU. Source: docs.pytorch.org/TensorRT, "Quantization (INT8 / FP8 / FP4)".
     """
-    import modelopt.torch.quantization as mtq
-
-    if not calibration:
-        raise DeployError(f"{precision} takes its ranges from images: give calibration images")
+    mtq = import_module("modelopt.torch.quantization")
 
     def run(model: nn.Module) -> None:
         for x in calibration:

@@ -1,0 +1,261 @@
+"""``edgeseg bench``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from edgeseg.cli.options import parse_size, write_json
+
+if TYPE_CHECKING:
+    from edgeseg.deploy.benchmark import Protocol
+    from edgeseg.deploy.parity import Sample
+    from edgeseg.deploy.variants import Choice, Network, Variant
+    from edgeseg.inference import Segmenter
+
+Size = tuple[int, int]
+
+
+def bench(
+    models: Annotated[
+        list[str], typer.Argument(help="weights (name or file), architectures (random weights), artefact folders")
+    ],
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option(help="runtime[:precision[:option=value,…]], may be repeated; default: what this machine runs"),
+    ] = None,
+    size: Annotated[list[str] | None, typer.Option(help="HxW, may be repeated; default 512x1024")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="turns of every variant; default 30")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="of the CPU; default: the physical cores")] = None,
+    peers: Annotated[bool, typer.Option("--peers", help="add other people's networks, each under every runtime")] = False,
+    reference: Annotated[str | None, typer.Option(help="variant that ratios are over; default: the first")] = None,
+    roofline: Annotated[
+        bool, typer.Option("--roofline", help="also time every module against the machine's peaks")
+    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="a first look: fewer iterations than the protocol's")] = False,
+    json: Annotated[Path | None, typer.Option(help="write everything here")] = None,
+    picture: Annotated[Path | None, typer.Option(help="draw the times here (.png)")] = None,
+) -> None:
+    """Time networks under runtimes against each other, and say beside each time what was computed.
+
+    Two numbers, never mixed: net (tensor → logits) and e2e (uint8 image → class map). Variants take turns, each in a
+    process of its own; ratios are formed within each round. Measure on a quiet machine.
+    """
+    from edgeseg.deploy.environment import load_average, physical_cores
+    from edgeseg.deploy.roofline import using_threads
+
+    plan = _Plan(models, runtime, size, threads or physical_cores(), quick, load_average())
+    protocol = _protocol(rounds, quick)
+    if peers:
+        plan.add_peers()
+    reports = []
+    for height_width in plan.sizes:
+        with TemporaryDirectory(prefix="edgeseg-bench-") as folder:
+            with using_threads(plan.threads):
+                variants = plan.variants(height_width, Path(folder))
+            reports.append(_run(plan, variants, height_width, reference, protocol, picture))
+    lines = _rooflines(plan, picture) if roofline else []
+    write_json(json, {"format": 1, "runs": reports, "rooflines": lines, "left_out": plan.left_out})
+
+
+@dataclass
+class _Plan:
+    """What is to be compared: networks × runtimes, and artefacts from folders."""
+
+    models: Sequence[str]
+    runtimes: Sequence[str] | None
+    size_texts: Sequence[str] | None
+    threads: int
+    quick: bool
+    load_before: float | None
+    left_out: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        from edgeseg.deploy.artefact import DESCRIPTION
+        from edgeseg.deploy.variants import default_choices, parse_choice
+
+        self.folders = [Path(m) for m in self.models if (Path(m) / DESCRIPTION).is_file()]
+        self.choices: list[Choice] = [parse_choice(r) for r in self.runtimes or ()]
+        if not self.choices:
+            self.choices, reasons = default_choices()
+            self.leave_out(*reasons)
+        self.networks = self._networks([m for m in self.models if Path(m) not in self.folders])
+        self.sizes = self._sizes()
+        self._samples: dict[Size, list[Sample]] = {}
+        self._training_images: dict[Size, list[np.ndarray]] = {}
+
+    def leave_out(self, *reasons: str) -> None:
+        """Note, and say, what is not measured."""
+        for reason in reasons:
+            print(f"left out: {reason}")
+        self.left_out += reasons
+
+    def add_peers(self) -> None:
+        """Every peer that can be built here, with as many classes as the first network."""
+        from edgeseg.deploy.peers import list_peers, peer, why_not
+
+        classes = getattr(self.networks[0].segmenter.model, "num_classes", 19) if self.networks else 19
+        taken = {n.name for n in self.networks}
+        for name in list_peers():
+            if reason := why_not(name):
+                self.leave_out(f"peer {name}: {reason}")
+            elif name not in taken:
+                self.networks.append(peer(name, classes))
+
+    def samples(self, network: Network | None, size: Size) -> list[Sample]:
+        """Images to compare on, with labels where they are of the network's classes."""
+        from edgeseg.data.labels import CAMVID
+        from edgeseg.deploy.parity import MINI_SET, mini_set
+
+        if size not in self._samples:
+            self._samples[size] = mini_set(_with_camvids_classes(), size, 1 if self.quick else MINI_SET)
+        table = network.segmenter.table if network else CAMVID
+        labelled = table is not None and table.names == CAMVID.names
+        return self._samples[size] if labelled else [replace(s, label=None) for s in self._samples[size]]
+
+    def variants(self, size: Size, folder: Path) -> list[Variant]:
+        """Compile and check everything of one size."""
+        from edgeseg.deploy.artefact import Artefact
+        from edgeseg.deploy.variants import open_variant
+
+        found = []
+        for number, (network, choice) in enumerate((n, c) for n in self.networks for c in self.choices):
+            variant = self._make(network, choice, size, folder / str(number))
+            found += [variant] if variant else []
+        for path in self.folders:
+            if Artefact.load(path).size == size:
+                found.append(open_variant(path, self.networks, self.samples(None, size)))
+        return found
+
+    def _make(self, network: Network, choice: Choice, size: Size, folder: Path) -> Variant | None:
+        """One variant; a peer that a runtime cannot compile is left out, a network of ours is an error."""
+        from edgeseg.deploy.variants import make_variant
+
+        print(f"compiling {network.name} {choice} {size[0]}x{size[1]}", file=sys.stderr)
+        try:
+            return make_variant(network, choice, size, folder, self.samples(network, size), self._calibration)
+        except Exception as error:  # compilers raise anything
+            if not network.peer:
+                raise
+            self.leave_out(f"{network.name} {choice}: {str(error).splitlines()[0]}")
+            return None
+
+    def _calibration(self, size: Size) -> Sequence[np.ndarray]:
+        """Training scenes, the same for every network."""
+        from edgeseg.deploy.quantise import calibration_images
+
+        if size not in self._training_images:
+            self._training_images[size] = calibration_images(_with_camvids_classes(), size)
+        return self._training_images[size]
+
+    def _networks(self, names: Sequence[str]) -> list[Network]:
+        """Trained networks by weight; architectures with random weights and the classes of the first trained one."""
+        import torch
+
+        from edgeseg.cli.evaluate import _sha256
+        from edgeseg.deploy.peers import untrained
+        from edgeseg.deploy.variants import Network
+        from edgeseg.inference import load_segmenter
+        from edgeseg.models.registry import ARCHS, DEFAULT_CLASSES, create_model
+
+        trained = {n: load_segmenter(n) for n in names if n not in ARCHS}
+        classes = next((s.model.num_classes for s in trained.values()), DEFAULT_CLASSES)
+        found = []
+        for name in dict.fromkeys(names):
+            if name in trained:
+                found.append(Network(Path(name).name, trained[name], _sha256(name)))
+                continue
+            torch.manual_seed(0)
+            found.append(untrained(name, create_model(name, int(classes)), 0))
+        return found
+
+    def _sizes(self) -> list[Size]:
+        from edgeseg.deploy.artefact import Artefact
+
+        own = {path: Artefact.load(path).size for path in self.folders}
+        if self.size_texts:
+            sizes = [parse_size(text) for text in self.size_texts]
+        else:
+            sizes = [(512, 1024)] if self.networks else sorted(set(own.values()))
+        for path, size in own.items():
+            if size not in sizes:
+                raise ValueError(f"{path} takes images of {size[0]}x{size[1]}: add --size {size[0]}x{size[1]}")
+        return list(dict.fromkeys(sizes))
+
+
+def _with_camvids_classes() -> Segmenter:
+    """What asks for labelled scenes and training scenes, whichever networks are compared."""
+    import torch
+
+    from edgeseg.data.labels import CAMVID
+    from edgeseg.deploy.peers import IMAGENET
+    from edgeseg.inference import Segmenter
+
+    return Segmenter(torch.nn.Identity(), *IMAGENET, table=CAMVID)
+
+
+def _protocol(rounds: int | None, quick: bool) -> Protocol:
+    from edgeseg.deploy.benchmark import FULL, QUICK
+
+    protocol = QUICK if quick else FULL
+    return protocol if rounds is None else replace(protocol, rounds=rounds)
+
+
+def _run(
+    plan: _Plan, variants: list[Variant], size: Size, reference: str | None, protocol: Protocol, picture: Path | None
+) -> dict[str, Any]:
+    """Time the variants of one size, print the table, draw the picture."""
+    from edgeseg import plots
+    from edgeseg.deploy import benchmark
+    from edgeseg.deploy.pictures import bench_picture
+    from edgeseg.deploy.report import bench_text
+
+    samples = plan.samples(None, size)
+    images = [s.image for s in samples[:: max(1, len(samples) // 4)]]
+    report = benchmark.bench(
+        variants,
+        images,
+        reference=reference,
+        threads=plan.threads,
+        protocol=protocol,
+        load_before=plan.load_before,
+        progress=True,
+    )
+    print(bench_text(report))
+    if picture is not None:
+        file = picture if len(plan.sizes) == 1 else picture.with_stem(f"{picture.stem}.{size[0]}x{size[1]}")
+        print(f"picture: {plots.save(bench_picture(report), file)}")
+    return report
+
+
+def _rooflines(plan: _Plan, picture: Path | None) -> list[dict[str, Any]]:
+    """Per network and size: modules against the machine's peaks, as text and picture."""
+    import torch
+
+    from edgeseg import plots
+    from edgeseg.deploy.pictures import roofline_picture
+    from edgeseg.deploy.roofline import measure_peaks, measure_roofline, using_threads
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    found = []
+    with ExitStack() as stack:
+        stack.enter_context(using_threads(plan.threads))
+        peaks = measure_peaks(device)
+        for network in (n for n in plan.networks if not n.peer):
+            for size in plan.sizes:
+                model = network.segmenter.model
+                r = measure_roofline(model, size, network.name, runs=5 if plan.quick else 20, device=device, peaks=peaks)
+                print(f"\n{r.table()}")
+                found.append(r.as_dict())
+                if picture is not None:
+                    name = f"{picture.stem}.roofline.{network.name}.{size[0]}x{size[1]}"
+                    print(f"picture: {plots.save(roofline_picture(r), picture.with_name(name + '.png'))}")
+    return found

@@ -1,0 +1,289 @@
+"""Where live frames come from: what every source gives, and one clear line when it cannot."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import wave
+from contextlib import closing
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgeseg.deploy import sources
+from edgeseg.deploy.sources import SourceError, VideoSource, open_source, without_password
+from live_parts import cut, make_video
+
+
+def read(source):
+    """All frames, and the error that ended them."""
+    shots = []
+    try:
+        for shot in source.shots():
+            shots.append(shot)
+    except SourceError as error:
+        return shots, str(error)
+    return shots, ""
+
+
+@pytest.fixture
+def serve():
+    """Serves with a handler class until the test ends; returns the address."""
+    servers = []
+
+    def start(handler):
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.daemon_threads = True
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+# the drive and folders
+
+
+def test_the_drive_is_endless_and_keeps_its_clock():
+    source = open_source("streets", (64, 96), fps=10, seed=3)
+    shots = list(islice(source.shots(), 3))
+    assert [shot.time for shot in shots] == [0.0, 0.1, 0.2]
+    assert all(shot.image.shape == (64, 96, 3) and shot.image.dtype == np.uint8 and shot.work > 0 for shot in shots)
+    assert source.paced
+    assert not source.live
+    assert not open_source("streets", (64, 96), fps=0).paced
+
+
+def test_a_folder_gives_its_pictures_in_natural_order(tmp_path):
+    for number in (10, 2, 1):
+        Image.new("RGB", (40, 30), (number, 0, 0)).save(tmp_path / f"frame{number}.png")
+    (tmp_path / "notes.txt").write_text("no picture")
+    shots, error = read(open_source(str(tmp_path)))
+    assert [int(shot.image[0, 0, 0]) for shot in shots] == [1, 2, 10]
+    assert error == ""
+    assert read(open_source(str(tmp_path), (60, 80)))[0][0].image.shape == (60, 80, 3)
+    assert len(read(open_source(str(tmp_path / "frame2.png")))[0]) == 1
+
+
+def test_a_broken_picture_is_named(tmp_path):
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
+    shots, error = read(open_source(str(tmp_path)))
+    assert len(shots) == 1
+    assert "b.png" in error
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("nowhere.mp4", "nowhere.mp4: no such file.*camera's number"),
+        (".", "holds no pictures.*Give the folder"),
+    ],
+)
+def test_a_word_that_names_nothing_gets_a_cure(word, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=message):
+        open_source(word)
+
+
+@pytest.mark.parametrize("fps", [-1, 2000])
+def test_an_impossible_pace_is_refused(fps):
+    with pytest.raises(ValueError, match="fps"):
+        open_source("streets", fps=fps)
+
+
+# video files
+
+
+def test_a_video_gives_every_frame_with_its_time(tmp_path):
+    source = open_source(str(make_video(tmp_path / "a.mp4", 30)))
+    shots, error = read(source)
+    assert error == ""
+    np.testing.assert_allclose([shot.time for shot in shots], np.arange(30) / 25, atol=1e-3)
+    np.testing.assert_allclose([shot.image[10, 10].mean() for shot in shots], 4 * np.arange(30), atol=6)
+    assert (source.live, source.paced) == (False, True)
+
+
+def test_frames_are_scaled_to_the_wished_size_and_another_pace(tmp_path):
+    shots, _ = read(open_source(str(make_video(tmp_path / "a.mp4", 5)), (64, 64), fps=100))
+    assert {shot.image.shape for shot in shots} == {(64, 64, 3)}
+    assert [shot.time for shot in shots] == [0.0, 0.01, 0.02, 0.03, 0.04]
+
+
+@pytest.mark.parametrize("size", [None, (120, 60)])
+def test_a_video_that_lies_on_its_side_is_turned_upright(tmp_path, size):
+    av = pytest.importorskip("av")
+    if not hasattr(av.VideoFrame, "rotation"):
+        pytest.skip("this PyAV does not tell a frame's rotation")
+    path = make_video(tmp_path / "phone.mp4", 5)
+    content = path.read_bytes()
+    upright = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], ">i4").tobytes()  # the track's display matrix
+    turned = np.array([0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30], ">i4").tobytes()  # a quarter turn clockwise
+    track = content.index(b"tkhd")
+    assert upright in content[track:]
+    path.write_bytes(content[:track] + content[track:].replace(upright, turned, 1))
+    image = read(open_source(str(path), size))[0][4].image
+    assert image.shape == ((*size, 3) if size else (128, 96, 3))
+    height, width = image.shape[:2]
+    assert image[: height // 5].mean() < 25  # what was left is on top now, grey 16
+    assert image[height // 2 :, : width // 3].mean() > 60  # what was below is on the left, noise
+
+
+def test_a_video_without_its_index_cannot_be_opened(tmp_path):
+    shots, error = read(open_source(str(cut(make_video(tmp_path / "a.mp4"), 0.6))))
+    assert shots == []
+    assert "a.mp4: cannot be opened" in error
+    assert "Copy or record it again" in error
+
+
+@pytest.mark.parametrize(("name", "options"), [("a.mp4", {"movflags": "faststart"}), ("a.mkv", None), ("a.avi", None)])
+def test_a_truncated_video_gives_what_is_there_and_then_says_so(tmp_path, name, options):
+    path = cut(make_video(tmp_path / name, options=options), 0.6)
+    shots, error = read(open_source(str(path)))
+    assert 20 <= len(shots) <= 35
+    assert f"{name}: ended after {len(shots)} frames" in error
+    assert "truncated" in error
+
+
+def test_whole_videos_of_every_container_are_not_called_truncated(tmp_path):
+    fragments = {"movflags": "frag_keyframe+empty_moov"}
+    for name, options in (("a.mp4", None), ("b.mp4", fragments), ("a.mkv", None), ("a.avi", None), ("a.ts", None)):
+        shots, error = read(open_source(str(make_video(tmp_path / name, options=options))))
+        assert (len(shots), error) == (50, "")
+
+
+def test_damage_inside_a_video_is_passed_over(tmp_path):
+    path = make_video(tmp_path / "a.ts", 100)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 3000] = os.urandom(3000)
+    path.write_bytes(content)
+    shots, error = read(open_source(str(path)))
+    assert len(shots) > 80
+    assert error == ""
+
+
+def test_files_that_are_no_video_are_named(tmp_path):
+    pytest.importorskip("av")
+    (tmp_path / "letter.mp4").write_text("dear video")
+    assert "letter.mp4: cannot be opened" in read(open_source(str(tmp_path / "letter.mp4")))[1]
+    with wave.open(str(tmp_path / "song.wav"), "wb") as song:
+        song.setparams((1, 2, 8000, 0, "NONE", ""))
+        song.writeframes(bytes(16000))
+    assert "song.wav: holds no video" in read(open_source(str(tmp_path / "song.wav")))[1]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files as Linux tells them")
+def test_a_video_left_early_is_closed(tmp_path):
+    path = str(make_video(tmp_path / "a.mp4"))
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        with closing(open_source(path).shots()) as shots:
+            next(shots)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+# cameras and addresses
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/dev/video is Linux's")
+@pytest.mark.parametrize("word", ["97", "/dev/video97"])
+def test_an_absent_camera_is_named_with_what_to_check(word):
+    pytest.importorskip("av")
+    _, error = read(open_source(word))
+    assert word in error
+    assert "plugged in" in error
+
+
+def test_a_device_gives_live_frames():
+    av = pytest.importorskip("av")
+    if "lavfi" not in av.formats_available:
+        pytest.skip("this FFmpeg has no test device")
+    source = VideoSource("testsrc=size=128x96:rate=25", (48, 64), device="lavfi", label="camera test")
+    with closing(source.shots()) as shots:
+        images = [shot.image for shot in islice(shots, 3)]
+    assert {image.shape for image in images} == {(48, 64, 3)}
+    assert images[0].std() > 20
+    assert (source.name, source.live, source.paced) == ("camera test", True, False)
+
+
+def test_passwords_stay_out_of_names_and_messages():
+    assert without_password("rtsp://me:s@cret@host:554/a/b") == "rtsp://***@host:554/a/b"
+    assert without_password("http://host/video?user=me&pwd=secret") == "http://host/video?***"
+    assert without_password("http://host/a@b") == "http://host/a@b"
+    pytest.importorskip("av")
+    source = open_source("rtsp://me:secret@127.0.0.1:9/x", stall=2)
+    _, error = read(source)
+    assert source.name == "rtsp://***@127.0.0.1:9/x"
+    assert "rtsp://***@127.0.0.1:9/x: cannot be opened" in error
+    assert "secret" not in error
+    assert "address, network and sender" in error
+
+
+def test_a_file_on_a_server_is_a_file(tmp_path, serve):
+    make_video(tmp_path / "a.mp4", options={"movflags": "faststart"})
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    source = open_source(serve(partial(Quiet, directory=str(tmp_path))) + "/a.mp4")
+    shots, error = read(source)
+    assert (len(shots), error) == (50, "")
+    assert (source.live, source.paced) == (False, True)
+
+
+def test_a_stream_that_falls_silent_is_given_up_in_time(tmp_path, serve):
+    content = make_video(tmp_path / "a.ts", 300).read_bytes()
+    silence = threading.Event()
+
+    class Silent(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "video/mp2t")
+            self.end_headers()
+            self.wfile.write(content)
+            silence.wait(20)
+
+        def log_message(self, *args):
+            pass
+
+    source = open_source(serve(Silent), stall=0.5)
+    began = time.monotonic()
+    shots, error = read(source)
+    silence.set()
+    assert len(shots) > 200
+    assert "no data for 0.5 s" in error
+    assert time.monotonic() - began < 10
+    assert source.live
+
+
+def test_without_pyav_the_pip_line_is_given(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    (tmp_path / "a.mp4").write_bytes(b"0")
+    with pytest.raises(ImportError, match='pip install "edgeseg\\[video\\]"'):
+        open_source(str(tmp_path / "a.mp4"))
+
+
+def test_cameras_are_opened_by_the_systems_own_name(monkeypatch):
+    pytest.importorskip("av")
+    seen = {}
+    for system, word in (("linux", "1"), ("darwin", "1"), ("win32", "video=Webcam")):
+        monkeypatch.setattr(sources.sys, "platform", system)
+        source = open_source(word, fps=15)
+        seen[system] = (source._address, source._device, source._options, source.live)
+    assert seen["linux"] == ("/dev/video1", "v4l2", {"framerate": "15"}, True)
+    assert seen["darwin"][:2] == ("1", "avfoundation")
+    assert seen["win32"][:2] == ("video=Webcam", "dshow")
+    with pytest.raises(ValueError, match="video=NAME"):
+        open_source("0")
