@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from edgeseg.cli import data, evaluate, export, info, live, predict, streets, train, weights
+from edgeseg.cli import bench, data, evaluate, export, info, live, predict, streets, train, weights
 
 app = typer.Typer(
     name="edgeseg",
@@ -23,6 +23,7 @@ app.command("models")(info.models)
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("bench")(bench.bench)
 app.command("export")(export.export)
 app.command("live")(live.live)
 app.command("streets")(streets.streets)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +17,7 @@ from edgeseg.cli.options import parse_size, write_json
 if TYPE_CHECKING:
     from edgeseg.deploy.benchmark import Protocol
     from edgeseg.deploy.parity import Sample
+    from edgeseg.deploy.roofline import Roofline
     from edgeseg.deploy.variants import Choice, Network, Variant
     from edgeseg.inference import Segmenter
 
@@ -26,7 +26,8 @@ Size = tuple[int, int]
 
 def bench(
     models: Annotated[
-        list[str], typer.Argument(help="weights (name or file), architectures (random weights), artefact folders")
+        list[str],
+        typer.Argument(help="weights (name or file), architectures or peers (random weights), artefact folders"),
     ],
     runtime: Annotated[
         list[str] | None,
@@ -35,7 +36,9 @@ def bench(
     size: Annotated[list[str] | None, typer.Option(help="HxW, may be repeated; default 512x1024")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="turns of every variant; default 30")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="of the CPU; default: the physical cores")] = None,
-    peers: Annotated[bool, typer.Option("--peers", help="add other people's networks, each under every runtime")] = False,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="add other people's networks, each under every runtime")
+    ] = False,
     reference: Annotated[str | None, typer.Option(help="variant that ratios are over; default: the first")] = None,
     roofline: Annotated[
         bool, typer.Option("--roofline", help="also time every module against the machine's peaks")
@@ -62,8 +65,8 @@ def bench(
             with using_threads(plan.threads):
                 variants = plan.variants(height_width, Path(folder))
             reports.append(_run(plan, variants, height_width, reference, protocol, picture))
-    lines = _rooflines(plan, picture) if roofline else []
-    write_json(json, {"format": 1, "runs": reports, "rooflines": lines, "left_out": plan.left_out})
+    rooflines = _rooflines(plan, reports, picture) if roofline else []
+    write_json(json, {"format": 1, "runs": reports, "rooflines": rooflines, "left_out": plan.left_out})
 
 
 @dataclass
@@ -100,14 +103,15 @@ class _Plan:
 
     def add_peers(self) -> None:
         """Every peer that can be built here, with as many classes as the first network."""
-        from edgeseg.deploy.peers import list_peers, peer, why_not
+        from edgeseg.deploy.peers import PEERS, peer, why_not
 
         classes = getattr(self.networks[0].segmenter.model, "num_classes", 19) if self.networks else 19
         taken = {n.name for n in self.networks}
-        for name in list_peers():
+        for name, known in PEERS.items():
             if reason := why_not(name):
                 self.leave_out(f"peer {name}: {reason}")
             elif name not in taken:
+                print(f"peer {name}: {known.source}, random weights, {classes} classes")
                 self.networks.append(peer(name, classes))
 
     def samples(self, network: Network | None, size: Size) -> list[Sample]:
@@ -157,24 +161,26 @@ class _Plan:
         return self._training_images[size]
 
     def _networks(self, names: Sequence[str]) -> list[Network]:
-        """Trained networks by weight; architectures with random weights and the classes of the first trained one."""
+        """Trained networks by weight; architectures and peers with random weights, as many classes as the trained."""
         import torch
 
         from edgeseg.cli.evaluate import _sha256
-        from edgeseg.deploy.peers import untrained
+        from edgeseg.deploy.peers import list_peers, peer, untrained
         from edgeseg.deploy.variants import Network
         from edgeseg.inference import load_segmenter
         from edgeseg.models.registry import ARCHS, DEFAULT_CLASSES, create_model
 
-        trained = {n: load_segmenter(n) for n in names if n not in ARCHS}
-        classes = next((s.model.num_classes for s in trained.values()), DEFAULT_CLASSES)
+        trained = {n: load_segmenter(n) for n in names if n not in ARCHS and n not in list_peers()}
+        classes: Any = next((s.model.num_classes for s in trained.values()), DEFAULT_CLASSES)
         found = []
         for name in dict.fromkeys(names):
             if name in trained:
-                found.append(Network(Path(name).name, trained[name], _sha256(name)))
-                continue
-            torch.manual_seed(0)
-            found.append(untrained(name, create_model(name, int(classes)), 0))
+                found.append(Network(name.removesuffix(".safetensors"), trained[name], _sha256(name)))
+            elif name in ARCHS:
+                torch.manual_seed(0)
+                found.append(untrained(name, create_model(name, classes), 0))
+            else:
+                found.append(peer(name, classes))
         return found
 
     def _sizes(self) -> list[Size]:
@@ -236,8 +242,8 @@ def _run(
     return report
 
 
-def _rooflines(plan: _Plan, picture: Path | None) -> list[dict[str, Any]]:
-    """Per network and size: modules against the machine's peaks, as text and picture."""
+def _rooflines(plan: _Plan, reports: Sequence[dict[str, Any]], picture: Path | None) -> list[dict[str, Any]]:
+    """Per size and network: modules against the machine's peaks, and the share of them that each runtime reached."""
     import torch
 
     from edgeseg import plots
@@ -246,16 +252,26 @@ def _rooflines(plan: _Plan, picture: Path | None) -> list[dict[str, Any]]:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     found = []
-    with ExitStack() as stack:
-        stack.enter_context(using_threads(plan.threads))
+    with using_threads(plan.threads):
         peaks = measure_peaks(device)
-        for network in (n for n in plan.networks if not n.peer):
-            for size in plan.sizes:
-                model = network.segmenter.model
-                r = measure_roofline(model, size, network.name, runs=5 if plan.quick else 20, device=device, peaks=peaks)
-                print(f"\n{r.table()}")
-                found.append(r.as_dict())
-                if picture is not None:
-                    name = f"{picture.stem}.roofline.{network.name}.{size[0]}x{size[1]}"
-                    print(f"picture: {plots.save(roofline_picture(r), picture.with_name(name + '.png'))}")
+        for report, network in ((r, n) for r in reports for n in plan.networks if not n.peer):
+            size = (report["size"][0], report["size"][1])
+            model, runs = network.segmenter.model, 5 if plan.quick else 20
+            r = measure_roofline(model, size, network.name, runs=runs, device=device, peaks=peaks)
+            print(f"\n{r.table()}")
+            found.append({**r.as_dict(), "runtimes": _shares(r, report)})
+            if picture is not None:
+                name = f"{picture.stem}.roofline.{network.name.replace('/', '_')}.{size[0]}x{size[1]}.png"
+                print(f"picture: {plots.save(roofline_picture(r), picture.with_name(name))}")
+    return found
+
+
+def _shares(r: Roofline, report: dict[str, Any]) -> dict[str, float]:
+    """Share of the arithmetic peak by variant of one network, printed and returned."""
+    macs, found = sum(m.macs for m in r.modules), {}
+    for row in report["variants"]:
+        share = r.peaks.share(macs, row["net"]["median_ms"], row["precision"])
+        if row["network"] == r.network and share is not None:
+            found[row["name"]] = share
+            print(f"{row['name']}: {100 * share:.0f} % of the {row['precision']} peak that PyTorch's kernels reach")
     return found

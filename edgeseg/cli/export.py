@@ -72,11 +72,9 @@ def _calibration(
     """Training images for int8 and fp8; ``None`` for the other precisions."""
     if precision not in ("int8", "fp8"):
         return None
-    from edgeseg.data import open_data
     from edgeseg.deploy.quantise import calibration_images
 
-    source = None if data is None else open_data(data, "train", size=size, count=count)
-    return calibration_images(segmenter, size, source, count=count)
+    return calibration_images(segmenter, size, data, count=count)
 
 
 def _options(texts: list[str]) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class AOTInductor(Runtime):
     def open(self, stem: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
         path = stem.with_suffix(".pt2")
         _check_processor(path, facts)
-        with reading(path, "Export the model again, with this version of PyTorch."), silenced():
+        with reading(path, cure="Export the model again, with this version of PyTorch."), silenced():
             compiled = torch._inductor.aoti_load_package(str(path))
 
         def run(x: Tensor) -> Tensor:

@@ -62,20 +62,22 @@ def new_file(stem: Path, suffix: str) -> Path:
 
 
 @contextmanager
-def reading(path: Path, cure: str = "Export the model again.") -> Iterator[None]:
-    """Turn whatever a reader raises on a missing or damaged file into one error that names the file.
+def reading(path: Path, *others: Path, cure: str = "Export the model again.") -> Iterator[None]:
+    """Turn whatever a reader raises on missing or damaged files into one error that names the file.
 
     Raises:
-        DeployError: the file cannot be opened.
+        DeployError: a file is missing, or ``path`` cannot be opened.
     """
-    if not path.is_file():
-        raise DeployError(f"{path}: missing. {cure}")
+    for file in (path, *others):
+        if not file.is_file():
+            raise DeployError(f"{file}: missing. {cure}")
     try:
         yield
     except DeployError:
         raise
     except Exception as error:  # every library has its own
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        lines = [line.strip() for line in str(error).splitlines()]
+        reason = next((line for line in lines if line and not line.startswith("Exception from ")), type(error).__name__)
         raise DeployError(f"{path}: cannot be opened ({reason}). {cure}") from error
 
 

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 
-import edgeseg
 from edgeseg.deploy.artefact import Artefact
 from edgeseg.deploy.environment import Watch, describe_environment, free_memory, load_average, physical_cores, warnings
 from edgeseg.deploy.runtime import DeployError
@@ -208,7 +207,7 @@ class _Child:
     def __init__(self, variant: Variant, threads: int) -> None:
         self.name = variant.name
         self._errors = TemporaryFile()  # noqa: SIM115  closed by __exit__
-        home = str(Path(edgeseg.__file__).resolve().parents[1])
+        home = str(Path(__file__).resolve().parents[2])
         self._process = subprocess.Popen(
             [sys.executable, "-m", "edgeseg.deploy.worker"],
             stdin=subprocess.PIPE,
@@ -269,10 +268,8 @@ class _Child:
     def __exit__(self, *_: object) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
-                try:
+                with suppress(OSError):
                     pipe.close()
-                except OSError:
-                    pass
         try:  # it ends when its requests do
             self._process.wait(10)
         except subprocess.TimeoutExpired:
@@ -301,7 +298,11 @@ def _block(milliseconds: float, gpu: bool, protocol: Protocol) -> int:
 
 
 def _rounds(
-    children: Sequence[_Child], blocks: Sequence[Mapping[str, int]], measures: Sequence[str], rounds: int, progress: bool
+    children: Sequence[_Child],
+    blocks: Sequence[Mapping[str, int]],
+    measures: Sequence[str],
+    rounds: int,
+    progress: bool,
 ) -> list[dict[str, list[dict[str, Any]]]]:
     """Let the variants take turns; per variant and measure a list of blocks, one per round."""
     from tqdm import tqdm

@@ -209,9 +209,9 @@ def _jetson() -> dict[str, Any] | None:
 
 
 def _versions() -> dict[str, str]:
-    import edgeseg
+    from edgeseg import __version__
 
-    found = {"edgeseg": edgeseg.__version__}
+    found = {"edgeseg": __version__}
     for package in PACKAGES:
         try:
             found[package] = version(package)

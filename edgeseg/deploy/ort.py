@@ -19,6 +19,7 @@ Opset 18 is the default because TensorRT 10's parser (JetPack 6) reads all of it
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -217,7 +218,7 @@ def _quantised(model: Any, excluded: Sequence[str], calibration: Sequence[Tensor
     with tempfile.TemporaryDirectory(prefix="edgeseg-") as folder, silenced():
         path = Path(folder) / "int8.onnx"
         quantize_static(
-            model,
+            copy.deepcopy(model),  # it is changed on the way
             path,
             Reader(),
             quant_format=QuantFormat.QDQ,
@@ -229,8 +230,34 @@ def _quantised(model: Any, excluded: Sequence[str], calibration: Sequence[Tensor
             extra_options={"ActivationSymmetric": symmetric},
         )
         quantised = onnx.load(path)
+    _give_floats(quantised, model, excluded)
     onnx.checker.check_model(quantised, full_check=True)
     return quantised
+
+
+def _give_floats(quantised: Any, original: Any, nodes: Sequence[str]) -> None:
+    """Let these nodes read what they read before: the quantiser rounds every convolution's result, whoever reads it.
+
+    It also merges a ReLU into the rounding and gives its name to what comes before; it is put back for these nodes.
+    """
+    from onnx import helper
+
+    graph = quantised.graph
+    reads = {node.name: node.input[0] for node in original.graph.node}
+    cut = {node.output[0] for node in original.graph.node if node.op_type == "Relu"}
+    cut -= {node.output[0] for node in graph.node if node.op_type == "Relu"}
+    for node in [n for n in graph.node if n.name in nodes]:
+        tensor = reads[node.name]
+        if tensor in cut:
+            again = f"{tensor}_for_{node.name}"
+            position = list(graph.node).index(node)
+            graph.node.insert(position, helper.make_node("Relu", [tensor], [again], name=f"{again}_relu"))
+            tensor = again
+        node.input[0] = tensor
+    for kind in ("DequantizeLinear", "QuantizeLinear"):  # in this order: the second may have served the first alone
+        read = {name for node in graph.node for name in node.input}
+        for node in [n for n in graph.node if n.op_type == kind and not read & set(n.output)]:
+            graph.node.remove(node)
 
 
 def _write(model: Any, path: Path) -> None:

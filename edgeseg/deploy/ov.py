@@ -84,7 +84,7 @@ class OpenVINO(Runtime):
 
     def open(self, stem: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
         path = stem.with_suffix(".xml")
-        with reading(path), reading(stem.with_suffix(".bin")), silenced():
+        with reading(path, stem.with_suffix(".bin")), silenced():
             compiled = _compiled(path, facts["hint"], threads)
         if _what_runs(compiled) != Counter(facts["dtypes"]):
             raise DeployError(
@@ -106,8 +106,12 @@ def _core() -> Any:
     return openvino.Core()
 
 
+def _capabilities() -> list[str]:
+    return list(_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
 def _no_bf16() -> str | None:
-    if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" in _capabilities():
         return None
     return "this processor has no bfloat16 instructions (AVX512-BF16 or AMX); take fp32 or int8"
 

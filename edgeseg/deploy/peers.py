@@ -40,7 +40,7 @@ class Peer:
 
 
 class PlainLogits(nn.Module):
-    """A network whose answer is a dict with ``"out"``, or logits of another size, as one that gives logits at input size.
+    """A network that answers with a dict of ``"out"``, or at another size, as one that gives logits at input size.
 
     Args:
         net: the network.
@@ -175,7 +175,9 @@ PEERS: Mapping[str, Peer] = MappingProxyType(
         "stdc2_seg": Peer("Fan et al. 2021, built here", _own("STDCSeg", "stdc2")),
         "pp_liteseg_t": Peer("Peng et al. 2022, built here", _own("PPLiteSeg", "stdc1")),
         "pp_liteseg_b": Peer("Peng et al. 2022, built here", _own("PPLiteSeg", "stdc2")),
-        "smp_deeplabv3plus_mobilenet_v2": Peer("segmentation_models.pytorch", _smp("DeepLabV3Plus", "mobilenet_v2"), _SMP),
+        "smp_deeplabv3plus_mobilenet_v2": Peer(
+            "segmentation_models.pytorch", _smp("DeepLabV3Plus", "mobilenet_v2"), _SMP
+        ),
         "smp_fpn_mobilenet_v3": Peer(
             "segmentation_models.pytorch over timm", _smp("FPN", "timm-mobilenetv3_large_100"), _SMP
         ),
@@ -186,7 +188,7 @@ PEERS: Mapping[str, Peer] = MappingProxyType(
 
 def _known(name: str) -> Peer:
     if name not in PEERS:
-        near = difflib.get_close_matches(name, PEERS, 2, 0.5)
+        near = [p for p in PEERS if name in p] or difflib.get_close_matches(name, PEERS, 2, 0.5)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         raise DeployError(f"no peer {name!r}; {hint}There are {', '.join(PEERS)}")
     return PEERS[name]

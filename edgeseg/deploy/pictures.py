@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgeseg.deploy.report import threads_text
 from edgeseg.deploy.roofline import ModuleTime, Roofline, group_by_kind
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _bars(axis: Axes, rows: Sequence[Mapping[str, Any]], measure: str, reference
 def _heading(report: Mapping[str, Any]) -> list[str]:
     height, width = report["size"]
     machine = report["environment"]
-    where = machine.get("gpu", {}).get("name") or f"{machine['cpu']['model']}, {report['threads']} threads"
+    where = machine.get("gpu", {}).get("name") or f"{machine['cpu']['model']}, {threads_text(report['threads'])}"
     lines = [f"{height}×{width}, one image at a time, {where}; × over {report['reference']}"]
     if report["quick"]:
         lines.append("QUICK LOOK: too few iterations to be published")
@@ -145,6 +146,8 @@ def _roofs(axis: Axes, r: Roofline) -> None:
 
 
 def _dots(axis: Axes, modules: Sequence[ModuleTime]) -> None:
+    from matplotlib.patches import Patch
+
     busy = [m for m in modules if m.macs and m.ms]
     longest = max(m.ms for m in busy)
     kinds = [k for k, _ in group_by_kind(busy)]
@@ -154,7 +157,7 @@ def _dots(axis: Axes, modules: Sequence[ModuleTime]) -> None:
             [2 * m.macs / m.bytes_moved for m in mine],
             [2e-6 * m.macs / m.ms for m in mine],
             s=[8 + 260 * m.ms / longest for m in mine],
-            color=color, alpha=0.65, edgecolor="white", linewidth=0.5, label=kind, zorder=3,
+            color=color, alpha=0.65, edgecolor="white", linewidth=0.5, zorder=3,
         )  # fmt: skip
     slowest = sorted(busy, key=lambda m: -m.ms)[:6]
     for number, m in enumerate(slowest, 1):  # dots may coincide, so the names stand apart
@@ -163,9 +166,10 @@ def _dots(axis: Axes, modules: Sequence[ModuleTime]) -> None:
         axis.annotate(str(number), place, away, textcoords="offset points", fontsize=7, color=_INK, zorder=4)
     names = "\n".join(f"{number}  {m.name}  {m.ms:.1f} ms" for number, m in enumerate(slowest, 1))
     axis.text(0.33, 0.03, names, transform=axis.transAxes, va="bottom", fontsize=7.5, color=_INK, linespacing=1.35)
-    legend = axis.legend(fontsize=8, frameon=False, loc="lower right", title="area: time", title_fontsize=8)
-    for handle in legend.legend_handles:
-        handle.set_sizes([40])
+    axis.legend(
+        handles=[Patch(color=color, label=kind, alpha=0.65) for kind, color in zip(kinds, _colors(kinds), strict=True)],
+        fontsize=8, frameon=False, loc="lower right", title="area: time", title_fontsize=8,
+    )  # fmt: skip
 
 
 def _kinds(axis: Axes, modules: Sequence[ModuleTime]) -> None:

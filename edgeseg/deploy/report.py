@@ -17,10 +17,15 @@ def bench_text(report: Mapping[str, Any]) -> str:
     return "\n".join([*_head(report), "", *_rows(report), "", *_best(report), "", *_foot(report)])
 
 
+def threads_text(threads: int) -> str:
+    """``"1 thread"``, ``"2 threads"``."""
+    return f"{threads} thread" + "s" * (threads != 1)
+
+
 def _head(report: Mapping[str, Any]) -> Iterator[str]:
     machine = report["environment"]
     height, width = report["size"]
-    where = f"{machine['cpu']['model']}, {report['threads']} threads of {machine['cpu']['allowed_cores']} cores"
+    where = f"{machine['cpu']['model']}, {threads_text(report['threads'])} of {machine['cpu']['allowed_cores']} cores"
     if "gpu" in machine:
         where = f"{machine['gpu']['name']}, CUDA {machine['gpu']['cuda']}; {where}"
     yield f"{height}x{width}, one image at a time, {report['images']} images in turn; {where}"
@@ -40,7 +45,9 @@ def _rows(report: Mapping[str, Any]) -> Iterator[str]:
     facts = f"{'MB':>6}{'(own)':>7}{'build s':>9}  {'mIoU':>6}{'differ %':>10}{'max err':>10}"
     yield f"{'variant':<{width}}" + "".join(f"  {columns}" for _ in measures) + ends + facts
     for row in report["variants"]:
-        yield f"{row['name']:<{width}}" + "".join(f"  {_times(row[m])}" for m in measures) + _overhead(row) + _facts(row)
+        yield (
+            f"{row['name']:<{width}}" + "".join(f"  {_times(row[m])}" for m in measures) + _overhead(row) + _facts(row)
+        )
 
 
 def _title(measure: str) -> str:
@@ -66,12 +73,11 @@ def _facts(row: Mapping[str, Any]) -> str:
     memory, quality = row["memory"], row["quality"]
     process, before = memory.get("process_mb"), memory.get("before_opening_mb")
     own = memory.get("gpu_mb", process - before if process and before else None)
-    random = str(row["weights_sha256"]).startswith("random")
-    miou = None if random else quality.get("miou")
-    differ = quality.get("disagreement")
+    miou = None if _random(row) else quality.get("miou")
+    differ, error = quality.get("disagreement"), quality.get("max_abs_error")
     return (
         f"{_number(process, '.0f'):>6}{_number(own, '.0f'):>7}{row['build_seconds']:>9.1f}  {_number(miou, '.2f'):>6}"
-        f"{_number(None if differ is None else 100 * differ, '.3f'):>10}{_number(quality.get('max_abs_error'), '.1e'):>10}"
+        f"{_number(None if differ is None else 100 * differ, '.3f'):>10}{_number(error, '.1e'):>10}"
     )
 
 
@@ -113,7 +119,14 @@ def _foot(report: Mapping[str, Any]) -> Iterator[str]:
     images = max((r["quality"].get("images", 0) for r in report["variants"]), default=0)
     if images:
         against = ", ".join(c for c in compared if c) or "nothing"
-        yield f"mIoU, differing pixels and largest error: of the same artefact, on {images} images ({', '.join(sources)})"
-        yield f"compared with {against}"
-    if any(str(r["weights_sha256"]).startswith("random") for r in report["variants"]):
+        yield f"mIoU, differing pixels, largest error: of the same artefact, on {images} images ({', '.join(sources)}),"
+        yield f"  compared with {against}"
+    for row in report["variants"]:
+        if row["quality"].get("exceeded") and not _random(row):
+            yield f"OUTSIDE ITS TOLERANCE: {row['name']} ({', '.join(row['quality']['exceeded'])})"
+    if any(_random(r) for r in report["variants"]):
         yield "– under mIoU: random weights"
+
+
+def _random(row: Mapping[str, Any]) -> bool:
+    return str(row["weights_sha256"]).startswith("random")

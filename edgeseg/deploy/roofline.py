@@ -51,6 +51,13 @@ class Peaks:
         """The roofline's prediction for so many multiply-adds and bytes."""
         return max(2e-9 * macs / self.gflops[precision], 1e-9 * moved / self.gigabytes)
 
+    def share(self, macs: float, ms: float, precision: str) -> float | None:
+        """Share of the arithmetic peak that so many multiply-adds in such a time reach; ``None`` for integers.
+
+        The peak is that of PyTorch's kernels: another runtime's may be better.
+        """
+        return 2e-6 * macs / ms / self.gflops[precision] if precision in self.gflops else None
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-able."""
         return asdict(self)
@@ -142,7 +149,7 @@ def measure_roofline(
     device: str = "cpu",
     peaks: Peaks | None = None,
 ) -> Roofline:
-    """Time every module of a network as PyTorch runs it, in channels_last memory, and set it beside the machine's peaks.
+    """Time every module of a network as PyTorch runs it, in channels_last memory, beside the machine's peaks.
 
     Args:
         model: gives logits; is copied.
@@ -158,7 +165,7 @@ def measure_roofline(
         peaks = peaks or measure_peaks(device)
         counts = count(model, size, dtype=_DTYPES[precision])
         twin = copy.deepcopy(model).to(device=device, dtype=_DTYPES[precision]).eval()
-        twin = twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        twin = twin.to(memory_format=torch.channels_last)
         x = torch.randn(1, 3, *size, device=device, dtype=_DTYPES[precision]).to(memory_format=torch.channels_last)
         whole = _median_ms(lambda: twin(x), runs, device)
         times = _module_times(twin, x, runs, device)
@@ -171,7 +178,7 @@ def measure_peaks(device: str = "cpu", scale: float = 1.0) -> Peaks:
 
     Args:
         device: where.
-        scale: of the sizes; below 1 for tests, whose peaks mean nothing.
+        scale: of the sizes and the time; below 1 for tests, whose peaks mean nothing.
     """
     gflops, kernels = {}, {}
     precisions = ("fp32", "bf16") if device == "cpu" else ("fp32", "bf16", "fp16")
@@ -203,17 +210,21 @@ def using_threads(threads: int | None) -> Iterator[None]:
 @torch.no_grad()
 def _arithmetic(dtype: torch.dtype, device: str, scale: float) -> Iterator[tuple[str, float]]:
     """Kernels and the GFLOP/s that they reach."""
-    scale *= 1 if device == "cpu" else 4  # a GPU needs more to do
-    n = max(64, int(1024 * scale))
+    # tens of milliseconds each, so that some runs are not interrupted; enough work for every core
+    many = torch.get_num_threads() if device == "cpu" else 64
+    n = max(64, int((1024 if device == "cpu" else 8192) * scale))
     a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
-    yield f"matrix product {n}×{n}", 2e-9 * n**3 / _best_seconds(lambda: a @ b, device)
-    channels, height, width = 256, max(8, int(64 * scale)), max(8, int(128 * scale))
+    yield f"matrix product {n}×{n}", 2e-9 * n**3 / _best_seconds(lambda: a @ b, device, scale)
+    channels, height, width = 128, max(8, int(64 * many * scale)), max(8, int(128 * scale))
     x = torch.randn(1, channels, height, width, device=device).to(dtype, memory_format=torch.channels_last)
     for kernel in (3, 1):
         conv = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, bias=False).to(device, dtype)
-        conv = conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        conv = conv.to(memory_format=torch.channels_last)
         flops = 2e-9 * channels * channels * kernel**2 * height * width
-        yield f"convolution {kernel}×{kernel}, {channels} channels", flops / _best_seconds(partial(conv, x), device)
+        yield (
+            f"convolution {kernel}×{kernel}, {channels} channels",
+            flops / _best_seconds(partial(conv, x), device, scale),
+        )
 
 
 @torch.no_grad()
@@ -221,15 +232,15 @@ def _streams(device: str, scale: float) -> Iterator[tuple[str, float]]:
     """Kernels and the GB/s that they reach, written and read bytes added."""
     n = max(1 << 10, int((1 << 26) * scale))  # 256 MB each: beyond any cache
     a, b, c = (torch.ones(n, device=device) for _ in range(3))
-    yield "copy", 8e-9 * n / _best_seconds(lambda: a.copy_(b), device)
-    yield "triad", 12e-9 * n / _best_seconds(lambda: torch.add(b, c, alpha=3.0, out=a), device)
+    yield "copy", 8e-9 * n / _best_seconds(lambda: a.copy_(b), device, scale)
+    yield "triad", 12e-9 * n / _best_seconds(lambda: torch.add(b, c, alpha=3.0, out=a), device, scale)
 
 
-def _best_seconds(run: Callable[[], Any], device: str, tries: int = 10, seconds: float = 0.5) -> float:
+def _best_seconds(run: Callable[[], Any], device: str, scale: float) -> float:
     """The shortest of many runs: who else works on this machine only makes them longer."""
     run()
     found: list[float] = []
-    while len(found) < tries or sum(found) < seconds:
+    while len(found) < 10 or sum(found) < 0.5 * scale:
         found.append(_seconds(run, device))
     return min(found)
 
@@ -310,9 +321,7 @@ def _row(counted: ModuleCount, model: nn.Module, ms: float, peaks: Peaks, precis
     memory = 1e-9 * counted.bytes_moved / peaks.gigabytes
     kind = _kind(model.get_submodule(counted.name), counted)
     bound = "arithmetic" if arithmetic > memory else "memory"
-    return ModuleTime(
-        counted.name, kind, counted.macs, counted.bytes_moved, ms, 1e3 * max(arithmetic, memory), bound
-    )
+    return ModuleTime(counted.name, kind, counted.macs, counted.bytes_moved, ms, 1e3 * max(arithmetic, memory), bound)
 
 
 def _kind(module: nn.Module, counted: ModuleCount) -> str:
@@ -330,7 +339,7 @@ def _kind(module: nn.Module, counted: ModuleCount) -> str:
 def _head(r: Roofline) -> Iterator[str]:
     p = r.peaks
     flops = ", ".join(f"{k} {v:,.0f} GFLOP/s ({p.kernels[k]})" for k, v in p.gflops.items())
-    threads = f", {p.threads} threads" if p.threads else ""
+    threads = f", {p.threads} thread" + "s" * (p.threads != 1) if p.threads else ""
     yield f"{r.network} {r.precision}, {r.size[0]}x{r.size[1]}, eager channels_last on {p.device}{threads}"
     yield f"peaks measured here: {flops}; memory {p.gigabytes:.1f} GB/s ({p.kernels['memory']})"
     timed = sum(m.ms for m in r.modules)

@@ -42,8 +42,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Choice:
-    """A runtime, a precision and the runtime's options, as written ``"onnx"``, ``"openvino:bf16"``, ``"eager:fp32:
-    channels_last=False"``.
+    """A runtime, a precision and the runtime's options, see `parse_choice`.
 
     Args:
         runtime, precision: names.
@@ -81,7 +80,7 @@ class Variant:
 
 
 def parse_choice(text: str) -> Choice:
-    """``"runtime[:precision[:option=value,…]]"`` → `Choice`.
+    """``"runtime[:precision[:option=value,…]]"`` → `Choice`: ``"onnx"``, ``"eager:fp32:channels_last=False"``.
 
     Raises:
         DeployError: a runtime or precision that does not exist.
@@ -153,18 +152,22 @@ def open_variant(folder: Path, networks: Sequence[Network], samples: Sequence[Sa
     """
     artefact = Artefact.load(folder)
     if artefact.batch != 1:
-        raise DeployError(f"{folder}: made for batches of {artefact.batch}; times here are of one image. Export batch 1")
+        raise DeployError(
+            f"{folder}: made for batches of {artefact.batch}; times here are of one image. Export batch 1"
+        )
     alike = [n for n in networks if _same_model(artefact, n.segmenter)]
-    name = f"{folder.name} {artefact.runtime} {artefact.precision}"
+    name = f"{folder} {artefact.runtime} {artefact.precision}"
     if alike:
         found = quality(artefact, alike[0].segmenter, samples, alike[0].name) if samples else {}
         return Variant(name, alike[0].name, folder, found, alike[0].weights)
-    return Variant(name, folder.name, folder, _own_quality(artefact, samples))
+    return Variant(name, str(folder), folder, _own_quality(artefact, samples))
 
 
 def quality(artefact: Artefact, segmenter: Segmenter, samples: Sequence[Sample], reference: str) -> dict[str, Any]:
     """What an artefact computes: mIoU in percent, disagreement 0…1, largest error of a logit; and of what, on what."""
-    return {**check_parity(artefact, segmenter, samples).as_dict(), "compared_with": f"{reference} eager fp32"}
+    told = check_parity(artefact, segmenter, samples).as_dict()
+    lists = {key: list(value) for key, value in told.items() if isinstance(value, tuple)}  # as JSON gives them back
+    return {**told, **lists, "compared_with": f"{reference} eager fp32"}
 
 
 def _own_quality(artefact: Artefact, samples: Sequence[Sample]) -> dict[str, Any]:
@@ -174,6 +177,7 @@ def _own_quality(artefact: Artefact, samples: Sequence[Sample]) -> dict[str, Any
         return {}
     matrix = ConfusionMatrix(len(artefact.table))
     for sample in labelled:
+        assert sample.label is not None
         matrix.update(artefact(sample.image), sample.label)
     sources = list(dict.fromkeys(s.source for s in labelled))
     return {"miou": 100 * matrix.compute().miou, "images": len(labelled), "sources": sources, "compared_with": None}
@@ -183,4 +187,8 @@ def _same_model(artefact: Artefact, segmenter: Segmenter) -> bool:
     about = artefact.about
     names = [c["name"] for c in about["classes"]]
     mine = list(segmenter.table.names) if segmenter.table else []
-    return names == mine and about["arch"] == getattr(segmenter.model, "arch", type(segmenter.model).__name__)
+    return (
+        bool(names)
+        and names == mine
+        and about["arch"] == getattr(segmenter.model, "arch", type(segmenter.model).__name__)
+    )

@@ -47,7 +47,8 @@ class Worker:
     def warm(self, measure: str, iterations: int, seconds: float) -> dict[str, Any]:
         """Run at least so often and so long; says what one iteration takes by now."""
         run = self._iteration(measure)
-        started, times = time.perf_counter(), []
+        times: list[float] = []
+        started = time.perf_counter()
         while len(times) < iterations or time.perf_counter() - started < seconds:
             times.append(run())
         gc.collect()

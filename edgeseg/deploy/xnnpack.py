@@ -63,7 +63,7 @@ class ExecuTorch(Runtime):
 
     def open(self, stem: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
         path = stem.with_suffix(".pte")
-        with reading(path, "Export the model again, with this version of ExecuTorch."), silenced():
+        with reading(path, cure="Export the model again, with this version of ExecuTorch."), silenced():
             from executorch.runtime import Runtime as Executor
 
             program = Executor.get().load_program(path)
