@@ -4,7 +4,7 @@ What is shown: each operation of the exported graph, argmax included, passes a c
 Torch-TensorRT, and its partitioner makes one engine. What is not: the converters' bodies, the builder, numbers, speed.
 
 The tests take a minute and a half of one core. All networks at all sizes, in both precisions and with a dynamic batch
-take half an hour: ``python tests/test_coverage.py``, which is what `make coverage` does.
+take twenty minutes: ``python tests/test_coverage.py``, which is what `make coverage` does.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def test_a_max_pool_that_tensorrt_does_not_have_splits_it_into_three():
 
 
 def main() -> None:
-    """All networks, sizes and precisions: half an hour of one core."""
+    """All networks, sizes and precisions: twenty minutes of one core."""
     jobs = [
         job(name, size, precision, dynamic=dynamic)
         for name in ARCHS

@@ -96,7 +96,7 @@ def test_a_name_stands_for_its_convolution_or_for_all_in_a_part():
     assert select_layers(LAYERS, ["backbone.stage1"]) == {LAYERS[0]}
     assert select_layers(LAYERS, ["backbone", "classifier"]) == {*LAYERS[:2], LAYERS[3]}
     assert select_layers(LAYERS, ["model.decoder"]) == {LAYERS[2]}
-    assert select_layers(LAYERS, "classifier") == {LAYERS[3]}
+    assert select_layers(LAYERS, "classifier,decoder") == {LAYERS[3], LAYERS[2]}
     assert select_layers(LAYERS, []) == set()
 
 

@@ -115,14 +115,14 @@ def select_layers(layers: Iterable[str], keep: Sequence[str]) -> set[str]:
     Args:
         layers: names of all convolutions. A graph of a `Segmenter` has the network's own names below ``model.``, which
             ``keep`` need not say.
-        keep: names of convolutions, or of parts that hold some.
+        keep: names of convolutions, or of parts that hold some; as one text, with commas between.
 
     Raises:
         DeployError: a name that fits none; lists the near ones.
     """
     layers = list(layers)
     chosen: set[str] = set()
-    for name in [keep] if isinstance(keep, str) else keep:
+    for name in keep.split(",") if isinstance(keep, str) else keep:
         found = {layer for layer in layers if f"{layer}.".startswith((f"{name}.", f"model.{name}."))}
         if not found:
             own = [layer.removeprefix("model.") for layer in layers]

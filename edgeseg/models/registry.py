@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from edgeseg.models.baselines import STDCFCN
+from edgeseg.models.baselines import STDCFCN, PPLiteSeg, STDCSeg
 from edgeseg.models.cross_cbam import CrossCBAM
 from edgeseg.models.improved_hrnet import ImprovedHRNet
 from edgeseg.models.records import find_weights, list_weights
@@ -65,6 +65,10 @@ ARCHS: Mapping[str, Arch] = MappingProxyType(
         "cross_cbam_l": Arch(CrossCBAM, {"backbone": "stdc2"}),
         "stdc1_fcn": Arch(STDCFCN, {"backbone": "stdc1"}),
         "stdc2_fcn": Arch(STDCFCN, {"backbone": "stdc2"}),
+        "stdc1_seg": Arch(STDCSeg, {"backbone": "stdc1"}),
+        "stdc2_seg": Arch(STDCSeg, {"backbone": "stdc2"}),
+        "pp_liteseg_t": Arch(PPLiteSeg, {"backbone": "stdc1"}),
+        "pp_liteseg_b": Arch(PPLiteSeg, {"backbone": "stdc2"}),
         **{name: Arch(ImprovedHRNet, fixed) for name, fixed in _HRNET_VARIANTS.items()},
         **{f"{name}_w18": Arch(ImprovedHRNet, {**fixed, "width": 18}) for name, fixed in _HRNET_VARIANTS.items()},
     }
