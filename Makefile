@@ -2,6 +2,8 @@
 # make test         install with the test tools, then run all tests
 # make lint         ruff and mypy
 # make bench        measured ratios, printed
+# make coverage     which operations TensorRT would take, shown without TensorRT
+# make coverage-all the same for every network at every size: half an hour
 # make clean        remove .venv and caches
 #
 # PYTHON=python3.12       which Python makes the environment
@@ -17,7 +19,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: quickstart test lint bench clean
+.PHONY: quickstart test lint bench coverage coverage-all clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/edgeseg quickstart $(ARGS)
@@ -34,6 +36,14 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	for name in metrics augment import_time streets; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$name.py || exit 1; done
 
+coverage: $(VENV)/.installed-dev
+	$(PIP) install --no-deps torch-tensorrt==2.14.0
+	$(PIP) install dllist psutil filelock packaging
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_coverage.py tests/test_trt.py
+
+coverage-all: coverage
+	OMP_NUM_THREADS=1 $(BIN)/python tests/test_coverage.py
+
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -47,5 +57,5 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install -e ".[dev]"
+	$(PIP) install -e ".[dev,course,export,video]"
 	touch $@

@@ -7,7 +7,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,13 +55,24 @@ class Segmenter(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
         self.eval()
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Segmenter:
+        """Moves with the model, and stays float32 when the model becomes half: bfloat16 would round the mean."""
+        mean, std = self.mean, self.std
+        super()._apply(fn, recurse)
+        self.mean, self.std = mean.to(self.mean.device), std.to(self.std.device)
+        return self
+
     def logits(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 RGB → (N, classes, H, W) float logits at the image's own size."""
         x = (images.to(self.mean.dtype) - self.mean) / self.std
         own_size = (images.shape[2], images.shape[3])
         if self.size is None or tuple(self.size) == own_size:
-            return self.model(x)
-        return resize(self.model(resize(x, self.size)), own_size)
+            return self.model(x.to(self._dtype()))
+        return resize(self.model(resize(x, self.size).to(self._dtype())), own_size)
+
+    def _dtype(self) -> torch.dtype:
+        """What the network computes in."""
+        return next((p.dtype for p in self.model.parameters()), self.mean.dtype)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 RGB → (N, H, W) int32 class ids."""

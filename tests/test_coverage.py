@@ -4,7 +4,7 @@ What is shown: each operation of the exported graph, argmax included, passes a c
 Torch-TensorRT, and its partitioner makes one engine. What is not: the converters' bodies, the builder, numbers, speed.
 
 The tests take a minute and a half of one core. All networks at all sizes, in both precisions and with a dynamic batch
-take twenty minutes: ``python tests/test_coverage.py``, which is what `make coverage` does.
+take twenty minutes: ``python tests/test_coverage.py``, which is what `make coverage-all` does.
 """
 
 from __future__ import annotations

@@ -114,3 +114,11 @@ def test_an_object_that_is_no_image_is_refused():
 def test_images_smaller_than_the_stride_are_refused():
     with pytest.raises(ValueError, match="32"):
         Segmenter(make_model(), MEAN, STD).predict(make_image(20, 100))
+
+
+def test_pixels_are_normalised_in_float32_whatever_the_network_computes_in():
+    segmenter = Segmenter(torch.nn.Conv2d(3, 2, 1), (0.4119, 0.4251, 0.4327), (0.3071, 0.3116, 0.3072)).bfloat16()
+    assert segmenter.model.weight.dtype == torch.bfloat16
+    assert segmenter.mean.dtype == segmenter.std.dtype == torch.float32
+    torch.testing.assert_close(segmenter.mean.flatten() / 255, torch.tensor([0.4119, 0.4251, 0.4327]))
+    assert segmenter.logits(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)).dtype == torch.bfloat16
