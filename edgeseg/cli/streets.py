@@ -19,9 +19,7 @@ def streets(
     fog: Annotated[str, typer.Option(help="mixed (as trained), or held out: see the error for a list")] = "mixed",
     night: Annotated[bool, typer.Option("--night", help="held-out hour")] = False,
     traffic: Annotated[str, typer.Option(help="side of the road: left (as trained) or right")] = "left",
-    layout: Annotated[
-        str, typer.Option(help="of the folder: pairs, or as cityscapes or voc have it")
-    ] = "pairs",
+    layout: Annotated[str, typer.Option(help="of the folder: pairs, or as cityscapes or voc have it")] = "pairs",
 ) -> None:
     """Render street scenes: images/, labels/ and a class file, a data set that training and `data check` read."""
 

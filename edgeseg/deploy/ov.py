@@ -25,6 +25,7 @@ _HINTS = {"fp32": "f32", "bf16": "bf16"}
 _NAMES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "u8": "int8", "i8": "int8"}
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 _BIASED = "/WithoutBiases"  # a convolution with a bias becomes two operations
+_FOLDED = ("Mul", "Div", "Add", "Sub", "BatchNormalization")
 _HEAVY = ("Convolution", "Deconvolution", "FullyConnected", "MatMul")
 
 
@@ -151,10 +152,22 @@ def _compiled(path: Path, hint: str, threads: int | None) -> Any:
 
 
 def _layer_operations(model: Any, source: Any) -> dict[str, str]:
-    """Names of the convolutions in PyTorch → names of their operations, which carry the names of the ONNX nodes."""
+    """Names of the convolutions in PyTorch → names of their operations, which carry the names of the ONNX nodes.
+
+    A factor or offset that was folded into a convolution has given it its own name: the convolution is found behind it.
+    """
     layer_of = {node: layer for layer, node in layer_nodes(source).items()}
-    found = (op.get_friendly_name() for op in model.get_ops() if op.get_type_name() in _CONVOLUTIONS)
-    return {layer_of[name.removesuffix(_BIASED)]: name for name in found}
+    nodes = {node.name: node for node in source.graph.node}
+    maker = {output: node for node in source.graph.node for output in node.output}
+    layers = {}
+    for operation in model.get_ops():
+        if operation.get_type_name() in _CONVOLUTIONS:
+            node = nodes.get(operation.get_friendly_name().removesuffix(_BIASED))
+            while node is not None and node.op_type in _FOLDED:
+                node = next((maker[name] for name in node.input if name in maker), None)
+            if node is not None and node.name in layer_of:
+                layers[layer_of[node.name]] = operation.get_friendly_name()
+    return layers
 
 
 def _quantised(model: Any, ignored: Sequence[str], calibration: Sequence[Tensor]) -> Any:
