@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from edgeseg.deploy import Artefact, DeployError, compile, get_runtime
 from edgeseg.inference import Segmenter, load_segmenter
@@ -60,6 +61,27 @@ def test_int8_is_int8_but_for_what_was_kept_and_says_nothing(segmenter, capfd):
     assert len(names) <= facts["dtypes"]["float32"] <= len(names) + 2
     assert sum(facts["dtypes"].values()) == CONVOLUTIONS
     some.labels(as_input(images("test", 1)[0]))
+
+
+class Scaled(nn.Module):
+    """Two convolutions; OpenVINO folds the factor into the second, which then bears the multiplication's name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3)
+        self.second = nn.Conv2d(8, 8, 3)
+        self.factor = nn.Parameter(torch.rand(8, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(self.first(x).relu()) * self.factor
+
+
+@needs_nncf
+def test_a_convolution_with_a_folded_factor_can_be_kept_by_name(tmp_path):
+    x = torch.rand(1, 3, 32, 32)
+    facts = get_runtime("openvino").build(Scaled(), x, tmp_path / "g", "int8", [x], keep=("second",))
+    assert facts["kept"] == ["second"]
+    assert facts["dtypes"] == {"int8": 1, "float32": 1}
 
 
 def test_a_model_that_would_run_in_another_type_is_refused(plain):

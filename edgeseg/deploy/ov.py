@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -154,20 +154,37 @@ def _compiled(path: Path, hint: str, threads: int | None) -> Any:
 def _layer_operations(model: Any, source: Any) -> dict[str, str]:
     """Names of the convolutions in PyTorch → names of their operations, which carry the names of the ONNX nodes.
 
-    A factor or offset that was folded into a convolution has given it its own name: the convolution is found behind it.
+    Where a factor or offset was folded in, the convolution is called after that, or anyhow and the offset after it; so
+    the convolution is looked up behind either in the ONNX graph.
     """
     layer_of = {node: layer for layer, node in layer_nodes(source).items()}
-    nodes = {node.name: node for node in source.graph.node}
-    maker = {output: node for node in source.graph.node for output in node.output}
-    layers = {}
+    nodes = {name: node for node in source.graph.node for name in (node.name, node.output[0])}
+    layers: dict[str, str] = {}
     for operation in model.get_ops():
         if operation.get_type_name() in _CONVOLUTIONS:
-            node = nodes.get(operation.get_friendly_name().removesuffix(_BIASED))
-            while node is not None and node.op_type in _FOLDED:
-                node = next((maker[name] for name in node.input if name in maker), None)
-            if node is not None and node.name in layer_of:
-                layers[layer_of[node.name]] = operation.get_friendly_name()
+            behind = [_convolution_behind(nodes[name], nodes) for name in _names(operation) if name in nodes]
+            layers.update((layer_of[node], operation.get_friendly_name()) for node in behind[:1] if node in layer_of)
     return layers
+
+
+def _names(operation: Any) -> Iterator[str]:
+    """Name of an operation and, as long as each is alone in reading the one before, of what adds a constant to it."""
+    yield operation.get_friendly_name().removesuffix(_BIASED)
+    readers = [reader.get_node() for reader in operation.output(0).get_target_inputs()]
+    if len(readers) == 1 and readers[0].get_type_name() in ("Add", "Multiply"):
+        types = {readers[0].input_value(i).get_node().get_type_name() for i in (0, 1)}
+        if "Constant" in types:
+            yield from _names(readers[0])
+
+
+def _convolution_behind(node: Any, nodes: Mapping[str, Any]) -> str | None:
+    """Name of the ONNX node before all factors and offsets; ``None`` where two maps meet on the way."""
+    while node.op_type in _FOLDED:
+        before = [nodes[name] for name in node.input if name in nodes]
+        if len(before) != 1:
+            return None
+        node = before[0]
+    return str(node.name)
 
 
 def _quantised(model: Any, ignored: Sequence[str], calibration: Sequence[Tensor]) -> Any:
