@@ -140,7 +140,7 @@ class Artefact:
         """
         folder = Path(path)
         about = _read_description(folder)
-        get_runtime(about["runtime"]).check(about["precision"])
+        get_runtime(about["runtime"]).check(about["precision"], building=False)
         for name, digest in about["files"].items():
             file = folder / name
             if file.parent != folder or not file.is_file() or _sha256(file) != digest:

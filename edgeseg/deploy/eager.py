@@ -24,7 +24,7 @@ class Eager(Runtime):
     precisions = ("fp32", "fp16", "bf16")
     options: Mapping[str, Any] = MappingProxyType({"device": "auto", "channels_last": True})
 
-    def why_not(self, precision: str) -> str | None:
+    def why_not(self, precision: str, building: bool = True) -> str | None:
         return None
 
     def build(
@@ -63,7 +63,8 @@ class Inductor(Eager):
     name = "inductor"
     options: Mapping[str, Any] = MappingProxyType({"device": "auto", "channels_last": True, "cudagraphs": True})
 
-    def why_not(self, precision: str) -> str | None:
+    def why_not(self, precision: str, building: bool = True) -> str | None:
+        """Both take a compiler: this runtime compiles when it first runs."""
         from torch._inductor.cpp_builder import get_cpp_compiler
 
         if torch.cuda.is_available():

@@ -39,8 +39,8 @@ class Runtime(ABC):
     device: str = "cpu"
 
     @abstractmethod
-    def why_not(self, precision: str) -> str | None:
-        """Why it cannot run here, with the cure (e.g. the pip line); ``None`` if it can."""
+    def why_not(self, precision: str, building: bool = True) -> str | None:
+        """Why it cannot build (or, with ``building=False``, run) here, with the cure; ``None`` if it can."""
 
     @abstractmethod
     def build(
@@ -93,14 +93,14 @@ class Runtime(ABC):
                 raise DeployError(f"{self.name} has no option {key!r}; {hint}")
         return {**self.options, **given}
 
-    def check(self, precision: str) -> None:
-        """Refuse a precision that this runtime does not build, or cannot build or run on this machine.
+    def check(self, precision: str, building: bool = True) -> None:
+        """Refuse a precision that this runtime does not build, or cannot build (run) on this machine.
 
         Raises:
             DeployError: with the cure.
         """
         if precision not in self.precisions:
             raise DeployError(f"{self.name} has no {precision}; it builds {', '.join(self.precisions)}")
-        reason = self.why_not(precision)
+        reason = self.why_not(precision, building)
         if reason:
             raise DeployError(f"{self.name} {precision} cannot run here: {reason}")

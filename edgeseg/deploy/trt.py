@@ -87,7 +87,7 @@ class TensorRT(Runtime):
         }
     )
 
-    def why_not(self, precision: str) -> str | None:
+    def why_not(self, precision: str, building: bool = True) -> str | None:
         if sys.platform == "darwin":
             return "there is no TensorRT for macOS; take onnx or eager"
         if torch.version.cuda is None:
@@ -99,7 +99,7 @@ class TensorRT(Runtime):
                 return f"{package} is not installed; {_how_to_install()}"
         if reason := _wrong_pair(torch.__version__, importlib.metadata.version("torch_tensorrt")):
             return reason
-        if precision in QUANTISED and importlib.util.find_spec("modelopt") is None:
+        if building and precision in QUANTISED and importlib.util.find_spec("modelopt") is None:
             return f"{precision} needs NVIDIA's quantiser; pip install nvidia-modelopt"
         if torch.cuda.get_device_capability() < FIRST_GPUS.get(precision, (0, 0)):
             return f"{torch.cuda.get_device_name()} has no {precision}; take fp16 or int8"
