@@ -20,6 +20,7 @@ from edgeseg.cli.options import parse_size
 from edgeseg.data.labels import CAMVID
 from edgeseg.deploy import DeployError, compile, get_runtime, list_runtimes
 from edgeseg.deploy.parity import check_parity, mini_set
+from edgeseg.deploy.peers import untrained
 from edgeseg.inference import Segmenter, load_segmenter
 from edgeseg.models.registry import create_model, list_models
 
@@ -57,13 +58,10 @@ def main() -> None:
 def _segmenter(name: str, random: bool) -> Segmenter:
     if not random:
         return load_segmenter(name)
-    torch.manual_seed(0)
-    model = create_model(name, len(CAMVID)).eval()
-    for module in model.modules():  # fresh statistics would let a mix-up of channels pass unseen
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 1.5)
-    return Segmenter(model, (0.41, 0.42, 0.43), (0.24, 0.25, 0.28), None, CAMVID)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = create_model(name, len(CAMVID))
+    return untrained(name, model, seed=0).segmenter
 
 
 def _wanted(texts: list[str] | None) -> list[tuple[str, str]]:

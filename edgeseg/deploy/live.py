@@ -13,7 +13,6 @@ What a camera, its cable or a sender on the network hold back before a frame arr
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +25,7 @@ import torch
 
 from edgeseg.data.labels import ClassTable
 from edgeseg.deploy.capture import Capture, Captured
+from edgeseg.deploy.environment import peak_memory
 from edgeseg.deploy.screen import Painter, Recorder, Screen
 from edgeseg.deploy.sources import Source, SourceError
 from edgeseg.inference import Segmenter
@@ -230,7 +230,7 @@ class _Log:
                     k: round(float(v), 3) for k, v in zip(("median", "p90", "p99", "max"), marks, strict=True)
                 }
         fps = round(self.frames / seconds, 2) if seconds else 0.0
-        return Summary(self.name, self.frames, dropped, round(seconds, 2), fps, stages, peak_rss_mb(), ended, ok)
+        return Summary(self.name, self.frames, dropped, round(seconds, 2), fps, stages, peak_memory(), ended, ok)
 
 
 class _Show:
@@ -337,13 +337,3 @@ def rss_mb() -> float | None:
     import resource
 
     return round(pages * resource.getpagesize() / 1e6, 1)
-
-
-def peak_rss_mb() -> float | None:
-    """Largest memory of this process so far, in MB (10⁶ bytes); ``None`` on Windows."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)

@@ -65,7 +65,7 @@ class STDCFCN(nn.Module):
 
 
 class AttentionRefinement(nn.Module):
-    """BiSeNet's attention refinement module (Yu et al., ECCV 2018, Fig. 2b), which STDC-Seg takes over.
+    """BiSeNet's attention refinement module (Yu et al., ECCV 2018), which STDC-Seg takes over.
 
     A 3×3 Conv-BN-ReLU, then a gate per channel from the global mean.
 
@@ -90,7 +90,7 @@ class AttentionRefinement(nn.Module):
 
 
 class FeatureFusion(nn.Module):
-    """BiSeNet's feature fusion module (Yu et al., ECCV 2018, Fig. 2c), which STDC-Seg takes over.
+    """BiSeNet's feature fusion module (Yu et al., ECCV 2018), which STDC-Seg takes over.
 
     Both maps are concatenated and projected by a 1×1 Conv-BN-ReLU; the result is added to itself under a
     squeeze-and-excitation gate.
@@ -119,7 +119,7 @@ class FeatureFusion(nn.Module):
 
 
 class STDCSeg(nn.Module):
-    """STDC-Seg (Fan et al., Rethinking BiSeNet for Real-time Semantic Segmentation, CVPR 2021, section 3.2, Fig. 4).
+    """STDC-Seg (Fan et al., Rethinking BiSeNet for Real-time Semantic Segmentation, CVPR 2021).
 
     From the paper: the backbone's 1/16 and 1/32 maps pass attention refinement, the global mean is added at 1/32, the
     context climbs to 1/8 and is fused there with the 1/8 map; a detail head on that map, in training only, learns the
@@ -197,7 +197,7 @@ class STDCSeg(nn.Module):
 
 
 class SPPM(nn.Module):
-    """Simple pyramid pooling module of PP-LiteSeg (section 3.3, Fig. 5).
+    """Simple pyramid pooling module of PP-LiteSeg.
 
     The map is averaged to 1×1, 2×2 and 4×4, each of them projected by a 1×1 Conv-BN-ReLU and resized back; the sum
     passes a 3×3 one. Chosen here: the 1×1 map's convolution has a bias in the place of batch normalisation, see
@@ -232,7 +232,7 @@ class SPPM(nn.Module):
 
 
 class UAFM(nn.Module):
-    """Unified attention fusion module of PP-LiteSeg with spatial attention (section 3.2, Eq. 1 and 3, Fig. 4).
+    """Unified attention fusion module of PP-LiteSeg with spatial attention.
 
     The high map is resized to the low one; the channels' mean and maximum of both make a gate α per pixel; high · α +
     low · (1 - α). The 3×3 convolutions on the low map and behind the sum, and the two that make the gate, are those of
@@ -263,7 +263,7 @@ class UAFM(nn.Module):
 
 
 class PPLiteSeg(nn.Module):
-    """PP-LiteSeg (Peng et al., PP-LiteSeg: A Superior Real-Time Semantic Segmentation Model, 2022, section 3).
+    """PP-LiteSeg (Peng et al., PP-LiteSeg: A Superior Real-Time Semantic Segmentation Model, 2022).
 
     From the paper: encoder STDC1 (T) or STDC2 (B), SPPM, and a decoder that grows narrower towards the larger maps, of
     32, 64 and 128 channels (T) or 64, 96 and 128 (B) at 1/8, 1/16 and 1/32, fused by UAFMs with spatial attention. From
