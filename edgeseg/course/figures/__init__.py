@@ -1,0 +1,1 @@
+"""Plots that are too long for a cell: one module a lesson."""

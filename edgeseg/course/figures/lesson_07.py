@@ -1,0 +1,154 @@
+"""Figures of lesson 07: what losses look at, and what training does over its steps and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
+_STYLES = ("-", "--", "-.", ":")
+
+
+def pictures(named: Mapping[str, np.ndarray], columns: int = 4, width: float = 9.4) -> Figure:
+    """Pictures beside each other with their names above.
+
+    Args:
+        named: name → (H, W, 3) uint8, or (H, W) of numbers in 0…1, drawn from dark (0) to light (1).
+        columns: pictures in a row.
+        width: of the figure, inches.
+    """
+    rows = -(-len(named) // columns)
+    height, across = next(iter(named.values())).shape[:2]
+    figure = Figure((width, rows * (width / columns * height / across + 0.35)), layout="constrained")
+    for axis, item in zip(figure.subplots(rows, columns, squeeze=False).flat, [*named.items(), *[None] * columns]):
+        axis.axis("off")
+        if item is not None:
+            axis.imshow(item[1], cmap="cividis", vmin=0, vmax=1 if item[1].ndim == 2 else None)
+            axis.set_title(item[0], fontsize=9)
+    return figure
+
+
+def lines(
+    named: Mapping[str, Sequence[float]],
+    xlabel: str,
+    ylabel: str,
+    log: bool = False,
+    level: tuple[float, str] | None = None,
+) -> Figure:
+    """Curves over their index, apart by colour and by dashes.
+
+    Args:
+        named: name → values.
+        xlabel, ylabel: of the axes.
+        log: logarithmic y axis.
+        level: height and name of a thin horizontal line.
+    """
+    figure = Figure((7.6, 3.0), layout="constrained")
+    axis = figure.subplots()
+    for (name, values), color, style in zip(named.items(), _COLORS, cycle(_STYLES)):
+        axis.plot(values, color=color, ls=style, lw=1.5, label=name)
+    if level is not None:
+        axis.axhline(level[0], color="#777777", lw=1)
+        axis.annotate(level[1], (1, level[0]), (-2, 3), ("axes fraction", "data"), "offset points", ha="right", fontsize=8)
+    if log:
+        axis.set_yscale("log")
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.grid(alpha=0.25)
+    axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def shares_and_weights(names: Sequence[str], shares: Sequence[float], weights: Mapping[str, Sequence[float]]) -> Figure:
+    """Left each class's share of the pixels in percent, right the weights that it would get.
+
+    Args:
+        names: of the classes.
+        shares: in 0…1.
+        weights: name of the rule → one weight a class.
+    """
+    figure = Figure((8.6, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    rows = np.arange(len(names))
+    left.barh(rows, 100 * np.asarray(shares), color=_COLORS[0])
+    left.set_yticks(rows, names, fontsize=8)
+    left.invert_yaxis()
+    left.set_xlabel("share of the valid pixels, %")
+    for i, (rule, values) in enumerate(weights.items()):
+        right.barh(rows + 0.4 * (i - 0.5), values, 0.4, color=_COLORS[1 + i], hatch=("", "//")[i % 2], label=rule)
+    right.set(xlabel="class weight (log scale)", xscale="log")
+    right.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def focus(image: np.ndarray, probability: np.ndarray, gamma: float) -> Figure:
+    """Focal loss at one γ: its curve, where a prediction still counts, and how few pixels bear the loss.
+
+    Args:
+        image: (H, W, 3) uint8.
+        probability: (H, W) of the true class in 0…1, NaN on void.
+        gamma: focusing exponent.
+    """
+    figure = Figure((9.4, 2.9), layout="constrained")
+    curve, picture, burden = figure.subplots(1, 3, width_ratios=(1, 1.35, 1))
+    _focal_curve(curve, gamma)
+    factor = (1 - probability) ** gamma
+    seen = 0.25 * image.mean(2, keepdims=True) / 255 * np.ones(3)  # the scene, dark, under what counts
+    strength = np.nan_to_num(factor)[..., None]
+    picture.imshow(seen * (1 - strength) + strength * np.array([1.0, 0.78, 0.2]))
+    picture.set_title(f"(1 − p)^γ: bright pixels count, γ = {gamma:g}", fontsize=9)
+    picture.axis("off")
+    valid = ~np.isnan(probability)
+    _burden(burden, (factor * -np.log(np.maximum(probability, 1e-12)))[valid])
+    return figure
+
+
+def _focal_curve(axis: Axes, gamma: float) -> None:
+    p = np.linspace(0.005, 1, 200)
+    axis.plot(p, -np.log(p), color="#777777", lw=1.2, label="γ = 0: cross-entropy")
+    axis.plot(p, (1 - p) ** gamma * -np.log(p), color=_COLORS[1], lw=2, ls="--", label=f"γ = {gamma:g}")
+    axis.set(xlabel="p of the true class", ylabel="loss of the pixel", ylim=(0, 4))
+    axis.legend(frameon=False, fontsize=8)
+
+
+def _burden(axis: Axes, pixel: np.ndarray) -> None:
+    """What share of the loss the hardest pixels bear."""
+    borne = np.cumsum(np.sort(pixel)[::-1]) / pixel.sum()
+    percent = 100 * np.arange(1, len(borne) + 1) / len(borne)
+    half = percent[int(np.searchsorted(borne, 0.5))]
+    axis.plot(percent, 100 * borne, color=_COLORS[0], lw=2)
+    axis.plot([half, half], [0, 50], color="#777777", lw=1)
+    axis.set(xlabel="hardest pixels, %", ylabel="share of the loss, %", xlim=(0, 40), ylim=(0, 101))
+    axis.set_title(f"half of the loss: {half:.1f} % of the pixels", fontsize=9)
+
+
+def seeds(scores: Mapping[str, Sequence[float]]) -> Figure:
+    """Two ways of training, one dot a seed, dots of a seed joined; mean ± standard error beside them.
+
+    Args:
+        scores: name of the way → one score a seed, percent; two ways.
+    """
+    (a, first), (b, second) = scores.items()
+    figure = Figure((8.6, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1.2, 1))
+    for pair in zip(first, second, strict=True):
+        left.plot((0, 1), pair, "o-", color="#56B4E9", mec="#0072B2", mfc="white", lw=1)
+    for x, values in ((-0.15, first), (1.15, second)):
+        left.errorbar(x, np.mean(values), standard_error(values), fmt="s", color=_COLORS[1], capsize=4)
+    left.set_xticks((0, 1), (a, b))
+    left.set(xlim=(-0.5, 1.5), ylabel="mIoU of unseen scenes, %")
+    gains = np.subtract(second, first)
+    right.bar(range(len(gains)), gains, color="#56B4E9", edgecolor="#0072B2")
+    right.errorbar(len(gains) + 0.5, gains.mean(), standard_error(gains), fmt="s", color=_COLORS[1], capsize=4)
+    right.axhline(0, color="#777777", lw=1)
+    right.set_xticks([*range(len(gains)), len(gains) + 0.5], [*map(str, range(len(gains))), "mean ± s.e."])
+    right.set(xlabel="seed", ylabel=f"{b} minus {a}, points")
+    return figure
+
+
+def standard_error(values: Sequence[float] | np.ndarray) -> float:
+    """Of the mean: the sample's standard deviation over √n."""
+    return float(np.std(values, ddof=1) / len(values) ** 0.5)

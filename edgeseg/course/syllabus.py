@@ -1,0 +1,83 @@
+"""The lessons as data: titles, what they take, their exercises. Tests hold notebooks, README and `progress` to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One lesson.
+
+    Args:
+        slug: the rest of the notebook's name.
+        title: as printed.
+        minutes: to work through it, exercises included.
+        compute: minutes of computing on two CPU cores, all cells together.
+        memory: peak of the kernel, GB.
+        needs: numbers of the lessons that come before.
+        exercises: name of each, in order; exercise k of lesson 05 is ``"05.k"``.
+    """
+
+    slug: str
+    title: str
+    minutes: int
+    compute: float
+    memory: float
+    needs: tuple[str, ...]
+    exercises: tuple[str, ...]
+
+    def facts(self) -> str:
+        """The line under a lesson's title."""
+        needs = f"lesson {', '.join(self.needs)}" if self.needs else "nothing"
+        return (
+            f"**{self.minutes} minutes to work through** · {self.compute:g} min of computing on two CPU cores · "
+            f"{self.memory:g} GB of memory · data: rendered scenes, no download · needs {needs} · "
+            f"{len(self.exercises)} exercises"
+        )
+
+
+SYLLABUS: Mapping[str, Entry] = MappingProxyType(
+    {
+        "00": Entry(
+            "first_segmentation",
+            "Check your machine, first segmentation",
+            45,
+            0.5,
+            1.0,
+            (),
+            ("To a tensor", "From logits to classes", "How sure", "Edges", "Frames per second"),
+        ),  # fmt: skip
+        "01": Entry("scenes_and_labels", "Street scenes and labels", 60, 0.5, 1.5, (), ()),
+        "02": Entry(
+            *("what_miou_is", "What mIoU is", 60, 0.5, 1.5, ("01",)),
+            (
+                *("Confusion matrix", "Refuse what cannot be", "IoU of each class", "The mean, and the absent"),
+                *("Micro IoU", "Per image, or over all"),
+            ),
+        ),
+        "03": Entry(
+            *("stdc", "The STDC backbone", 90, 0.5, 1.5, ()),
+            (
+                "Size after a convolution",
+                "How far a chain sees",
+                "The STDC module",
+                "Parameters by formula",
+                "The backbone",
+            ),
+        ),
+        "04": Entry("se_aspp", "SE-ASPP", 60, 0.5, 1.5, (), ()),
+        "05": Entry(
+            *("ccbam", "CCBAM", 60, 0.5, 1.5, ("03", "04")),
+            ("ChannelAttention", "SpatialAttention", "CCBAM", "Parameters by hand", "Who guides whom"),
+        ),
+        "06": Entry(
+            *("cross_cbam", "Cross-CBAM whole", 60, 0.5, 1.5, ("03", "04", "05")),
+            ("Map sizes", "Decoder", "CrossCBAM", "Parameters as printed", "How much faster"),
+        ),
+        "07": Entry("losses_and_training", "Losses and the training loop", 75, 0.5, 1.5, (), ()),
+        "08": Entry("train_on_camvid", "Train on CamVid", 60, 0.5, 1.5, (), ()),
+    }
+)

@@ -1,0 +1,244 @@
+"""Put one block's weights into another that was written by somebody else: by name, by order, by use, by shape.
+
+A learner's block may have other names, another order of layers, a linear layer where the package has a 1×1 convolution.
+It is the same block if under one of these pairings it computes the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import permutations, product
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from edgeseg.course.trace import conv_settings
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A parameter or buffer of a block.
+
+    Args:
+        name: dotted.
+        tensor: itself.
+        owner: the module that holds it.
+    """
+
+    name: str
+    tensor: Tensor
+    owner: nn.Module
+
+    @property
+    def path(self) -> str:
+        """Of the layer; empty for the block itself."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Without trailing ones, as a linear layer and a 1×1 convolution hold the same numbers."""
+        shape = tuple(self.tensor.shape)
+        while len(shape) > 2 and shape[-1] == 1:
+            shape = shape[:-1]
+        return shape
+
+
+Pairing = list[tuple[Entry, Entry]]
+Row = tuple[str, str, str]
+Kind = tuple[tuple[str, tuple[int, ...]], ...]
+_MOST_ORDERS = 16  # each is run: two modes, forward and backward
+
+
+class MisfitError(ValueError):
+    """The two blocks do not hold the same weights; the message lists them side by side."""
+
+
+def entries(block: nn.Module) -> list[Entry]:
+    """Weights in the order in which they were registered; counters of batch normalisation are left out."""
+    found = []
+    for path, module in block.named_modules():
+        own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        found += [Entry(f"{path}.{n}".lstrip("."), t, module) for n, t in own if t.is_floating_point()]
+    return found
+
+
+def pairings(mine: nn.Module, package: nn.Module, inputs: Sequence[Tensor]) -> list[Pairing]:
+    """Ways to pair my weights with the package's, likeliest first.
+
+    Raises:
+        MisfitError: there is none.
+    """
+    theirs, own = entries(package), entries(mine)
+    ways = [_by_name(own, theirs), _in_order(own, theirs)]
+    ways += [_in_order(_by_use(mine, own, inputs), _by_use(package, theirs, inputs)), *_by_kind(own, theirs)]
+    distinct: dict[tuple[tuple[str, str], ...], Pairing] = {}
+    for way in ways:
+        if way is not None:
+            distinct.setdefault(tuple(sorted((a.name, b.name) for a, b in way)), way)
+    if not distinct:
+        raise MisfitError(_listing(mine, _by_use(mine, own, inputs), _by_use(package, theirs, inputs)))
+    return list(distinct.values())
+
+
+def copy(pairing: Pairing) -> None:
+    """Give my weights the package's numbers."""
+    with torch.no_grad():
+        for own, theirs in pairing:
+            own.tensor.copy_(theirs.tensor.reshape(own.tensor.shape))
+
+
+def randomise(block: nn.Module, seed: int = 0) -> None:
+    """Weights, and batch normalisation's statistics, that leave nothing equal by chance: no ones, no zeros."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for entry in entries(block):
+            t, field = entry.tensor, entry.name.rpartition(".")[2]
+            if field == "running_var" or (t.ndim == 1 and field == "weight"):
+                t.uniform_(0.5, 1.5, generator=generator)
+            else:
+                t.normal_(0, 0.5 if t.ndim < 2 else (2 * t.shape[0] / t.numel()) ** 0.5, generator=generator)
+
+
+# Ways ---------------------------------------------------------------------------------------------------------------
+
+
+def _fits(way: Pairing) -> Pairing | None:
+    return way if all(a.shape == b.shape for a, b in way) else None
+
+
+def _by_name(own: list[Entry], theirs: list[Entry]) -> Pairing | None:
+    named = {e.name: e for e in theirs}
+    if len(own) != len(theirs) or {e.name for e in own} != set(named):
+        return None
+    return _fits([(e, named[e.name]) for e in own])
+
+
+def _in_order(own: list[Entry], theirs: list[Entry]) -> Pairing | None:
+    return _fits(list(zip(own, theirs, strict=True))) if len(own) == len(theirs) else None
+
+
+def _by_kind(own: list[Entry], theirs: list[Entry]) -> list[Pairing]:
+    """Layers of one kind go with layers of that kind, in every order as long as these are few, else in theirs."""
+    mine, package = _by_layer(own), _by_layer(theirs)
+    if Counter(mine.values()) != Counter(package.values()):
+        return []
+    kinds = list(dict.fromkeys(package.values()))
+    homes = [[k for k, kind in package.items() if kind == wanted] for wanted in kinds]
+    orders = [list(permutations(names)) if len(names) < 4 else [tuple(names)] for names in homes]
+    if prod(map(len, orders)) > _MOST_ORDERS:
+        orders = [o[:1] for o in orders]
+    places = [[k for k, kind in mine.items() if kind == wanted] for wanted in kinds]
+    ways = []
+    for chosen in product(*orders):
+        partner = {a: b for ours, its in zip(places, chosen, strict=True) for a, b in zip(ours, its, strict=True)}
+        pairs = ((_of(own, a), _of(theirs, b)) for a, b in partner.items())
+        ways.append([pair for ours, its in pairs for pair in zip(ours, its, strict=True)])
+    return ways
+
+
+def _by_layer(found: list[Entry]) -> dict[str, Kind]:
+    """Path of each layer that holds weights → what it holds."""
+    return {path: tuple(map(_kind, _of(found, path))) for path in dict.fromkeys(e.path for e in found)}
+
+
+def _of(found: list[Entry], path: str) -> list[Entry]:
+    return [e for e in found if e.path == path]
+
+
+def _kind(entry: Entry) -> tuple[str, tuple[int, ...]]:
+    return entry.name.rpartition(".")[2], entry.shape
+
+
+def _by_use(block: nn.Module, found: list[Entry], inputs: Sequence[Tensor]) -> list[Entry]:
+    """Weights in the order in which their layers are first called; layers that are not called come last."""
+    called: dict[int, int] = {}
+
+    def note(module: nn.Module, _: object) -> None:
+        called.setdefault(id(module), len(called))
+
+    hooks = [m.register_forward_pre_hook(note) for m in block.modules()]
+    training = block.training
+    try:
+        with torch.no_grad():
+            block.eval()(*inputs)
+    except Exception:  # it will be run, and its error told, by who compares
+        return found
+    finally:
+        block.train(training)
+        for hook in hooks:
+            hook.remove()
+    return sorted(found, key=lambda e: called.get(id(e.owner), len(called)))
+
+
+# Words --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A module with weights of its own, as a line of the listing."""
+
+    path: str
+    owner: nn.Module
+    kind: Kind
+
+    def __str__(self) -> str:
+        if isinstance(self.owner, nn.Conv2d):
+            return f"{self.path}  Conv2d {conv_settings(self.owner)}"
+        if isinstance(self.owner, nn.Linear):
+            return f"{self.path}  Linear {self.owner.in_features}→{self.owner.out_features}"
+        return f"{self.path}  {type(self.owner).__name__} {self.kind[0][1][0] if self.kind[0][1] else ''}".rstrip()
+
+
+def _layers(found: list[Entry]) -> list[_Layer]:
+    owners: dict[int, list[Entry]] = {}
+    for entry in found:
+        owners.setdefault(id(entry.owner), []).append(entry)
+    return [_Layer(g[0].path or "block", g[0].owner, tuple(_kind(e) for e in g)) for g in owners.values()]
+
+
+def _listing(mine: nn.Module, own: list[Entry], theirs: list[Entry]) -> str:
+    yours, its = _layers(own), _layers(theirs)
+    matcher = SequenceMatcher(None, [x.kind for x in yours], [x.kind for x in its], autojunk=False)
+    codes = matcher.get_opcodes()
+    lines = [f"The layers do not hold the same weights: {_first_misfit(codes, yours, its)}"]
+    if any(_hides_modules(m) for m in mine.modules()):
+        lines.append("Some layers lie in a plain list or dict, where PyTorch does not see them: use nn.ModuleList.")
+    lines += ["", f"  {'yours, as they are called':<52}  package's"]
+    return "\n".join([*lines, *(f"{mark} {a:<52}  {b}".rstrip() for mark, a, b in _rows(codes, yours, its))])
+
+
+def _rows(codes: Sequence[tuple[str, int, int, int, int]], own: list[_Layer], theirs: list[_Layer]) -> Iterator[Row]:
+    """Both lists, aligned where they agree; long stretches of agreement are cut to their ends."""
+    for tag, i, i_end, j, j_end in codes:
+        count = max(i_end - i, j_end - j)
+        for k in range(count):
+            if tag == "equal" and 2 <= k < count - 2:
+                if k == 2:
+                    yield " ", "…", "…"
+                continue
+            left = str(own[i + k]) if i + k < i_end else ""
+            right = str(theirs[j + k]) if j + k < j_end else ""
+            yield " " if tag == "equal" else "≠", left, right
+
+
+def _first_misfit(codes: Sequence[tuple[str, int, int, int, int]], own: list[_Layer], theirs: list[_Layer]) -> str:
+    for tag, i, i_end, j, j_end in codes:
+        if tag == "equal":
+            continue
+        if i < i_end and j < j_end:
+            return f"your {own[i]} stands where the package has {theirs[j]}."
+        if j < j_end:
+            return f"the package's {theirs[j]} has no counterpart in yours."
+        return f"your {own[i]} has no counterpart in the package."
+    return "they are the same layers in another order."
+
+
+def _hides_modules(module: nn.Module) -> bool:
+    hidden = [v for v in vars(module).values() if isinstance(v, (list, tuple, dict))]
+    values = [x for v in hidden for x in (v.values() if isinstance(v, dict) else v)]
+    registered = {id(m) for m in module.modules()}
+    return any(isinstance(x, nn.Module) and id(x) not in registered for x in values)
