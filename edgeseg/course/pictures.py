@@ -8,12 +8,13 @@ import io
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _TODAY, _BUILT, _LATER = "#E69F00", "#CFE2F3", "#F2F2F2"  # apart without colour too: their lightness differs
@@ -83,7 +84,7 @@ def network_map(*today: str, built: tuple[str, ...] = ()) -> Figure:
     if unknown := {*today, *built} - set(_PARTS):
         raise ValueError(f"no part {', '.join(sorted(unknown))} on the map; there are {', '.join(_PARTS)}")
     now, before = ({box for part in parts for box in _PARTS[part]} for parts in (today, built))
-    figure = Figure((9.6, 3.5), layout="constrained")
+    figure = Figure((9.6, 2.9), layout="constrained")
     axis = figure.subplots()
     for start, end, text in _ARROWS:
         _arrow(axis, _CROSS_CBAM[start], _CROSS_CBAM[end], text)
@@ -102,22 +103,23 @@ def network_map(*today: str, built: tuple[str, ...] = ()) -> Figure:
                 lw=2 if name in now else 1,
             )
         )
-        axis.text(box.x, box.y, box.text, ha="center", va="center", fontsize=8)
-    axis.set(xlim=(-0.1, 10.0), ylim=(0.9, 4.4), aspect="equal")
+        axis.text(box.x, box.y, box.text, ha="center", va="center", fontsize=8.5)
+    axis.set(xlim=(0.0, 9.95), ylim=(1.05, 4.2), aspect="auto")
     axis.axis("off")
     return figure
 
 
-def _arrow(axis: object, start: _Box, end: _Box, text: str) -> None:
+def _arrow(axis: Axes, start: _Box, end: _Box, text: str) -> None:
     if start.x == end.x or start.y != end.y:
         a, b = (start.x, start.y - start.height / 2), (end.x, end.y + end.height / 2)
     else:
         side = 1 if end.x > start.x else -1
         a, b = (start.x + side * start.width / 2, start.y), (end.x - side * end.width / 2, end.y)
-    axis.annotate("", b, a, arrowprops={"arrowstyle": "-|>", "color": "#444444", "lw": 1.2})  # type: ignore[attr-defined]
+    axis.annotate("", b, a, arrowprops={"arrowstyle": "-|>", "color": "#444444", "lw": 1.2})
     if text:
         x, y = (a[0] + b[0]) / 2, (a[1] + b[1]) / 2
-        axis.text(x + (0.08 if a[0] == b[0] else 0), y + 0.12, text, fontsize=7, color="#444444")  # type: ignore[attr-defined]
+        align: dict[str, Any] = {"ha": "left", "va": "center"} if a[0] == b[0] else {"ha": "center", "va": "bottom"}
+        axis.text(x + 0.08 * (a[0] == b[0]), y + 0.06 * (a[0] != b[0]), text, fontsize=8, color="#444444", **align)
 
 
 def before_after(

@@ -95,6 +95,7 @@ def _set_style() -> None:
     """Figures that are small in the file, and readable on a light and on a dark page: they bring their own ground."""
     import matplotlib as mpl
 
+    _draw_inline()
     changes: dict[Any, Any] = {
         "figure.dpi": 90,
         "figure.facecolor": "white",
@@ -104,3 +105,14 @@ def _set_style() -> None:
         "image.interpolation": "nearest",
     }
     mpl.rcParams.update(changes)
+
+
+def _draw_inline() -> None:
+    """Let a kernel show figures that were made without pyplot, which would switch this on by itself."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return
+    shell = get_ipython()
+    if shell is not None and hasattr(shell, "kernel"):
+        shell.enable_matplotlib("inline")

@@ -42,15 +42,13 @@ class Entry:
 SYLLABUS: Mapping[str, Entry] = MappingProxyType(
     {
         "00": Entry(
-            "first_segmentation",
-            "Check your machine, first segmentation",
-            45,
-            0.5,
-            1.0,
-            (),
+            *("first_segmentation", "Check your machine, first segmentation", 45, 0.3, 1.0, ()),
             ("To a tensor", "From logits to classes", "How sure", "Edges", "Frames per second"),
-        ),  # fmt: skip
-        "01": Entry("scenes_and_labels", "Street scenes and labels", 60, 0.5, 1.5, (), ()),
+        ),
+        "01": Entry(
+            *("scenes_and_labels", "Street scenes and labels", 80, 0.2, 1.0, ()),
+            ("Project a point", "Far to near", "Colours to ids", "Train ids", "Resize a label", "Shares and weights"),
+        ),
         "02": Entry(
             *("what_miou_is", "What mIoU is", 60, 0.5, 1.5, ("01",)),
             (
@@ -68,16 +66,28 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
                 "The backbone",
             ),
         ),
-        "04": Entry("se_aspp", "SE-ASPP", 60, 0.5, 1.5, (), ()),
+        "04": Entry(
+            *("se_aspp", "SE-ASPP", 90, 0.5, 1.5, ("03",)),
+            (
+                *("What a chain sees", "Padding that keeps the size", "Squeeze and excite"),
+                *("SEASPP", "Multiply-adds of a convolution"),
+            ),
+        ),
         "05": Entry(
             *("ccbam", "CCBAM", 60, 0.5, 1.5, ("03", "04")),
             ("ChannelAttention", "SpatialAttention", "CCBAM", "Parameters by hand", "Who guides whom"),
         ),
         "06": Entry(
             *("cross_cbam", "Cross-CBAM whole", 60, 0.5, 1.5, ("03", "04", "05")),
-            ("Map sizes", "Decoder", "CrossCBAM", "Parameters as printed", "How much faster"),
+            ("Where a factor fails", "Decoder", "CrossCBAM", "Parameters that nobody needs", "How much faster"),
         ),
-        "07": Entry("losses_and_training", "Losses and the training loop", 75, 0.5, 1.5, (), ()),
-        "08": Entry("train_on_camvid", "Train on CamVid", 60, 0.5, 1.5, (), ()),
+        "07": Entry(
+            *("losses_and_training", "Losses and the training loop", 100, 3, 1.5, ("02", "06")),
+            ("Cross-entropy", "Focal loss", "Dice loss", "OHEM", "Learning rate", "Moving average"),
+        ),
+        "08": Entry(
+            *("train_on_camvid", "Train on CamVid", 75, 3, 1.5, ("02", "07")),
+            ("Read a log", "Mean and standard error", "Paired differences", "Resume exactly", "A flip, and back"),
+        ),
     }
 )

@@ -83,7 +83,10 @@ def scene(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, table: C
     figure = Figure((9.6, 2.25), layout="constrained")
     for axis, (name, picture) in zip(figure.subplots(1, 4), pictures.items(), strict=True):
         _picture(axis, picture, name)
-    patches = [Patch(color=np.divide(c, 255), label=n) for n, c in zip(table.names, table.colors, strict=True)]
+    patches = [
+        Patch(color=(r / 255, g / 255, b / 255), label=n)
+        for n, (r, g, b) in zip(table.names, table.colors, strict=True)
+    ]
     figure.legend(handles=patches, loc="outside lower center", ncols=11, fontsize=8, frameon=False, handlelength=0.9,
                   columnspacing=0.8, handletextpad=0.4)  # fmt: skip
     return figure

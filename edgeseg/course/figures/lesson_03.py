@@ -56,7 +56,7 @@ def field_bars(fields: Mapping[str, Sequence[int]], size: tuple[int, int]) -> Fi
         axis.text(-0.45, side + 8, f"{name} of a {size[0]}×{size[1]} image", fontsize=8)
     axis.set_xticks(places, list(fields), fontsize=9)
     axis.set(ylabel="side in image pixels", ylim=(0, 1.18 * max(max(v) for v in fields.values())))
-    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(0, 0.4))
+    axis.legend(frameon=False, fontsize=8, loc="upper left")
     return figure
 
 
@@ -71,21 +71,29 @@ def field_on_image(image: np.ndarray, heat: Tensor, field: int, centre: tuple[in
         stage: that the place belongs to.
     """
     side = square_holding(heat, centre, 0.9)
-    figure = Figure((8.6, 3.5), layout="constrained")
-    axes = figure.subplots(1, 2)
-    axes[0].imshow(image // 2 + 110)
+    height, width = heat.shape
+    figure = Figure((9.0, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.imshow(image)
     blocks = torch.nn.functional.avg_pool2d(heat[None, None], 5, stride=1, padding=2)[0, 0]
-    strength = (blocks / blocks.max()).sqrt().numpy()
-    axes[1].imshow(strength, cmap="viridis", vmin=0, vmax=1)
-    for axis in axes:
-        for length, color, style in ((field, "#D55E00", "-"), (side, "#CC79A7", "--")):
-            corner = (centre[1] - length / 2, centre[0] - length / 2)
-            axis.add_patch(Rectangle(corner, length, length, fill=False, ec=color, lw=2, ls=style))
+    right.imshow((blocks / blocks.max()).sqrt().numpy(), cmap="viridis", vmin=0, vmax=1)
+    for axis in (left, right):
+        axis.add_patch(_square(centre, side, "#CC79A7", "--"))
         axis.plot(centre[1], centre[0], "+", color="#D55E00", ms=10, mew=2)
-        axis.set(xlim=(-0.5, heat.shape[1] - 0.5), ylim=(heat.shape[0] - 0.5, -0.5), xticks=[], yticks=[])
-    axes[0].set_title(f"stage {stage}: could see {field}×{field} pixels (solid)", fontsize=10)
-    axes[1].set_title(f"90 % of the influence: {side}×{side} (dashed)", fontsize=10)
+        axis.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    left.add_patch(_square(centre, field, "#D55E00", "-"))
+    reach = field / 2 + 8  # the whole square is shown, also where it is larger than the image
+    left.set(xlim=(min(0, centre[1] - reach), max(width, centre[1] + reach)))
+    left.set(ylim=(max(height, centre[0] + reach), min(0, centre[0] - reach)))
+    left.set_title(f"stage {stage}: could see {field}×{field} pixels (solid)", fontsize=10)
+    right.set_title(f"90 % of the influence: {side}×{side} (dashed)", fontsize=10)
     return figure
+
+
+def _square(centre: tuple[int, int], side: int, color: str, style: str) -> Rectangle:
+    corner = (centre[1] - side / 2, centre[0] - side / 2)
+    return Rectangle(corner, side, side, fill=False, ec=color, lw=2, ls=style)
 
 
 def square_holding(heat: Tensor, centre: tuple[int, int], share: float) -> int:

@@ -24,11 +24,12 @@ def pictures(named: Mapping[str, np.ndarray], columns: int = 4, width: float = 9
     rows = -(-len(named) // columns)
     height, across = next(iter(named.values())).shape[:2]
     figure = Figure((width, rows * (width / columns * height / across + 0.35)), layout="constrained")
-    for axis, item in zip(figure.subplots(rows, columns, squeeze=False).flat, [*named.items(), *[None] * columns]):
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis in axes:
         axis.axis("off")
-        if item is not None:
-            axis.imshow(item[1], cmap="cividis", vmin=0, vmax=1 if item[1].ndim == 2 else None)
-            axis.set_title(item[0], fontsize=9)
+    for axis, (name, picture) in zip(axes, named.items(), strict=False):  # the last row may stay half empty
+        axis.imshow(picture, cmap="cividis", vmin=0, vmax=1)  # the limits are for numbers; colours have none
+        axis.set_title(name, fontsize=9)
     return figure
 
 
@@ -49,13 +50,16 @@ def lines(
     """
     figure = Figure((7.6, 3.0), layout="constrained")
     axis = figure.subplots()
-    for (name, values), color, style in zip(named.items(), _COLORS, cycle(_STYLES)):
+    for (name, values), color, style in zip(named.items(), _COLORS, cycle(_STYLES), strict=False):
         axis.plot(values, color=color, ls=style, lw=1.5, label=name)
     if level is not None:
         axis.axhline(level[0], color="#777777", lw=1)
-        axis.annotate(level[1], (1, level[0]), (-2, 3), ("axes fraction", "data"), "offset points", ha="right", fontsize=8)
+        place = ("axes fraction", "data")
+        axis.annotate(level[1], (1, level[0]), (-2, 3), place, "offset points", ha="right", fontsize=8)
     if log:
         axis.set_yscale("log")
+        for side in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+            side("{x:g}")
     axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.grid(alpha=0.25)
     axis.legend(frameon=False, fontsize=8)
@@ -77,8 +81,9 @@ def shares_and_weights(names: Sequence[str], shares: Sequence[float], weights: M
     left.set_yticks(rows, names, fontsize=8)
     left.invert_yaxis()
     left.set_xlabel("share of the valid pixels, %")
-    for i, (rule, values) in enumerate(weights.items()):
-        right.barh(rows + 0.4 * (i - 0.5), values, 0.4, color=_COLORS[1 + i], hatch=("", "//")[i % 2], label=rule)
+    for (rule, values), color, mark in zip(weights.items(), _COLORS[1:], "oD^v", strict=False):
+        right.plot(values, rows, mark, color=color, label=rule)
+    right.grid(alpha=0.25)
     right.set(xlabel="class weight (log scale)", xscale="log")
     right.legend(frameon=False, fontsize=8)
     return figure
@@ -145,7 +150,7 @@ def seeds(scores: Mapping[str, Sequence[float]]) -> Figure:
     right.errorbar(len(gains) + 0.5, gains.mean(), standard_error(gains), fmt="s", color=_COLORS[1], capsize=4)
     right.axhline(0, color="#777777", lw=1)
     right.set_xticks([*range(len(gains)), len(gains) + 0.5], [*map(str, range(len(gains))), "mean ± s.e."])
-    right.set(xlabel="seed", ylabel=f"{b} minus {a}, points")
+    right.set(xlim=(-0.7, len(gains) + 1.2), xlabel="seed", ylabel=f"{b} minus {a}, points")
     return figure
 
 
