@@ -22,7 +22,7 @@ from edgeseg.course.start import is_strict
 
 T = TypeVar("T")
 _CUT_OFF = "Is something cut off (detach, no_grad)?"
-_TOLERANCE = 1e-7  # of the largest number; float64 in another order of adding stays far below
+_DOUBLE, _SINGLE = 1e-7, 1e-5  # of the largest number: adding in another order stays below
 
 
 @dataclass(frozen=True)
@@ -329,14 +329,18 @@ def _array_difference(got: Any, wanted: Tensor | np.ndarray, what: str) -> str:
         )
     if tuple(got.shape) != tuple(wanted.shape):
         return f"{what} has the shape {tuple(got.shape)}, and should have {tuple(wanted.shape)}."
-    a, b = (np.asarray(x.detach().cpu().double() if isinstance(x, Tensor) else x, dtype=float) for x in (got, wanted))
-    if _same(a, b):
-        return ""
+    own, its = (x.detach().cpu().numpy() if isinstance(x, Tensor) else x for x in (got, wanted))
+    a, b = own.astype(float), its.astype(float)
+    tolerance = _SINGLE if its.dtype == np.float32 else _DOUBLE
+    if _same(a, b, tolerance):
+        same_kind = (own.dtype.kind in "fc") == (its.dtype.kind in "fc")
+        return "" if same_kind else f"{what} has the right values as {own.dtype}, and should be {its.dtype}."
     apart = np.nan_to_num(np.abs(a - b), nan=np.inf)
     place = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
+    count = int((apart > _scale(b, tolerance)).sum())
     return (
-        f"{what} has the right shape {a.shape} and other numbers: {int((apart > _scale(b)).sum())} of {a.size} differ, "
-        f"most at {list(place)}: {a[place]:.6g} instead of {b[place]:.6g}."
+        f"{what} has the right shape {a.shape} and other numbers: {count} of {a.size} differ, most at {list(place)}: "
+        f"{a[place]:.6g} instead of {b[place]:.6g}."
     )
 
 
@@ -344,16 +348,16 @@ def _close(a: Tensor | None, b: Tensor | None) -> bool:
     """Equal up to rounding; no gradient at all is as good as zeros."""
     if a is None or b is None:
         return all(t is None or not t.any() for t in (a, b))
-    return _same(a.detach().numpy().reshape(-1), b.detach().numpy().reshape(-1))
+    return _same(a.detach().numpy().reshape(-1), b.detach().numpy().reshape(-1), _DOUBLE)
 
 
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-7, atol=_scale(b), equal_nan=True))
+def _same(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
+    return a.shape == b.shape and bool(np.allclose(a, b, rtol=tolerance, atol=_scale(b, tolerance), equal_nan=True))
 
 
-def _scale(wanted: np.ndarray) -> float:
+def _scale(wanted: np.ndarray, tolerance: float) -> float:
     finite = wanted[np.isfinite(wanted)]
-    return _TOLERANCE * float(np.abs(finite).max(initial=1e-6))
+    return tolerance * float(np.abs(finite).max(initial=1e-6))
 
 
 # Words ----------------------------------------------------------------------------------------------------------------

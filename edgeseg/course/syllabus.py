@@ -82,7 +82,7 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
             ("Where a factor fails", "Decoder", "CrossCBAM", "Parameters that nobody needs", "How much faster"),
         ),
         "07": Entry(
-            *("losses_and_training", "Losses and the training loop", 100, 3, 1.5, ("02", "06")),
+            *("losses_and_training", "Losses and the training loop", 100, 2, 1.0, ("02", "06")),
             ("Cross-entropy", "Focal loss", "Dice loss", "OHEM", "Learning rate", "Moving average"),
         ),
         "08": Entry(

@@ -18,9 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-_SILENT = {  # look at a tensor, or give it another shape or type: no step of its own
+_SILENT = {  # make or look at a tensor, or give it another shape or type: no step of its own
     *("__get__", "__set__", "size", "dim", "numel", "detach", "clone", "contiguous", "to", "type", "float", "double"),
     *("view", "reshape", "flatten", "unsqueeze", "squeeze", "expand", "expand_as", "requires_grad_", "item", "__len__"),
+    *("tensor", "as_tensor", "from_numpy", "arange", "zeros", "ones", "full", "zeros_like", "ones_like"),
+    *("tensor", "as_tensor", "from_numpy", "arange", "zeros", "ones", "full", "zeros_like", "ones_like"),
 }
 _NAMES = {"__radd__": "add", "__rmul__": "mul", "__rsub__": "rsub", "add_": "add", "mul_": "mul", "relu_": "relu"}
 
