@@ -1,5 +1,10 @@
 # make quickstart   install into .venv, then train and score a real network on street scenes
-# make test         install with the test tools, then run all tests
+# make test         install with the test tools, then run all tests and every lesson as it is
+# make lessons      write the course's notebooks from course/src, run them, store what they show
+# make course-strict  run the solved lessons, where an exercise that is not right is an error
+# make lab          install what the course needs, open its first lesson in JupyterLab
+# make browser      three lessons in a real JupyterLab and a real browser, and the book; needs Chromium or Chrome
+# make book         lessons, guides and reference as web pages in docs/_build/html
 # make lint         ruff and mypy
 # make bench        measured ratios, printed
 # make coverage     which operations TensorRT would take, shown without TensorRT
@@ -19,14 +24,39 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: quickstart test lint bench coverage coverage-all clean
+# one thread and small sizes; whoever works on the lessons keeps their own progress
+NOTEBOOKS = EDGESEG_PROGRESS="$$(mktemp -d)" EDGESEG_FAST=1 EDGESEG_THREADS=1 OMP_NUM_THREADS=1 \
+  $(BIN)/python -m pytest -c tests/nbval.ini --rootdir .
+
+.PHONY: quickstart test lessons course-strict lab browser book lint bench coverage coverage-all clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/edgeseg quickstart $(ARGS)
 
-# two processes of one thread each: torch jobs that share cores with several threads each slow one another down
+# two processes of one thread each: torch jobs that share cores with several threads each slow one another down. ARGS choose among the tests; without any, the lessons run too
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+	$(if $(ARGS),,$(NOTEBOOKS) course)
+
+lessons: $(VENV)/.installed-dev
+	$(BIN)/python course/build.py --run $(ARGS)
+
+# and the proof that strict mode is strict: with exercises open it must fail, and for that reason
+course-strict: $(VENV)/.installed-dev
+	EDGESEG_COURSE_STRICT=1 $(NOTEBOOKS) course/solutions
+	log=$$(mktemp); ! EDGESEG_COURSE_STRICT=1 $(NOTEBOOKS) $(firstword $(shell grep -l '"exercise"' course/*.ipynb)) >$$log \
+	  && grep -q "AssertionError.*not written yet" $$log || { cat $$log; echo "strict mode lets open exercises pass"; exit 1; }
+
+# the lessons' folder is JupyterLab's root; the address that it prints, too, leads to the first lesson (ssh, no browser here)
+lab: $(VENV)/.installed-course
+	$(BIN)/python -m jupyterlab course --LabApp.default_url=/lab/tree/00_first_segmentation.ipynb $(ARGS)
+
+browser: $(VENV)/.installed-browser
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup tests/browser $(ARGS)
+
+book: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -c docs -d docs/_build/doctrees . docs/_build/html $(ARGS)
+	@echo "open docs/_build/html/index.html"
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -45,7 +75,7 @@ coverage-all: coverage
 	OMP_NUM_THREADS=1 $(BIN)/python tests/test_coverage.py
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build dist
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build dist docs/_build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # the stamps: an environment is made once, and again only when pyproject.toml changes
@@ -58,4 +88,16 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install -e ".[dev,course,export,video]"
+	touch $@
+
+$(VENV)/.installed-course: $(VENV)/.installed
+	$(PIP) install -e ".[course]"
+	touch $@
+
+$(VENV)/.installed-browser: $(VENV)/.installed-dev
+	$(PIP) install -e ".[browser,docs]"
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) install -e ".[docs]"
 	touch $@

@@ -345,7 +345,7 @@ def test_begin_seeds_and_chooses_the_mode(monkeypatch, capsys):
     second = (course.begin("05", version="0.1"), torch.rand(1), np.random.rand())
     assert first == second
     assert first[0].pick(100, 2) == 2
-    assert "fast mode" in capsys.readouterr().out
+    assert "Fast mode" in capsys.readouterr().out
 
 
 def test_the_map_colours_todays_parts_and_knows_its_parts():

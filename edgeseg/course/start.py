@@ -39,8 +39,10 @@ class Lesson:
         return fast if self.fast else full
 
     def __str__(self) -> str:
-        where = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
-        mode = " · fast mode: small sizes, few steps, figures differ from the text" if self.fast else ""
+        where = (
+            torch.cuda.get_device_name() if self.device.type == "cuda" else f"CPU, threads: {torch.get_num_threads()}"
+        )
+        mode = "\nFast mode: small sizes, few steps; numbers differ from the text." if self.fast else ""
         head = f"Lesson {self.number}: {SYLLABUS[self.number].title}"
         return f"{head}\nedgeseg {__version__} · torch {torch.__version__} · {where} · seed 0{mode}"
 
