@@ -5,6 +5,7 @@
     python course/build.py --check     change nothing; exit 1 and name every notebook that its source would not give
     python course/build.py --run 05    write, execute in a fresh kernel, store text and small figures
     python course/build.py --run 05 --only solutions --fast     one of the two; small sizes, few steps
+    python course/build.py --handout DIR      exercises alone, for a class: no folded solutions, no outputs
 
 A source, ``course/src/NN_name.py``, is a percent script: ``# %%`` begins a cell, and jupytext opens it in Jupyter.
 Between ``### BEGIN SOLUTION`` and ``### END SOLUTION`` stands what the learner will write. Edit sources, not notebooks.
@@ -172,6 +173,20 @@ def write(book: NotebookNode, path: Path) -> None:
     path.write_text(text_of(book), encoding="utf-8", newline="\n")
 
 
+def hand_out(chosen: Sequence[Path], folder: Path) -> None:
+    """Write the exercises to a folder without their folded solutions and without outputs.
+
+    Raises:
+        CourseError: the folder holds notebooks already, which might be somebody's work.
+    """
+    if any(folder.glob("*.ipynb")):
+        raise CourseError(f"{folder} holds notebooks already, and nothing is overwritten: give an empty folder")
+    for source in chosen:
+        book = notebook(source, "exercises")
+        book.cells = [c for c in book.cells if "solution" not in c.metadata.get("tags", [])]
+        write(book, folder / f"{source.stem}.ipynb")
+
+
 def stale(course: Path, numbers: Sequence[str] = ()) -> list[str]:
     """Which notebooks are not what their sources give, or have no source; in words."""
     found, expected = [], set()
@@ -200,11 +215,15 @@ def main(arguments: Sequence[str] | None = None, course: Path = HOME) -> int:
     parser.add_argument("--run", action="store_true", help="execute and store outputs")
     parser.add_argument("--only", choices=KINDS, help="with --run: one of a lesson's two notebooks")
     parser.add_argument("--fast", action="store_true", help="with --run: EDGESEG_FAST=1")
+    parser.add_argument("--handout", type=Path, metavar="DIR", help="exercises without solutions, to an empty folder")
     options = parser.parse_args(arguments)
     try:
         if options.check:
             return _check(course, options.lessons)
         chosen = sources(course, options.lessons)
+        if options.handout:
+            hand_out(chosen, options.handout)
+            return 0
         for source in chosen:
             for kind in KINDS:
                 write(with_outputs(notebook(source, kind), target(source, kind)), target(source, kind))

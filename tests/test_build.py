@@ -113,6 +113,17 @@ def test_a_folded_solution_follows_the_help_of_the_exercise_notebook(tiny):
     assert not any("Solution</summary>" in c.source for c in build.notebook(tiny, "solutions").cells)
 
 
+def test_a_handout_holds_help_and_no_solutions_and_overwrites_nothing(tiny, tmp_path, capsys):
+    folder = tmp_path / "handout"
+    assert build.main(["--handout", str(folder)], tiny.parent.parent) == 0
+    text = (folder / "05_tiny.ipynb").read_text(encoding="utf-8")
+    assert "Help</summary>" in text
+    assert "Solution</summary>" not in text
+    assert "self.x / 2" not in text
+    assert build.main(["--handout", str(folder)], tiny.parent.parent) == 1
+    assert "nothing is overwritten" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -270,6 +270,15 @@ def test_nan_counts_as_a_value(capsys):
     assert said(capsys, lambda x: torch.nan_to_num(x / x), iou, [one], "02.2")[1].startswith("✗")
 
 
+def test_whole_numbers_are_compared_exactly_and_modules_may_be_given(capsys):
+    def parameters(module):
+        return 12_212_965
+
+    one = course.case(nn.Conv2d(1, 1, 1))
+    assert said(capsys, parameters, lambda m: 12_212_965, [one], "06.4")[1].startswith("✓")
+    assert "12212965, and should be 12212966" in said(capsys, parameters, lambda m: 12_212_966, [one], "06.4")[1]
+
+
 # progress
 
 
@@ -308,6 +317,7 @@ def test_a_right_block_is_kept_with_all_that_it_uses_and_found_by_a_later_lesson
     execute("import torch\nfrom torch import nn\nfrom torch.nn import functional as F\nHALF = 16", "setup", scope)
     execute(_source_of(LinearGate).replace("// 16", "// HALF"), "gate", scope)
     execute(_source_of(PixelGate), "pixel", scope)
+    scope |= {"low": torch.zeros(1), "a": torch.zeros(1)}  # a notebook's variables, named like the block's own
     execute(_source_of(Rewritten), "block", scope)
     execute("Rewritten = course.check(Rewritten, CCBAM, PAIR, exercise='05.3')", "check", scope)
     text = (marks.folder() / "blocks" / "exercise_05_3.py").read_text(encoding="utf-8")

@@ -16,13 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgeseg.course import marks, trace, transfer
+from edgeseg.course import comparing, marks, trace, transfer
 from edgeseg.course.show import Verdict
 from edgeseg.course.start import is_strict
 
 T = TypeVar("T")
 _CUT_OFF = "Is something cut off (detach, no_grad)?"
-_DOUBLE, _SINGLE = 1e-7, 1e-5  # of the largest number: adding in another order stays below
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def _compare(own: nn.Module, wanted: Mapping[bool, _Ran], way: transfer.Pairing,
         _refuse_unwritten(ours)
         if ours.error is not None:
             return _Fault(f"It cannot be run. {_tell(ours.error)}", 0)
-        difference = _difference(ours.output, its.output, "output")
+        difference = comparing.difference(ours.output, its.output, "output")
         if difference:
             agreeing, where = _where(ours.steps, its.steps)
             mode = "training" if training else "evaluation"
@@ -179,7 +178,7 @@ def _run(block: nn.Module, inputs: list[Any], training: bool) -> _Ran:
         return _Ran(error=error)
     generator = torch.Generator().manual_seed(1)
     loss = sum(
-        ((t * torch.randn(t.shape, dtype=t.dtype, generator=generator)).sum() for t in _tensors(output)),
+        ((t * torch.randn(t.shape, dtype=t.dtype, generator=generator)).sum() for t in comparing.tensors(output)),
         torch.zeros((), dtype=torch.float64),
     )
     if loss.requires_grad:
@@ -191,10 +190,10 @@ def _run(block: nn.Module, inputs: list[Any], training: bool) -> _Ran:
 
 def _gradients_or_statistics(ours: _Ran, its: _Ran, way: transfer.Pairing, training: bool) -> str:
     for i, (a, b) in enumerate(zip(ours.gradients, its.gradients, strict=True)):
-        if not _close(a, b):
+        if not comparing.close(a, b):
             return f"The outputs agree, but the gradient of input {i} does not. {_CUT_OFF}"
     for mine, package in way:
-        if _close(ours.weights[mine.name], its.weights[package.name]):
+        if comparing.close(ours.weights[mine.name], its.weights[package.name]):
             continue
         if mine.tensor.requires_grad:
             return f"The outputs agree, but the gradient of {mine.name} does not. {_CUT_OFF}"
@@ -272,92 +271,15 @@ def _judge_function(mine: Any, package: Any, one: Case) -> None:
         raise
     except Exception as error:
         raise _WrongError(f"It cannot be run on {_call(one)}. {_tell(error)}") from None
-    difference = _difference(got, wanted, "answer")
+    difference = comparing.difference(got, wanted, "answer")
     if difference:
         where = "\n" + _where(steps, its_steps)[1] if steps and its_steps else ""
         raise _WrongError(f"{_tried(one)}The {difference}{where}")
-    if _difference(args, its_args, "x"):
+    if any(
+        comparing.difference(a, b, "x")
+        for a, b in zip(comparing.plain_data(args), comparing.plain_data(its_args), strict=True)
+    ):
         raise _WrongError(f"{_tried(one)}The answer is right, but the function has changed what it was given: copy it.")
-
-
-# Comparing ------------------------------------------------------------------------------------------------------------
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value] if value.is_floating_point() else []
-    if isinstance(value, Mapping):
-        return [t for v in value.values() for t in _tensors(v)]
-    return [t for v in value for t in _tensors(v)] if isinstance(value, (list, tuple)) else []
-
-
-def _difference(got: Any, wanted: Any, what: str) -> str:
-    """Empty, or how two values differ, in words that continue "the …"."""
-    if isinstance(wanted, (Tensor, np.ndarray)):
-        return _array_difference(got, wanted, what)
-    if isinstance(wanted, Mapping):
-        if not isinstance(got, Mapping) or set(got) != set(wanted):
-            keys = sorted(got) if isinstance(got, Mapping) else type(got).__name__
-            return f"{what} should be a dict with the keys {sorted(wanted)}, and is {keys}."
-        return next(filter(None, (_difference(got[k], wanted[k], f"{what}[{k!r}]") for k in wanted)), "")
-    if isinstance(wanted, (list, tuple)):
-        if not isinstance(got, (list, tuple)) or len(got) != len(wanted):
-            size = f"{len(got)} things" if isinstance(got, (list, tuple)) else type(got).__name__
-            return f"{what} should be {len(wanted)} things, and is {size}."
-        pairs = enumerate(zip(got, wanted, strict=True))
-        return next(filter(None, (_difference(g, w, f"{what}[{i}]") for i, (g, w) in pairs)), "")
-    if isinstance(wanted, (bool, str, type(None))):
-        return "" if got == wanted else f"{what} is {got!r}, and should be {wanted!r}."
-    if isinstance(wanted, (int, float, np.number)):
-        return _number_difference(got, wanted, what)
-    return "" if got == wanted else f"{what} is not equal to the package's {type(wanted).__name__}."
-
-
-def _number_difference(got: Any, wanted: Any, what: str) -> str:
-    try:
-        value = float(got)
-    except (TypeError, ValueError):
-        return f"{what} should be a number, and is {type(got).__name__}."
-    same = np.isclose(value, float(wanted), rtol=1e-6, atol=1e-12, equal_nan=True)
-    return "" if same else f"{what} is {value:.6g}, and should be {float(wanted):.6g}."
-
-
-def _array_difference(got: Any, wanted: Tensor | np.ndarray, what: str) -> str:
-    if not isinstance(got, (Tensor, np.ndarray)):
-        return (
-            f"{what} should be a {type(wanted).__name__} of shape {tuple(wanted.shape)}, and is {type(got).__name__}."
-        )
-    if tuple(got.shape) != tuple(wanted.shape):
-        return f"{what} has the shape {tuple(got.shape)}, and should have {tuple(wanted.shape)}."
-    own, its = (x.detach().cpu().numpy() if isinstance(x, Tensor) else x for x in (got, wanted))
-    a, b = own.astype(float), its.astype(float)
-    tolerance = _SINGLE if its.dtype == np.float32 else _DOUBLE
-    if _same(a, b, tolerance):
-        same_kind = (own.dtype.kind in "fc") == (its.dtype.kind in "fc")
-        return "" if same_kind else f"{what} has the right values as {own.dtype}, and should be {its.dtype}."
-    apart = np.nan_to_num(np.abs(a - b), nan=np.inf)
-    place = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
-    count = int((apart > _scale(b, tolerance)).sum())
-    return (
-        f"{what} has the right shape {a.shape} and other numbers: {count} of {a.size} differ, most at {list(place)}: "
-        f"{a[place]:.6g} instead of {b[place]:.6g}."
-    )
-
-
-def _close(a: Tensor | None, b: Tensor | None) -> bool:
-    """Equal up to rounding; no gradient at all is as good as zeros."""
-    if a is None or b is None:
-        return all(t is None or not t.any() for t in (a, b))
-    return _same(a.detach().numpy().reshape(-1), b.detach().numpy().reshape(-1), _DOUBLE)
-
-
-def _same(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
-    return a.shape == b.shape and bool(np.allclose(a, b, rtol=tolerance, atol=_scale(b, tolerance), equal_nan=True))
-
-
-def _scale(wanted: np.ndarray, tolerance: float) -> float:
-    finite = wanted[np.isfinite(wanted)]
-    return tolerance * float(np.abs(finite).max(initial=1e-6))
 
 
 # Words ----------------------------------------------------------------------------------------------------------------

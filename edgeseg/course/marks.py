@@ -13,6 +13,7 @@ import importlib.util
 import json
 import linecache
 import os
+import symtable
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from edgeseg.download import atomic_write
 
 T = TypeVar("T")
 _FILE = "progress.json"
+_BUILTIN = frozenset(dir(builtins))
 
 
 def folder() -> Path:
@@ -221,6 +223,15 @@ def _definition(thing: type | FunctionType) -> tuple[str, list[str], dict[str, A
     node = nodes[-1]
     first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
     source = "\n".join(text.splitlines()[first - 1 : node.end_lineno])
-    read = [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
-    names = [n for n in dict.fromkeys(read) if not hasattr(builtins, n)]
+    names = [n for n in dict.fromkeys(_globals_read(symtable.symtable(source, "answer", "exec"))) if n not in _BUILTIN]
     return source, names, functions[0].__globals__
+
+
+def _globals_read(table: symtable.SymbolTable) -> Iterator[str]:
+    """Names that are looked up outside: no parameters, no local variables, no attributes."""
+    for symbol in table.get_symbols():
+        outside = symbol.is_global() or table.get_type() == "module"
+        if symbol.is_referenced() and outside and not symbol.is_assigned():
+            yield symbol.get_name()
+    for child in table.get_children():
+        yield from _globals_read(child)

@@ -50,10 +50,10 @@ _ARROWS: tuple[tuple[str, str, str], ...] = (
     *(
         ("stage4", "stage5", ""),
         ("stage5", "SE-ASPP", ""),
-        ("SE-ASPP", "CCBAM 16", "×2"),
-        ("CCBAM 16", "CCBAM 8", "×2"),
+        ("SE-ASPP", "CCBAM 16", "resize"),
+        ("CCBAM 16", "CCBAM 8", "resize"),
     ),
-    *(("stage4", "CCBAM 16", "1×1"), ("stage3", "CCBAM 8", ""), ("CCBAM 8", "head", ""), ("head", "mask", "×8")),
+    *(("stage4", "CCBAM 16", "1×1"), ("stage3", "CCBAM 8", ""), ("CCBAM 8", "head", ""), ("head", "mask", "resize")),
     ("stage5", "aux", ""),
 )
 _PARTS: Mapping[str, tuple[str, ...]] = {

@@ -50,14 +50,14 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
             ("Project a point", "Far to near", "Colours to ids", "Train ids", "Resize a label", "Shares and weights"),
         ),
         "02": Entry(
-            *("what_miou_is", "What mIoU is", 60, 0.5, 1.5, ("01",)),
+            *("what_miou_is", "What mIoU is", 60, 0.2, 1.1, ("01",)),
             (
                 *("Confusion matrix", "Refuse what cannot be", "IoU of each class", "The mean, and the absent"),
                 *("Micro IoU", "Per image, or over all"),
             ),
         ),
         "03": Entry(
-            *("stdc", "The STDC backbone", 90, 0.5, 1.5, ()),
+            *("stdc", "The STDC backbone", 90, 0.2, 1.5, ()),
             (
                 "Size after a convolution",
                 "How far a chain sees",
@@ -67,26 +67,26 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
             ),
         ),
         "04": Entry(
-            *("se_aspp", "SE-ASPP", 90, 0.5, 1.5, ("03",)),
+            *("se_aspp", "SE-ASPP", 90, 0.3, 1.0, ("03",)),
             (
                 *("What a chain sees", "Padding that keeps the size", "Squeeze and excite"),
                 *("SEASPP", "Multiply-adds of a convolution"),
             ),
         ),
         "05": Entry(
-            *("ccbam", "CCBAM", 60, 0.5, 1.5, ("03", "04")),
+            *("ccbam", "CCBAM", 75, 0.2, 1, ("03", "04")),
             ("ChannelAttention", "SpatialAttention", "CCBAM", "Parameters by hand", "Who guides whom"),
         ),
         "06": Entry(
-            *("cross_cbam", "Cross-CBAM whole", 60, 0.5, 1.5, ("03", "04", "05")),
+            *("cross_cbam", "Cross-CBAM whole", 80, 0.2, 1, ("03", "04", "05")),
             ("Where a factor fails", "Decoder", "CrossCBAM", "Parameters that nobody needs", "How much faster"),
         ),
         "07": Entry(
-            *("losses_and_training", "Losses and the training loop", 100, 2, 1.0, ("02", "06")),
+            *("losses_and_training", "Losses and the training loop", 100, 2, 1.2, ("02", "06")),
             ("Cross-entropy", "Focal loss", "Dice loss", "OHEM", "Learning rate", "Moving average"),
         ),
         "08": Entry(
-            *("train_on_camvid", "Train on CamVid", 75, 3, 1.5, ("02", "07")),
+            *("train_on_camvid", "Train on CamVid", 75, 2, 1.8, ("02", "07")),
             ("Read a log", "Mean and standard error", "Paired differences", "Resume exactly", "A flip, and back"),
         ),
     }

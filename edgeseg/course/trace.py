@@ -154,6 +154,8 @@ def _tensors(values: Any) -> Iterator[Tensor]:
 
 
 def _sums(tensor: Tensor) -> tuple[float, ...]:
+    if tensor.is_meta:
+        return 0.0, 0.0, 0.0, float(tensor.numel())
     values = tensor.double().flatten()
     places = torch.cos(torch.arange(values.numel(), dtype=torch.float64) * 0.7391)  # no two places weigh the same
     return float(values.sum()), float(values.abs().sum()), float((values * places).sum()), float(values.numel())

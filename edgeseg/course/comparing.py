@@ -1,0 +1,98 @@
+"""Whether two answers are the same, and in words where they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+_DOUBLE, _SINGLE = 1e-7, 1e-5  # of the largest number: adding in another order stays below
+
+
+def tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value] if value.is_floating_point() else []
+    if isinstance(value, Mapping):
+        return [t for v in value.values() for t in tensors(v)]
+    return [t for v in value for t in tensors(v)] if isinstance(value, (list, tuple)) else []
+
+
+def plain_data(value: Any) -> list[Any]:
+    """All tensors and arrays in what a function was given: what it could have changed."""
+    if isinstance(value, (Tensor, np.ndarray)):
+        return [value]
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return [x for v in inside for x in plain_data(v)]
+
+
+def difference(got: Any, wanted: Any, what: str) -> str:
+    """Empty, or how two values differ, in words that continue "the …"."""
+    if isinstance(wanted, (Tensor, np.ndarray)):
+        return _array_difference(got, wanted, what)
+    if isinstance(wanted, Mapping):
+        if not isinstance(got, Mapping) or set(got) != set(wanted):
+            keys = sorted(got) if isinstance(got, Mapping) else type(got).__name__
+            return f"{what} should be a dict with the keys {sorted(wanted)}, and is {keys}."
+        return next(filter(None, (difference(got[k], wanted[k], f"{what}[{k!r}]") for k in wanted)), "")
+    if isinstance(wanted, (list, tuple)):
+        if not isinstance(got, (list, tuple)) or len(got) != len(wanted):
+            size = f"{len(got)} things" if isinstance(got, (list, tuple)) else type(got).__name__
+            return f"{what} should be {len(wanted)} things, and is {size}."
+        pairs = enumerate(zip(got, wanted, strict=True))
+        return next(filter(None, (difference(g, w, f"{what}[{i}]") for i, (g, w) in pairs)), "")
+    if isinstance(wanted, (bool, str, type(None))):
+        return "" if got == wanted else f"{what} is {got!r}, and should be {wanted!r}."
+    if isinstance(wanted, int) and isinstance(got, (int, np.integer)):
+        return "" if got == wanted else f"{what} is {got}, and should be {wanted}."
+    if isinstance(wanted, (int, float, np.number)):
+        return _number_difference(got, wanted, what)
+    return "" if got == wanted else f"{what} is not equal to the package's {type(wanted).__name__}."
+
+
+def _number_difference(got: Any, wanted: Any, what: str) -> str:
+    try:
+        value = float(got)
+    except (TypeError, ValueError):
+        return f"{what} should be a number, and is {type(got).__name__}."
+    same = np.isclose(value, float(wanted), rtol=1e-6, atol=1e-12, equal_nan=True)
+    return "" if same else f"{what} is {value:.6g}, and should be {float(wanted):.6g}."
+
+
+def _array_difference(got: Any, wanted: Tensor | np.ndarray, what: str) -> str:
+    if not isinstance(got, (Tensor, np.ndarray)):
+        return (
+            f"{what} should be a {type(wanted).__name__} of shape {tuple(wanted.shape)}, and is {type(got).__name__}."
+        )
+    if tuple(got.shape) != tuple(wanted.shape):
+        return f"{what} has the shape {tuple(got.shape)}, and should have {tuple(wanted.shape)}."
+    own, its = (x.detach().cpu().numpy() if isinstance(x, Tensor) else x for x in (got, wanted))
+    a, b = own.astype(float), its.astype(float)
+    tolerance = _SINGLE if its.dtype == np.float32 else _DOUBLE
+    if _same(a, b, tolerance):
+        same_kind = (own.dtype.kind in "fc") == (its.dtype.kind in "fc")
+        return "" if same_kind else f"{what} has the right values as {own.dtype}, and should be {its.dtype}."
+    apart = np.nan_to_num(np.abs(a - b), nan=np.inf)
+    place = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
+    count = int((apart > _scale(b, tolerance)).sum())
+    return (
+        f"{what} has the right shape {a.shape} and other numbers: {count} of {a.size} differ, most at {list(place)}: "
+        f"{a[place]:.6g} instead of {b[place]:.6g}."
+    )
+
+
+def close(a: Tensor | None, b: Tensor | None) -> bool:
+    """Equal up to rounding; no gradient at all is as good as zeros."""
+    if a is None or b is None:
+        return all(t is None or not t.any() for t in (a, b))
+    return _same(a.detach().numpy().reshape(-1), b.detach().numpy().reshape(-1), _DOUBLE)
+
+
+def _same(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
+    return a.shape == b.shape and bool(np.allclose(a, b, rtol=tolerance, atol=_scale(b, tolerance), equal_nan=True))
+
+
+def _scale(wanted: np.ndarray, tolerance: float) -> float:
+    finite = wanted[np.isfinite(wanted)]
+    return tolerance * float(np.abs(finite).max(initial=1e-6))
