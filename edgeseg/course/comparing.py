@@ -12,6 +12,7 @@ _DOUBLE, _SINGLE = 1e-7, 1e-5  # of the largest number: adding in another order 
 
 
 def tensors(value: Any) -> list[Tensor]:
+    """All tensors of fractions in an output."""
     if isinstance(value, Tensor):
         return [value] if value.is_floating_point() else []
     if isinstance(value, Mapping):
