@@ -33,6 +33,7 @@ include_patterns = [
     "course/solutions/*.ipynb",
     "docs/*.md",
     "docs/api/*.md",
+    "docs/models/*.md",
 ]
 exclude_patterns = [".*", "docs/_build", "edgeseg", "env*", "venv*", "runs", "data", "exports", "build", "dist"]
 extensions = [

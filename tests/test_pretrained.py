@@ -12,8 +12,9 @@ import edgeseg
 from edgeseg.data.streets import Streets
 from edgeseg.inference import load_segmenter
 from edgeseg.metrics import score
-from edgeseg.models.records import PACKAGED, get_record, list_weights
+from edgeseg.models.records import PACKAGED, get_record, licence_text, list_weights
 from edgeseg.models.weights import WeightError
+from edgeseg.training.golden import verify_weight
 
 NAMES = [path.name.removesuffix(".json") for path in sorted(PACKAGED.glob("*.json"))]
 
@@ -26,6 +27,17 @@ def test_the_default_weight_of_predict_is_there():
 def test_every_record_names_its_file_by_hash(name):
     record = get_record(name)
     assert hashlib.sha256((PACKAGED / record.file).read_bytes()).hexdigest() == record.sha256
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_weight_gives_its_golden_output(name):
+    assert get_record(name).golden is not None, "edgeseg weights golden NAME"
+    assert verify_weight(name) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_weights_licence_can_be_read(name):
+    assert len(licence_text(name)) > 500
 
 
 def test_the_streets_weight_sees_streets():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,9 +11,12 @@ import torch
 
 import edgeseg
 from edgeseg.metrics import score
-from edgeseg.models.records import list_weights
+from edgeseg.models.records import WeightRecord, licence_text, list_weights
 from edgeseg.models.weights import WeightError, read_weights
-from edgeseg.training.publish import publish_run
+from edgeseg.training.golden import verify_weight
+from edgeseg.training.publish import _data_text, _licence_of, _recipe_text, publish_run
+from edgeseg.training.recipes import get_recipe
+from edgeseg.training.run import RANDOM
 from edgeseg.training.train import fit
 from test_training import TINY, Toy
 
@@ -58,3 +61,42 @@ def test_a_run_without_weights_is_refused(tmp_path):
     (tmp_path / "report.json").write_text(json.dumps({"recipe": {}}))
     with pytest.raises(WeightError, match=r"weights\.safetensors"):
         publish_run(tmp_path, "cross_cbam_m.toy", Toy(3), PROTOCOL, folder=tmp_path)
+
+
+def test_a_published_weight_has_its_golden_output(published):
+    assert list(published.golden["logits"]) == list(Toy().table.names)
+    assert verify_weight("cross_cbam_m.toy") == []
+
+
+def test_the_record_on_disk_is_the_one_returned_and_reads_line_by_line(published, tmp_path):
+    path = tmp_path / "weights" / "cross_cbam_m.toy.json"
+    assert json.loads(path.read_text(encoding="utf-8")) == json.loads(json.dumps(asdict(published)))
+    assert WeightRecord.read(path).classes == published.classes
+    assert ' "seeds": [0],\n' in path.read_text(encoding="utf-8")
+
+
+def test_a_weight_trained_on_camvid_carries_its_terms_unless_others_are_stated(published, tmp_path):
+    assert TINY.data == "camvid"
+    assert published.licence == "CamVid research use"
+    assert "research and teaching" in licence_text("cross_cbam_m.toy")
+    record = publish_run(
+        tmp_path / "run", "cross_cbam_m.toy", Toy(1), PROTOCOL, licence="MIT", folder=tmp_path / "other"
+    )
+    assert (record.licence, record.licence_file) == ("MIT", None)
+    assert not list((tmp_path / "other").glob("*.txt"))
+
+
+def test_only_data_of_known_terms_settle_a_licence():
+    assert _licence_of("streets", RANDOM) == ("Apache-2.0", None)
+    for data, start in (("streets", "weight x.safetensors"), ("cityscapes", RANDOM), ("some/folder", RANDOM)):
+        with pytest.raises(WeightError, match="state it"):
+            _licence_of(data, start)
+
+
+def test_the_recorded_recipe_names_what_was_changed_and_no_folder():
+    recipe = json.loads(json.dumps(asdict(replace(get_recipe("camvid_cpu"), seed=3))))
+    assert _recipe_text(recipe) == "camvid_cpu"
+    recipe = {**recipe, "epochs": 9, "data": "/somebody/home/camvid"}
+    assert _recipe_text(recipe) == "camvid_cpu with epochs=9"
+    assert _data_text(recipe, RANDOM) == "camvid, train"
+    assert _data_text(recipe, "weight a.safetensors") == "camvid, train; start: weight a.safetensors"

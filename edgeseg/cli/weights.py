@@ -1,29 +1,139 @@
-"""``edgeseg weights``: what there is, and how a run becomes one."""
+"""``edgeseg weights``: what there is, whether it is right, its licence and card; weights from elsewhere, from a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgeseg.cli.options import parse_size
 
-app = typer.Typer(no_args_is_help=True, help="List finished weights; turn a run into one.")
+if TYPE_CHECKING:
+    from edgeseg.models.records import WeightRecord
+
+app = typer.Typer(no_args_is_help=True, help="Finished weights: list, show, verify, import, publish, model cards.")
+
+WIDTH = 100  # columns of what is printed
 
 
 @app.command("list")
 def list_all() -> None:
-    """Every weight with its metric, protocol and licence."""
-    from edgeseg.models.records import get_record, list_weights
+    """Every weight with its metric, what that was measured on, its size and its licence."""
+    from edgeseg.models.records import get_record, list_weights, local_file
 
+    rows = [("weight", "mIoU %", "scored on (network input→label size)", "MB", "licence")]
     for name in list_weights():
-        record = get_record(name)
-        m = record.metric
-        protocol = ", ".join(
-            f"{key} {m[key]}" for key in ("data", "split", "definition", "size", "seeds", "ema", "tta")
-        )
-        print(f"{name:<26} mIoU {m['miou']:.2f} % ({protocol}); licence {record.licence}")
+        record, file = get_record(name), local_file(name)
+        size = "–" if file is None else f"{file.stat().st_size / 1e6:.1f}"
+        rows.append((name, f"{record.metric['miou']:.2f}", _short_protocol(record), size, record.licence))
+    names, licences = (min(max(len(row[i]) for row in rows), most) for i, most in ((0, 23), (4, 19)))
+    protocol = WIDTH - names - licences - 6 - 5 - 4 * 2
+    for name, miou, scored, size, licence in rows:
+        if len(name) > names:  # a name is never cut: it is what one types
+            print(name)
+        head = f"{name if len(name) <= names else '':<{names}}  {miou:>6}  {_clip(scored, protocol):<{protocol}}"
+        print(f"{head}  {size:>5}  {_clip(licence, licences)}")
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="of a weight")]) -> None:
+    """The whole record of a weight, and where its file is."""
+    from edgeseg.models.records import get_record, local_file
+
+    record = get_record(name)
+    file = local_file(name)
+    place = f"{file} ({file.stat().st_size / 1e6:.1f} MB)" if file else f"not here yet, from {record.url}"
+    facts = {
+        "weight": record.name, "file": place, "SHA-256": record.sha256, "licence": record.licence,
+        "licence text": f"edgeseg weights licence {record.name}", "architecture": record.arch,
+        "trained on": record.data, "recipe": record.recipe, "training crop": _size(record.size),
+        "seeds": ", ".join(map(str, record.seeds)),
+        "classes": ", ".join(record.classes), "definition": record.definition, "mean": record.mean, "std": record.std,
+        "address": record.url or "none",
+    }  # fmt: skip
+    _print_facts(facts)
+    print("\nscore")
+    _print_facts({k: v for k, v in record.metric.items() if not isinstance(v, dict)})
+    tables = {k: v for k, v in record.metric.items() if isinstance(v, dict)}
+    print("\n" + " ".join([f"{'class':<16}", *(f"{key:>20}" for key in tables)]))
+    for one in record.classes:
+        print(" ".join([f"{one:<16}", *(f"{_cell(values.get(one)):>20}" for values in tables.values())]))
+    if record.golden:
+        golden = record.golden
+        print(f"\ngolden output: logits of {golden['scene']} at {_size(golden['size'])}, rows of points by class")
+        _print_facts({k: " ".join(f"{v:.3f}" for v in values) for k, values in golden["logits"].items()})
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(help="of weights; default: all that are here")] = None,
+) -> None:
+    """Check hash, description, loading and golden output; exit status 1 where something is wrong."""
+    from edgeseg.models.records import get_record, list_weights, local_file
+    from edgeseg.training.golden import verify_weight
+
+    faulty = 0
+    for name in names or list_weights():
+        if not names and local_file(name) is None:
+            print(f"– {name}: not on this machine, fetched when it is first used")
+            continue
+        faults = verify_weight(name)
+        faulty += bool(faults)
+        for fault in faults:
+            print(f"✗ {name}: {fault}")
+        if not faults:
+            golden = get_record(name).golden
+            output = f"golden output within {golden['tolerance']}" if golden else "no golden output in its record"
+            print(f"✓ {name}: hash, description, {output}")
+    if faulty:
+        raise typer.Exit(1)
+
+
+@app.command()
+def licence(name: Annotated[str, typer.Argument(help="of a weight")]) -> None:
+    """Print the text of a weight's licence."""
+    from edgeseg.models.records import licence_text
+
+    print(licence_text(name), end="")
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="a weight file with its record beside it, or a folder of such")],
+    replace: Annotated[bool, typer.Option("--replace", help="an own weight of the same name")] = False,
+) -> None:
+    """Copy weights with their records into your own folder, EDGESEG_WEIGHTS or the cache; all is checked first."""
+    from edgeseg.models.importing import import_weights
+    from edgeseg.models.records import own_folder
+
+    for record in import_weights(source, replace):
+        print(f"{record.name} → {own_folder() / record.file}: mIoU {record.metric['miou']:.2f} %, {record.licence}")
+
+
+@app.command()
+def golden(names: Annotated[list[str], typer.Argument(help="of weights")]) -> None:
+    """Measure a weight's golden output and write it into its record."""
+    from edgeseg.training.golden import add_golden
+
+    for name in names:
+        print(f"golden output of {name} written to {add_golden(name)}")
+
+
+@app.command()
+def card(
+    name: Annotated[str, typer.Argument(help="of a weight")],
+    data: Annotated[str, typer.Option(help="what to score it on: a name or a folder")] = "streets",
+    split: Annotated[str, typer.Option(help="part of the data set")] = "test",
+    count: Annotated[int, typer.Option(help="number of rendered scenes, for each condition")] = 200,
+    data_size: Annotated[str | None, typer.Option(help="HxW of rendered scenes; default: as in the record")] = None,
+    out: Annotated[Path, typer.Option(help="folder for NAME.md and its pictures")] = Path("docs/models"),
+    device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
+) -> None:
+    """Write a weight's model card: scores taken anew, confusion, failures, held-out conditions, limits."""
+    from edgeseg.training.cards import write_card
+
+    print(write_card(name, data, split, out, count, parse_size(data_size) if data_size else None, device))
 
 
 @app.command()
@@ -35,12 +145,43 @@ def publish(
     split: Annotated[str, typer.Option(help="part of the data set")] = "test",
     data_size: Annotated[str | None, typer.Option(help="HxW of rendered scenes")] = None,
     count: Annotated[int | None, typer.Option(help="number of rendered scenes")] = None,
-    licence: Annotated[str, typer.Option(help="of the weight")] = "Apache-2.0",
+    licence: Annotated[str | None, typer.Option(help="of the weight; default: by its training data")] = None,
+    licence_file: Annotated[Path | None, typer.Option(help="with the text, where it is not the package's")] = None,
 ) -> None:
     """Write a run's averaged weights as fp16 with a record; the metric is measured on the written file."""
     from edgeseg.data import open_data
     from edgeseg.training.publish import publish_run
 
     pairs = open_data(data, split, size=parse_size(data_size) if data_size else None, count=count)
-    record = publish_run(run, name, pairs, {"data": data, "split": split, "definition": "A"}, licence, to)
-    print(f"{to / record.file}: mIoU {record.metric['miou']:.2f} %, sha256 {record.sha256}")
+    protocol = {"data": data, "split": split, "definition": "A"}
+    record = publish_run(run, name, pairs, protocol, licence, to, licence_file)
+    print(f"{to / record.file}: mIoU {record.metric['miou']:.2f} %, sha256 {record.sha256}, {record.licence}")
+
+
+def _short_protocol(record: WeightRecord) -> str:
+    """``"camvid test A, 720×960→360×480, seed 0"``."""
+    m = record.metric
+    seen, scored = (_size(m.get(key)) for key in ("size", "scored_at"))
+    sizes = seen if scored in (seen, "–") else f"{seen}→{scored}"
+    seeds = m["seeds"] or []
+    said = f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}" if seeds else "seed unknown"
+    return f"{m['data']} {m['split']} {m['definition']}, {sizes}, {said}" + (", TTA" if m["tta"] else "")
+
+
+def _size(size: Any) -> str:
+    return "×".join(map(str, size)) if size else "–"
+
+
+def _cell(value: Any) -> str:
+    return "–" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _clip(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    from textwrap import fill
+
+    for key, value in facts.items():
+        print(fill(f"{key:<16}{_cell(value)}", WIDTH, subsequent_indent=" " * 16, break_on_hyphens=False))

@@ -3,6 +3,9 @@
 A record is ``NAME.json``, with ``NAME`` like ``cross_cbam_m.streets``, beside the weight file that it names. Records
 are looked for in the folder that the environment variable ``EDGESEG_WEIGHTS`` names and then in the package; files
 there, in the user's cache, and last at the record's address. Whatever the place, the hash is checked.
+
+A weight under another licence than the package's names the file with its text, beside the record; its first load in a
+process says so in one line. What is left out of a build, file or record, is not listed.
 """
 
 from __future__ import annotations
@@ -10,9 +13,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +26,9 @@ from edgeseg.models.weights import WeightError
 PACKAGED = Path(__file__).parent / "pretrained"
 # What a metric is worth nothing without; null where there is nothing to say, e.g. "tta": null.
 PROTOCOL = ("data", "split", "size", "definition", "seeds", "ema", "tta")
+PACKAGE_LICENCE = "Apache-2.0"
+_OPTIONAL = {"url", "licence_file", "golden"}
+_announced: set[str] = set()  # licence files that this process has spoken of
 
 
 @dataclass(frozen=True)
@@ -41,8 +49,10 @@ class WeightRecord:
         data: what it was trained on.
         seeds: every seed that was run.
         metric: ``miou`` (percent) and whatever else was measured, with all of `PROTOCOL`.
-        licence: of the weights.
+        licence: of the weights, in a few words.
         url: where the file can be fetched, or ``None``.
+        licence_file: name of the file with the licence's text, in the record's folder; ``None``: the package's licence.
+        golden: what the network gives for a fixed image, see `edgeseg.training.golden`; ``None``: not measured.
     """
 
     name: str
@@ -60,12 +70,17 @@ class WeightRecord:
     metric: Mapping[str, Any]
     licence: str
     url: str | None = None
+    licence_file: str | None = None
+    golden: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.name.partition(".")[0] != self.arch:
             raise WeightError(f"record {self.name}: its architecture is {self.arch}; name it {self.arch}.TAG")
         if Path(self.file).name != self.file or len(self.sha256) != 64:
             raise WeightError(f"record {self.name}: needs a bare file name and a SHA-256 of 64 digits")
+        for word in (self.name, *([] if self.licence_file is None else [self.licence_file])):
+            if not re.fullmatch(r"[\w.-]+", word):
+                raise WeightError(f"record {self.name}: {word!r} becomes a file's name; use letters, digits, - and _")
         absent = [k for k in ("miou", *PROTOCOL) if k not in self.metric]
         if absent:
             raise WeightError(f"record {self.name}: its metric lacks {', '.join(absent)}; null says that there is none")
@@ -82,12 +97,16 @@ class WeightRecord:
         except (OSError, ValueError) as error:
             raise WeightError(f"{path}: no readable weight record ({error}); restore it") from error
         known = {f.name for f in fields(cls)}
-        if not isinstance(values, dict) or values.keys() - known or known - {"url"} - values.keys():
+        if not isinstance(values, dict) or values.keys() - known or known - _OPTIONAL - values.keys():
             raise WeightError(
-                f"{path}: a weight record has the fields {', '.join(sorted(known))}, and only url may be absent"
+                f"{path}: a weight record has the fields {', '.join(sorted(known))}, and only "
+                f"{', '.join(sorted(_OPTIONAL))} may be absent"
             )
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**plain)
+        try:
+            return cls(**plain)
+        except (TypeError, AttributeError) as error:
+            raise WeightError(f"{path}: a field holds a value of another kind ({error}); restore the record") from error
 
     def write(self, folder: str | Path) -> Path:
         """Write the record as ``NAME.json`` into a folder; returns its path."""
@@ -95,8 +114,17 @@ class WeightRecord:
 
         path = Path(folder) / f"{self.name}.json"
         with atomic_write(path) as file:
-            file.write((json.dumps(asdict(self), indent=1) + "\n").encode())
+            file.write((_readable(asdict(self)) + "\n").encode())
         return path
+
+
+def _readable(value: Any, indent: int = 0) -> str:
+    """JSON with a line per entry of an object, and lists on one line."""
+    if not isinstance(value, dict) or not value:
+        return json.dumps(value, ensure_ascii=False)
+    space = " " * (indent + 1)
+    lines = (f"{space}{json.dumps(k, ensure_ascii=False)}: {_readable(v, indent + 1)}" for k, v in value.items())
+    return "{\n" + ",\n".join(lines) + "\n" + " " * indent + "}"
 
 
 def list_weights() -> list[str]:
@@ -113,7 +141,45 @@ def get_record(name: str) -> WeightRecord:
     return _record(name)[0]
 
 
+def record_folder(name: str) -> Path:
+    """The folder that the weight's record lies in.
+
+    Raises:
+        WeightError: there is no such record.
+    """
+    return _record(name)[1].parent
+
+
+def local_file(name: str) -> Path | None:
+    """The weight's file where it lies on this machine, not checked; ``None``: it would have to be fetched.
+
+    Raises:
+        WeightError: there is no such record.
+    """
+    return _local(*_record(name))
+
+
 def find_weights(name: str) -> Path:
+    """The file of a weight for use: as `checked_file`, and its licence is spoken of where it is one of its own.
+
+    Args:
+        name: a record's name.
+
+    Raises:
+        WeightError: as `checked_file`.
+    """
+    path = checked_file(name)
+    record = get_record(name)
+    if record.licence_file is not None and record.licence_file not in _announced:
+        _announced.add(record.licence_file)
+        print(
+            f"edgeseg: {name} has a licence of its own ({record.licence}); read it: edgeseg weights licence {name}",
+            file=sys.stderr,
+        )
+    return path
+
+
+def checked_file(name: str) -> Path:
     """The checked file of a weight: local where it can be, fetched into the user's cache otherwise.
 
     Args:
@@ -133,10 +199,64 @@ def find_weights(name: str) -> Path:
     return local
 
 
+def record_faults(record: WeightRecord, meta: Mapping[str, Any]) -> list[str]:
+    """Where a record and a file's own description (see `weights.read_weights`) say different things."""
+    pairs = {
+        "architecture": (record.arch, meta["arch"]),
+        "classes": (tuple(record.classes), tuple(c["name"] for c in meta["classes"])),
+        "mean": (tuple(record.mean), tuple(meta["mean"])),
+        "std": (tuple(record.std), tuple(meta["std"])),
+    }
+    return [
+        f"its record says {what} {recorded}, its file {own}; get record and file anew from one place"
+        for what, (recorded, own) in pairs.items()
+        if recorded != own
+    ]
+
+
+def licence_text(name: str) -> str:
+    """The text of a weight's licence.
+
+    Raises:
+        WeightError: no such record, or the text is not here.
+    """
+    record, path = _record(name)
+    if record.licence_file is not None:
+        return licence_path(record, path.parent).read_text(encoding="utf-8")
+    if record.licence != PACKAGE_LICENCE:
+        raise WeightError(f"{name}: its record brings no text of its licence, {record.licence}; ask its maker for it")
+    return _package_licence()
+
+
+def licence_path(record: WeightRecord, folder: Path) -> Path:
+    """The file with the text of a record's own licence, in the record's folder or where weights are searched.
+
+    Raises:
+        WeightError: it is in none of them.
+    """
+    for place in (folder, *weight_folders()):
+        if record.licence_file is not None and (place / record.licence_file).is_file():
+            return place / record.licence_file
+    raise WeightError(f"{record.name}: {record.licence_file}, the text of its licence, is missing; copy it to {folder}")
+
+
+def _package_licence() -> str:
+    try:
+        text = metadata.distribution("edgeseg").read_text("licenses/LICENSE")
+    except metadata.PackageNotFoundError:  # run from a checkout
+        text = (Path(__file__).parents[2] / "LICENSE").read_text(encoding="utf-8")
+    return text or f"{PACKAGE_LICENCE}: https://www.apache.org/licenses/LICENSE-2.0\n"
+
+
 def weight_folders() -> list[Path]:
     """Folders that are searched for weight files: ``EDGESEG_WEIGHTS``, the package, the user's cache."""
     own = os.environ.get("EDGESEG_WEIGHTS")
     return [*([Path(own).expanduser()] if own else []), PACKAGED, _cache()]
+
+
+def own_folder() -> Path:
+    """The user's folder for weights: ``EDGESEG_WEIGHTS``, or else the cache."""
+    return next(folder for folder in weight_folders() if folder != PACKAGED)
 
 
 def _records() -> dict[str, tuple[WeightRecord, Path]]:
@@ -164,7 +284,8 @@ def _fetch(record: WeightRecord) -> Path:
     if record.url is None:
         folders = ", ".join(str(f) for f in weight_folders())
         raise WeightError(
-            f"{record.file} is in none of {folders}, and its record gives no address; copy it into one of them"
+            f"{record.file} is in none of {folders}, and its record gives no address; copy it into one of them, or "
+            "bring it in from a folder that has it: edgeseg weights import FOLDER"
         )
     from edgeseg.download import fetch
 

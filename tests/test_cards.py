@@ -1,0 +1,187 @@
+"""Model cards: numbers that are those of the metric, pictures that are small, sentences that follow from both."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgeseg.data.pairs import DataError
+from edgeseg.data.streets import Streets
+from edgeseg.inference import load_segmenter
+from edgeseg.metrics import ConfusionMatrix, score
+from edgeseg.training import cards
+from edgeseg.training.card_pictures import MOST_BYTES, confusion_picture, gallery_picture
+from edgeseg.training.card_text import confused_pairs, limits, render_card
+from edgeseg.training.cards import FACTORS, Measured, measure, write_card
+from shelf import METRIC, own_shelves, put_weight
+
+NAME = "cross_cbam_m.toy"
+SIZE = (64, 96)
+COUNT = 3
+
+
+@pytest.fixture
+def shelf(monkeypatch, tmp_path):
+    own_shelves(monkeypatch, tmp_path)
+    put_weight(tmp_path / "packaged", data="streets, train")
+    return tmp_path / "packaged"
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory):
+    """A card of a weight in the user's folder, written from the folder above ``docs/models``."""
+    home = tmp_path_factory.mktemp("card")
+    with pytest.MonkeyPatch.context() as patch:
+        own_shelves(patch, home)
+        put_weight(home / "packaged", data="streets, train")
+        patch.chdir(home)
+        write_card(NAME, out="docs/models", count=COUNT, progress=False)
+    return home / "docs" / "models" / f"{NAME}.md"
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory):
+    """What a card is written from."""
+    kept = []
+    home = tmp_path_factory.mktemp("facts")
+    with pytest.MonkeyPatch.context() as patch:
+        own_shelves(patch, home)
+        put_weight(home / "packaged", data="streets, train")
+        patch.setattr(cards, "render_card", lambda facts: kept.append(facts) or "")
+        write_card(NAME, out=home, count=2, progress=False)
+    return kept[0]
+
+
+def test_measuring_is_scoring_and_every_images_own_mean(shelf):
+    segmenter, scenes = load_segmenter(NAME), Streets("test", 4, SIZE, cache=False)
+    measured = measure(segmenter, scenes, progress=False)
+    assert measured.scores == score(segmenter.predict, scenes, progress=False)
+    i = measured.worst(1)[0]
+    image, label = scenes[i]
+    predicted, held = segmenter.predict(image), [c for c in range(11) if (label == c).any()]
+    valid = label != 255
+    union = [((predicted == c) & valid | (label == c)).sum() for c in held]
+    own = np.mean([((predicted == c) & (label == c)).sum() / u for c, u in zip(held, union, strict=True)])
+    assert measured.each[i] == min(measured.each) == pytest.approx(own)
+    assert sorted(measured.worst(9), key=lambda i: measured.each[i]) == measured.worst(9)
+
+
+def test_the_worst_frames_are_no_neighbours_and_none_is_all_void():
+    measured = Measured(ConfusionMatrix(2), (0.5, float("nan"), 0.1, 0.2, 0.3, 0.15, 0.9))
+    assert measured.worst(3) == [2, 5, 3]
+    assert measured.worst(3, apart=2) == [2, 5, 0]
+    assert measured.worst(3, apart=9) == [2]
+
+
+def test_a_card_has_every_section_and_its_small_pictures(card):
+    text = card.read_text(encoding="utf-8")
+    for head in (
+        "Score",
+        "Per class",
+        "What it takes for what",
+        "Where it fails",
+        "Held-out conditions",
+        "Limits",
+        "Again",
+    ):
+        assert f"## {head}" in text
+    for suffix in ("confusion.png", "worst.jpg"):
+        picture = card.with_name(f"{NAME}.{suffix}")
+        assert f"({picture.name})" in text
+        assert picture.stat().st_size <= MOST_BYTES
+        Image.open(picture).verify()
+
+
+def test_a_cards_numbers_are_the_metrics(card, shelf):
+    text = card.read_text(encoding="utf-8")
+    scenes = {"plain": {}, **FACTORS}
+    for condition, factors in scenes.items():
+        scores = score(
+            load_segmenter(NAME).predict, Streets("test", COUNT, SIZE, cache=False, **factors), progress=False
+        )
+        assert f"| {condition} | {100 * scores.miou:.1f} |" in text
+        if not factors:
+            assert f"**{100 * scores.miou:.2f} % mIoU**" in text
+            for name, pixels in zip(Streets.table.names, scores.support, strict=True):
+                assert f"| {name} | " in text
+                assert f" | {pixels:,} | " in text
+
+
+def test_a_card_says_how_to_make_it_again_and_names_no_folder_of_this_machine(card, shelf, tmp_path):
+    text = card.read_text(encoding="utf-8")
+    command = f"edgeseg weights card {NAME} --data streets --split test --count {COUNT} --data-size 64x96"
+    assert f"{command} --out docs/models\n" in text
+    again = write_card(NAME, out=tmp_path / "elsewhere", count=COUNT, progress=False).read_text(encoding="utf-8")
+    assert again == text.replace("docs/models", "FOLDER")
+
+
+def test_a_card_tells_a_reproduced_score_from_another_one(facts):
+    def text(**metric):
+        recorded = {**METRIC, "images": 2, "size": [64, 96], **metric}
+        return render_card(replace(facts, record=replace(facts.record, metric=recorded)))
+
+    miou = 100 * facts.scores.miou
+    assert "for the same images: reproduced" in text(miou=miou + 0.05)
+    assert "**The record says" in text(miou=miou + 0.2)
+    assert "another measurement" in text(miou=miou, images=200)
+    assert "another measurement" in text(miou=miou, scored_at=[360, 480])
+
+
+def test_limits_follow_from_record_and_scores(facts):
+    rendered = "\n".join(limits(facts))
+    assert "no photograph" in rendered
+    assert "Not to be relied on" in rendered
+    assert "One seed was trained" in rendered
+    assert "dense fog" in rendered
+    street = replace(facts.record, data="camvid, trainval; start: weight weights.safetensors", seeds=(0, 1, 2))
+    taken = "\n".join(limits(replace(facts, record=street, factors={})))
+    assert "one town, one camera" in taken
+    for absent in ("One seed", "dense fog", "no photograph"):
+        assert absent not in taken
+
+
+def test_camvids_frames_are_cited_and_few(facts):
+    assert "Brostow" not in render_card(facts)
+    assert "Brostow" in render_card(replace(facts, data="camvid"))
+    assert cards.WORST <= 5
+
+
+def test_data_of_other_classes_are_refused_before_anything_is_scored(shelf, tmp_path):
+    folder = tmp_path / "own"
+    for kind, array in (("images", np.zeros((64, 64, 3), np.uint8)), ("labels", np.zeros((64, 64), np.uint8))):
+        (folder / kind).mkdir(parents=True)
+        Image.fromarray(array).save(folder / kind / "a.png")
+    (folder / "classes.json").write_text(json.dumps({"classes": [{"name": "lane"}, {"name": "other"}]}))
+    with pytest.raises(DataError, match=r"knows the classes Sky, .*; the data have lane, other"):
+        write_card(NAME, str(folder), "train", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_of_other_classes_has_no_held_out_conditions(shelf):
+    record = replace(cards.get_record(NAME), classes=("lane", "other"))
+    assert cards._held_out(load_segmenter(NAME), record, None, 2, SIZE, False) == {}
+
+
+def test_the_commonest_mistakes_come_first_with_both_shares():
+    matrix = np.array([[80, 20, 0], [5, 15, 0], [0, 0, 60]])
+    assert confused_pairs(matrix, ("a", "b", "c")) == [("a", "b", 0.8, 0.2), ("b", "a", 0.2, 0.25)]
+    assert confused_pairs(np.eye(3, dtype=np.int64), ("a", "b", "c")) == []
+
+
+@pytest.mark.parametrize("count", [2, 11, 20])
+def test_a_confusion_matrix_is_a_picture_with_an_absent_class_too(count):
+    matrix = np.eye(count, dtype=np.int64) * 7
+    matrix[0, 0] = 0
+    blob = confusion_picture(matrix, [f"class {i}" for i in range(count)])
+    assert blob.startswith(b"\x89PNG")
+    assert len(blob) <= MOST_BYTES
+
+
+def test_a_gallery_of_noise_still_fits():
+    rng = np.random.default_rng(0)
+    rows = [(rng.integers(0, 256, (360, 480, 3), np.uint8), *rng.integers(0, 11, (2, 360, 480), np.uint8))] * 4
+    assert len(gallery_picture(rows, Streets.table, [("noise", 0.1)] * 4)) <= MOST_BYTES

@@ -1,0 +1,256 @@
+"""Weights from elsewhere come in whole and checked; licences of their own are spoken of; a build may lack weights."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+
+import pytest
+import torch
+
+import edgeseg
+from edgeseg.inference import load_segmenter
+from edgeseg.models import importing, records
+from edgeseg.models.importing import import_weights
+from edgeseg.models.records import (
+    checked_file,
+    find_weights,
+    get_record,
+    licence_text,
+    list_weights,
+    own_folder,
+    record_folder,
+)
+from edgeseg.models.weights import WeightError
+from edgeseg.training.golden import verify_weight
+from shelf import LICENCE, camvid_licence, own_shelves, put_weight
+
+NAME = "cross_cbam_m.toy"
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    return own_shelves(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def given(tmp_path, cache):
+    """A folder that somebody gave us, with one weight."""
+    put_weight(tmp_path / "given")
+    return tmp_path / "given"
+
+
+# Import ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", ["", f"{NAME}.safetensors", f"{NAME}.json"])
+def test_a_weight_comes_in_by_folder_file_or_record_and_works(given, cache, source):
+    (record,) = import_weights(given / source)
+    assert record.name == NAME
+    shutil.rmtree(given)
+    assert record_folder(NAME) == cache == own_folder()
+    assert verify_weight(NAME) == []
+    assert edgeseg.create_model(NAME).num_classes == 11
+
+
+def test_the_environments_folder_is_taken_before_the_cache(given, tmp_path, monkeypatch, cache):
+    monkeypatch.setenv("EDGESEG_WEIGHTS", str(tmp_path / "mine"))
+    import_weights(given)
+    assert checked_file(NAME) == tmp_path / "mine" / f"{NAME}.safetensors"
+    assert not cache.exists()
+
+
+def test_a_copy_is_called_by_its_name_so_that_two_weights_never_share_a_file(given, cache):
+    other = put_weight(given, "cross_cbam_m.other", seed=1)
+    for name, folder in ((NAME, "a"), (other.name, "b")):
+        (given / folder).mkdir()
+        shutil.copy(given / f"{name}.safetensors", given / folder / "weights.safetensors")
+        text = (
+            (given / f"{name}.json").read_text(encoding="utf-8").replace(f"{name}.safetensors", "weights.safetensors")
+        )
+        (given / folder / f"{name}.json").write_text(text, encoding="utf-8")
+        import_weights(given / folder)
+    assert verify_weight(NAME) == verify_weight(other.name) == []
+    assert {p.name for p in cache.glob("*.safetensors")} == {f"{NAME}.safetensors", "cross_cbam_m.other.safetensors"}
+
+
+def test_a_pickle_is_refused_whatever_it_is_called(given, cache):
+    for name in ("model.pth", f"{NAME}.safetensors"):
+        torch.save({"x": torch.zeros(3)}, given / name)
+        with pytest.raises(WeightError, match="a pickle, which can run code"):
+            import_weights(given / name)
+    with pytest.raises(WeightError, match="a pickle, which can run code"):
+        import_weights(given)
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize("place", [40, -9])
+def test_a_flipped_byte_is_refused(given, cache, place):
+    path = given / f"{NAME}.safetensors"
+    blob = bytearray(path.read_bytes())
+    blob[place] ^= 1
+    path.write_bytes(blob)
+    for source in (given, path):
+        with pytest.raises(WeightError, match=f"{NAME}.safetensors: .*(again|description)"):
+            import_weights(source)
+    assert not cache.exists()
+
+
+def test_a_truncated_file_is_refused(given, cache):
+    path = given / f"{NAME}.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(WeightError, match="fetch or copy it again"):
+        import_weights(path)
+    assert not cache.exists()
+
+
+def test_half_of_a_pair_is_refused_with_the_cure(given, cache):
+    (given / f"{NAME}.safetensors").rename(given / "lone.safetensors")
+    with pytest.raises(WeightError, match=rf"names {NAME}.safetensors, which is not beside it; copy both"):
+        import_weights(given)
+    with pytest.raises(WeightError, match="lone.json is not beside it, so neither hash nor licence are known"):
+        import_weights(given / "lone.safetensors")
+    (given / f"{NAME}.json").unlink()
+    with pytest.raises(WeightError, match="edgeseg weights publish RUN NAME"):
+        import_weights(given)
+    with pytest.raises(WeightError, match="No such file"):
+        import_weights(given / "absent.safetensors")
+    assert not cache.exists()
+
+
+def test_a_record_that_says_other_things_than_its_file_is_refused(given, cache):
+    put_weight(given, mean=(0.1, 0.1, 0.1))
+    with pytest.raises(WeightError, match=r"its record says mean \(0.1, 0.1, 0.1\), its file \(0.4"):
+        import_weights(given)
+
+
+def test_one_bad_weight_keeps_the_whole_folder_out(given, cache):
+    put_weight(given, "cross_cbam_m.zzz", seed=1)
+    (given / "cross_cbam_m.zzz.safetensors").write_bytes(b"no weight")
+    with pytest.raises(WeightError, match="zzz"):
+        import_weights(given)
+    assert not cache.exists()
+
+
+def test_another_weight_of_the_same_name_stays_unless_replacing_is_asked_for(given, cache):
+    import_weights(given)
+    import_weights(given)  # the same again: nothing to refuse
+    old = get_record(NAME).sha256
+    put_weight(given, seed=1)
+    with pytest.raises(WeightError, match="another weight of this name is in .* add --replace"):
+        import_weights(given)
+    assert get_record(NAME).sha256 == old
+    import_weights(given, replace_other=True)
+    assert get_record(NAME).sha256 != old
+    assert verify_weight(NAME) == []
+
+
+def test_a_name_of_the_package_needs_a_folder_that_is_searched_first(given, tmp_path, cache, monkeypatch):
+    put_weight(tmp_path / "packaged", seed=1)
+    with pytest.raises(WeightError, match="which is searched first; set EDGESEG_WEIGHTS"):
+        import_weights(given, replace_other=True)
+    monkeypatch.setenv("EDGESEG_WEIGHTS", str(tmp_path / "mine"))
+    import_weights(given)
+    assert record_folder(NAME) == tmp_path / "mine"
+
+
+def test_a_full_disk_leaves_nothing_half_written(given, cache, monkeypatch):
+    def full(path, mode="wb"):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(importing, "atomic_write", full)
+    with pytest.raises(OSError, match="No space left"):
+        import_weights(given)
+    assert list_weights() == []
+
+
+# Licences -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def licensed(tmp_path, cache):
+    """A package with two weights under one licence of their own, and one under the package's."""
+    folder = tmp_path / "packaged"
+    for seed, tag in enumerate(("camvid", "camvid2")):
+        put_weight(folder, f"cross_cbam_m.{tag}", seed, licence="CamVid research use", licence_file=LICENCE)
+    put_weight(folder, "cross_cbam_m.streets")
+    camvid_licence(folder)
+    return folder
+
+
+def test_the_first_load_by_name_says_once_in_one_line_that_there_is_another_licence(licensed, capsys):
+    edgeseg.create_model("cross_cbam_m.camvid")
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "CamVid research use" in err
+    assert "edgeseg weights licence cross_cbam_m.camvid" in err
+    edgeseg.create_model("cross_cbam_m.camvid")
+    load_segmenter("cross_cbam_m.camvid2")  # under the same text
+    assert capsys.readouterr().err == ""
+
+
+def test_load_segmenter_says_it_too_and_the_packages_licence_is_silent(licensed, capsys):
+    load_segmenter("cross_cbam_m.streets")
+    assert capsys.readouterr().err == ""
+    load_segmenter("cross_cbam_m.camvid2")
+    assert "weights licence cross_cbam_m.camvid2" in capsys.readouterr().err
+
+
+def test_checking_a_weight_is_not_loading_it(licensed, capsys):
+    assert verify_weight("cross_cbam_m.camvid") == []
+    assert capsys.readouterr().err == ""
+
+
+def test_the_licences_texts_can_be_read(licensed):
+    assert "research and teaching" in licence_text("cross_cbam_m.camvid")
+    assert "Apache License" in licence_text("cross_cbam_m.streets")
+    put_weight(licensed, "cross_cbam_m.mit", licence="MIT")
+    with pytest.raises(WeightError, match="brings no text of its licence, MIT"):
+        licence_text("cross_cbam_m.mit")
+
+
+def test_a_weights_licence_comes_in_with_it(licensed, cache):
+    shutil.move(licensed, licensed.with_name("given"))
+    import_weights(licensed.with_name("given") / "cross_cbam_m.camvid.json")
+    assert (cache / LICENCE).is_file()
+    shutil.rmtree(licensed.with_name("given"))
+    assert "research and teaching" in licence_text("cross_cbam_m.camvid")
+
+
+def test_a_weight_whose_licence_is_missing_does_not_come_in(licensed, cache):
+    given = licensed.rename(licensed.with_name("given"))
+    (given / LICENCE).unlink()
+    with pytest.raises(WeightError, match=f"{LICENCE}, the text of its licence, is missing; copy it to"):
+        import_weights(given / "cross_cbam_m.camvid.json")
+
+
+def test_the_packaged_text_asks_for_the_citation_and_claims_nothing_more():
+    text = (records.PACKAGED / LICENCE).read_text(encoding="utf-8")
+    for part in ("CamVid state no\nlicence", "research and teaching", "Brostow", "2009", "without warranty"):
+        assert part in text
+
+
+# A build without some weights -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left_out", ["*.safetensors", "*.safetensors *.json", "*.safetensors *.json *.txt"])
+def test_a_build_without_the_camvid_weights_works(licensed, left_out):
+    for pattern in left_out.split():
+        for path in [p for p in licensed.glob(pattern) if "camvid" in p.name]:
+            path.unlink()
+    assert list_weights() == ["cross_cbam_m.streets"]
+    assert verify_weight("cross_cbam_m.streets") == []
+    assert edgeseg.predict("cross_cbam_m.streets", torch.zeros(64, 64, 3, dtype=torch.uint8).numpy()).shape == (64, 64)
+    with pytest.raises(ValueError, match=r"no weight 'cross_cbam_m.camvid'"):
+        edgeseg.create_model("cross_cbam_m.camvid")
+
+
+def test_a_record_whose_file_was_left_out_names_the_way_back(licensed):
+    (licensed / "cross_cbam_m.camvid.safetensors").unlink()
+    with pytest.raises(WeightError, match="edgeseg weights import FOLDER"):
+        find_weights("cross_cbam_m.camvid")
+
+
+def test_a_build_without_any_weight_still_builds_networks(cache):
+    assert list_weights() == []
+    assert edgeseg.create_model("cross_cbam_m", 3, width=8, aspp_channels=16).num_classes == 3
