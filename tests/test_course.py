@@ -98,7 +98,7 @@ def said(capsys, mine, package=CCBAM, cases=(PAIR,), exercise="05.3"):
 def test_the_packages_own_class_passes(capsys):
     found, text = said(capsys, CCBAM)
     assert found is CCBAM
-    assert text.startswith("✓ 05.3 CCBAM")
+    assert text.startswith("✓ 05.3 CCBAM: ")
 
 
 def test_a_block_that_is_renamed_reordered_and_rewritten_passes_and_is_gone_on_with(capsys):
@@ -118,7 +118,7 @@ def test_a_block_that_is_renamed_reordered_and_rewritten_passes_and_is_gone_on_w
 def test_a_wrong_block_is_refused_with_the_place_and_the_package_is_gone_on_with(wrong, word, capsys):
     found, text = said(capsys, wrong)
     assert found is CCBAM
-    assert text.startswith("✗ 05.3 CCBAM")
+    assert text.startswith(f"✗ 05.3 {wrong.__name__}")
     assert word in text
 
 
@@ -249,6 +249,11 @@ def test_whole_numbers_where_fractions_are_wanted_are_told(capsys):
 
     _, text = said(capsys, whole, shares, [course.case(np.array([[2, 2], [2, 2]]), 3)], "00.1")
     assert "as int64, and should be float64" in text
+
+
+def test_a_single_number_is_told_without_a_place(capsys):
+    one = course.case(torch.ones(3))
+    assert "answer is 3, and should be 1." in said(capsys, torch.sum, torch.mean, [one], "07.1")[1]
 
 
 def test_a_function_that_changes_its_input_is_refused(capsys):

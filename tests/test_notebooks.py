@@ -120,6 +120,24 @@ def test_compared_cells_have_something_to_compare_with(path):
         assert None not in [cell["execution_count"], *counts], f"cell {i} has no execution count: {rerun(path)}"
 
 
+@lessons
+def test_open_and_solved_notebooks_found_the_same(source):
+    said = [
+        [
+            "".join(o.get("text", ""))
+            for _, c in code(build.target(source, kind))
+            if is_compared(c)
+            for o in c["outputs"]
+        ]
+        for kind in build.KINDS
+    ]
+    assert said[0] == said[1], "the package's own and the solutions lead to other numbers: is one of them wrong?"
+
+
+def is_compared(cell: dict) -> bool:
+    return "nbval-check-output" in cell["metadata"].get("tags", []) and "check" not in cell["metadata"]["tags"]
+
+
 @notebooks
 def test_notebooks_are_small_and_start_with_python3(path):
     kernel = stored(path)["metadata"]["kernelspec"]

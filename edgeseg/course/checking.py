@@ -61,7 +61,7 @@ def check(mine: T, package: T, *cases: Case, exercise: str) -> T:
     if not cases:
         raise ValueError("give at least one course.case(…)")
     judge = _judge_block if isinstance(package, type) and issubclass(package, nn.Module) else _judge_function
-    name = getattr(package, "__name__", str(package))
+    name = getattr(mine, "__name__", str(mine))
     try:
         with torch.random.fork_rng(devices=[]):
             for one in cases:

@@ -75,6 +75,8 @@ def _array_difference(got: Any, wanted: Tensor | np.ndarray, what: str) -> str:
         same_kind = (own.dtype.kind in "fc") == (its.dtype.kind in "fc")
         return "" if same_kind else f"{what} has the right values as {own.dtype}, and should be {its.dtype}."
     apart = np.nan_to_num(np.abs(a - b), nan=np.inf)
+    if a.ndim == 0:
+        return f"{what} is {a:.6g}, and should be {b:.6g}."
     place = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
     count = int((apart > _scale(b, tolerance)).sum())
     return (

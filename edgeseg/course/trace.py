@@ -24,6 +24,7 @@ _SILENT = {  # make or look at a tensor, or give it another shape or type: no st
     *("tensor", "as_tensor", "from_numpy", "arange", "zeros", "ones", "full", "zeros_like", "ones_like"),
     *("tensor", "as_tensor", "from_numpy", "arange", "zeros", "ones", "full", "zeros_like", "ones_like"),
 }
+_WITH_SETTINGS = (nn.AvgPool2d, nn.MaxPool2d, nn.BatchNorm2d)
 _NAMES = {"__radd__": "add", "__rmul__": "mul", "__rsub__": "rsub", "add_": "add", "mul_": "mul", "relu_": "relu"}
 
 
@@ -95,6 +96,8 @@ def describe(step: Step) -> str:
     m = step.module
     if isinstance(m, nn.Conv2d) and step.operation == "conv2d":
         return f"conv2d {conv_settings(m)}"
+    if isinstance(m, _WITH_SETTINGS):
+        return f"{step.operation} ({m.extra_repr()})"
     if step.operation in ("cat", "stack"):
         return f"{step.operation} of {step.inputs} tensors"
     return step.operation

@@ -112,7 +112,7 @@ def create_model(
     if tag:
         if name not in list_weights():
             near = _near(name, list_models(f"{arch}*"))
-        raise UnknownModelError(f"no weight {name!r}; {near}. Others come in by: edgeseg weights import FOLDER")
+            raise UnknownModelError(f"no weight {name!r}; {near}. Others come in by: edgeseg weights import FOLDER")
         return _from_file(find_weights(name), name, num_classes, new_head, verbose, switches)
     if new_head:
         raise UnknownModelError(f"{name} is no trained weight, so its head is new anyway; leave new_head out")

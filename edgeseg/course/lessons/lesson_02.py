@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 
 from edgeseg.data.labels import CAMVID, ClassTable
 from edgeseg.metrics import ConfusionMatrix, Scores
 from edgeseg.plots import colorize, error_map
 
-_BLUE, _ORANGE, _GREEN, _PURPLE, _GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#999999"
+_BLUE, _ORANGE, _GREEN, _PURPLE, _GREY, _VERMILION = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#999999", "#D55E00"
 _SKY, _BUILDING, _POLE, _ROAD = range(4)  # CamVid's first four classes: those of the scene of `pole`
 _WIDTHS = range(1, 41)
 
@@ -89,6 +90,27 @@ def scene(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, table: C
     ]
     figure.legend(handles=patches, loc="outside lower center", ncols=11, fontsize=8, frameon=False, handlelength=0.9,
                   columnspacing=0.8, handletextpad=0.4)  # fmt: skip
+    return figure
+
+
+def counted(truth: np.ndarray, prediction: np.ndarray, classes: int) -> Figure:
+    """Two small maps (H, W) of class ids pixel by pixel, differences framed, and the matrix that they give."""
+    matrix = confusion(prediction, truth, classes)
+    figure = Figure((9.6, 2.7), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    for axis, ids, title in ((left, truth, "truth"), (middle, prediction, "prediction")):
+        _picture(axis, ids, title, cmap="Blues", vmin=-1, vmax=classes + 1)
+        for (row, column), value in np.ndenumerate(ids):
+            axis.text(column, row, str(value), ha="center", va="center", fontsize=11)
+            if truth[row, column] != prediction[row, column]:
+                axis.add_patch(Rectangle((column - 0.45, row - 0.45), 0.9, 0.9, fill=False, ec=_ORANGE, lw=3))
+    _picture(right, np.where(np.eye(classes) > 0, 0.25, 0.0), "counted", cmap="Blues", vmin=0, vmax=1)
+    for (row, column), value in np.ndenumerate(matrix):
+        color = "black" if row == column or not value else _VERMILION
+        right.text(column, row, str(value), ha="center", va="center", fontsize=12, color=color)
+    right.set_xticks(range(classes))
+    right.set_yticks(range(classes))
+    right.set(xlabel="predicted class", ylabel="true class")
     return figure
 
 
@@ -201,8 +223,8 @@ def _pole_scores(width: int, shift: int) -> tuple[float, float, float]:
     return 100 * scores.pixel_accuracy, 100 * scores.miou, 100 * scores.per_class_iou[_POLE]
 
 
-def _picture(axis: Axes, picture: np.ndarray, title: str) -> None:
-    axis.imshow(picture, interpolation="nearest")
+def _picture(axis: Axes, picture: np.ndarray, title: str, **how: Any) -> None:
+    axis.imshow(picture, interpolation="nearest", **how)
     axis.set_title(title, fontsize=10)
     axis.set_xticks([])
     axis.set_yticks([])

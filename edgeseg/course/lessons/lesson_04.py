@@ -10,6 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
 from edgeseg.inference import Segmenter
@@ -22,17 +23,9 @@ Layer = tuple[Tensor, Tensor]  # weight (out, in) and bias (out,)
 
 
 def squeeze_and_excite(x: Tensor, squeeze: Layer, excite: Layer) -> Tensor:
-    """What `SEASPP` with these weights hands to its projection beside the pyramid: (N, C, h, w) → (N, C, h, w)."""
-    width, channels = squeeze[0].shape
-    block = SEASPP(channels, width, (1,)).to(x.dtype).eval()
-    with torch.no_grad():
-        for layer, (weight, bias) in ((block.squeeze, squeeze), (block.excite, excite)):
-            layer.weight.copy_(weight[:, :, None, None])
-            layer.bias.copy_(bias)  # type: ignore[union-attr]
-    handed: list[Tensor] = []
-    block.project.register_forward_pre_hook(lambda _, args: handed.append(args[0]))
-    block(x)
-    return handed[0][:, width:].detach()
+    """A map under the channel gates that `SEASPP` with these weights computes: (N, C, h, w) → (N, C, h, w)."""
+    hidden = torch.relu(F.linear(x.mean((2, 3)), *squeeze))  # (N, c)
+    return x * torch.sigmoid(F.linear(hidden, *excite))[:, :, None, None]
 
 
 def dilated(image: np.ndarray, dilation: int, offsets: Sequence[int], stride: int = 32) -> Figure:
@@ -54,7 +47,7 @@ def dilated(image: np.ndarray, dilation: int, offsets: Sequence[int], stride: in
     cells[inside, inside] = 1
     cells[np.ix_([_REACH + o for o in offsets], [_REACH + o for o in offsets])] = 2
     right.imshow(cells, cmap=ListedColormap(["white", "#DDDDDD", _BLUE]), vmin=0, vmax=2)
-    right.set(xticks=[], yticks=[])
+    right.axis("off")
     right.set_title(f"seen: {len(offsets) ** 2} of {span}×{span} cells", fontsize=10)
     return figure
 
@@ -73,6 +66,7 @@ def _draw_taps(axis: object, image: np.ndarray, dilation: int, stride: int) -> N
     axis.set_yticks(range(0, height, stride), [])  # type: ignore[attr-defined]
     axis.grid(color="white", lw=0.5)  # type: ignore[attr-defined]
     axis.tick_params(length=0)  # type: ignore[attr-defined]
+    axis.spines[:].set_visible(False)  # type: ignore[attr-defined]
 
 
 def gate_clouds(images: Mapping[str, np.ndarray], gates: Mapping[str, Tensor]) -> Figure:
@@ -116,7 +110,7 @@ def rate_bars(shares: Mapping[int, float], size: tuple[int, int]) -> Figure:
     bars = axis.bar([str(d) for d in shares], [100 * s for s in shares.values()], color=_BLUE)
     axis.bar_label(bars, fmt="%.0f", fontsize=9)
     axis.axhline(100 / 9, color=_ORANGE, lw=1.5, ls="--")
-    axis.text(-0.45, 100 / 9 + 2, "1 of 9: the middle alone", fontsize=8, color="white")
+    axis.text(len(shares) - 0.5, 50, "dashed: the middle weight alone", fontsize=9, ha="right")
     axis.set(xlabel=f"dilation, on a map of {size[0]}×{size[1]}", ylabel="percent in use", ylim=(0, 112))
     return figure
 

@@ -56,10 +56,11 @@ def parameter_bars(parts: Mapping[str, int], unneeded: Sequence[str]) -> Figure:
     """
     figure = Figure((8.6, 0.36 * len(parts) + 0.7), layout="constrained", dpi=90)
     axis = figure.subplots()
-    for name, number in parts.items():
+    for row, (name, number) in enumerate(parts.items()):
         spare = name in unneeded
-        axis.barh(name, number / 1e6, color=_ORANGE if spare else _BLUE, hatch="//" if spare else None, ec="white")
-        axis.text(number / 1e6 + 0.05, name, f"{number:,}", va="center", fontsize=9)
+        axis.barh(row, number / 1e6, color=_ORANGE if spare else _BLUE, hatch="//" if spare else None, ec="white")
+        axis.text(number / 1e6 + 0.05, row, f"{number:,}", va="center", fontsize=9)
+    axis.set_yticks(range(len(parts)), list(parts), fontsize=9)
     axis.invert_yaxis()
     axis.set_xlabel("million parameters", fontsize=9)
     axis.margins(x=0.15)

@@ -239,7 +239,7 @@ def forgotten(distances: Mapping[str, tuple[float, float]]) -> Figure:
             axis.text(max(value, floor) * 1.3, place + 0.2 * (2 * k - 1), text, va="center", fontsize=8)
     axis.set_yticks(places, list(distances), fontsize=9)
     axis.invert_yaxis()
-    axis.set(xscale="log", xlim=(floor / 2, 30), xlabel="relative distance from the uninterrupted run (log)")
+    axis.set(xscale="log", xlim=(floor / 2, 3), xlabel="relative distance from the uninterrupted run (log)")
     axis.legend(fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
@@ -249,7 +249,8 @@ def _scores(axis: Axes, scores: Sequence[Mapping[str, Any]]) -> None:
     for key, name, color, style in (("pixel_accuracy", "pixel accuracy", _GREEN, "s--"), ("miou", "mIoU", _RED, "o-")):
         values = [row[key] for row in scores]
         axis.plot(epochs, values, style, color=color, ms=4)
-        above = {"xytext": (0, 6), "textcoords": "offset points", "ha": "right", "fontsize": 9, "color": color}
-        axis.annotate(f"{name} {values[-1]:.1f}", (epochs[-1], values[-1]), **above)
+        text, end = f"{name} {values[-1]:.1f}", (epochs[-1], values[-1])
+        place = (0, -14) if values[-1] > 85 else (0, 6)  # clear of the title
+        axis.annotate(text, end, place, textcoords="offset points", ha="right", fontsize=9, color=color)
     axis.set(xlabel="epoch", ylim=(0, 100))
     axis.set_title("on the validation split, percent", fontsize=10)

@@ -8,6 +8,7 @@ from itertools import cycle
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
 _STYLES = ("-", "--", "-.", ":")
@@ -58,8 +59,9 @@ def lines(
         axis.annotate(level[1], (1, level[0]), (-2, 3), place, "offset points", ha="right", fontsize=8)
     if log:
         axis.set_yscale("log")
-        for side in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
-            side("{x:g}")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("")
     axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.grid(alpha=0.25)
     axis.legend(frameon=False, fontsize=8)

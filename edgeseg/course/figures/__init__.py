@@ -1,1 +1,0 @@
-"""Plots that are too long for a cell: one module a lesson."""
