@@ -187,10 +187,17 @@ class OtherMomentum(Module):
 STDC_CASES = (course.case(32, 64, inputs=[(2, 32, 9, 12)]), course.case(32, 64, stride=2, inputs=[(2, 32, 9, 13)]))
 
 
+class WithoutDown(Module):
+    def __init__(self, m, n, stride=1):
+        super().__init__(m, n, stride)
+        self.down, self.b = nn.Identity(), ConvBNReLU(n // 2, n // 4, stride=stride)
+
+
 @pytest.mark.parametrize(
     ("wrong", "word"),
     [
-        (WithoutNorm, "BatchNorm2d"),
+        (WithoutNorm, "the package's down.bn  BatchNorm2d 32 has no counterpart"),
+        (WithoutDown, "the package's down.conv  Conv2d 3×3, 32→32, stride 2, 32 groups, no bias has no counterpart"),
         (WrongKernel, "1×1"),
         (WrongOrder, "cat of 4 tensors"),
         (Hidden, "nn.ModuleList"),
@@ -205,6 +212,28 @@ def test_missing_wrong_and_hidden_layers_are_named(wrong, word, capsys):
 
 def test_a_right_module_with_other_names_passes(capsys):
     assert said(capsys, Module, STDCModule, STDC_CASES, "03.3")[0] is Module
+
+
+class OneRole(nn.Module):
+    """Two like layers, and a switch that says which of them is used."""
+
+    def __init__(self, first=True):
+        super().__init__()
+        self.one, self.two, self.first = nn.Conv2d(2, 2, 1), nn.Conv2d(2, 2, 1), first
+
+    def forward(self, x):
+        return self.two(self.one(x)) if self.first else self.one(x) * self.two(x).sigmoid()
+
+
+class ChangingRole(OneRole):
+    def forward(self, x):
+        return self.two(self.one(x)) if self.first else self.two(x) * self.one(x).sigmoid()
+
+
+def test_a_layer_that_changes_its_role_from_case_to_case_is_refused(capsys):
+    cases = [course.case(first, inputs=[(1, 2, 3, 3)]) for first in (True, False)]
+    assert said(capsys, ChangingRole, OneRole, cases, "05.5")[1].startswith("✗")
+    assert said(capsys, OneRole, OneRole, cases, "05.5")[1].startswith("✓")
 
 
 def test_missing_dropout_is_named(capsys):

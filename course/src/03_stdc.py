@@ -231,6 +231,7 @@ receptive_field = course.check(receptive_field, measured_field, *map(course.case
 #   jump`.
 # - *Still wrong with strides*: a layer's stride widens the jump for the layers **after** it. Two strides of 2 make 4,
 #   not 3.
+# - *7 instead of 5*: you added `kernel * jump`. A kernel covers its own place already: it adds `kernel - 1` neighbours.
 #
 # </details>
 
@@ -265,8 +266,8 @@ ours.branch_bars(widths, weights, views)
 #
 # ### Exercise 03.3 · The STDC module   ●●●○○ · 20 minutes
 #
-# Write it for both strides, (N, M, H, W) → (N, N, H/s, W/s). `ConvBNReLU(in_channels, out_channels, kernel=3, stride=1,
-# groups=1, relu=True)` is given; it pads so that stride 1 keeps the size. `nn.Identity()` does nothing.
+# Write it for both strides, (batch, M, H, W) → (batch, N, ⌈H/s⌉, ⌈W/s⌉). The pooling is `nn.AvgPool2d(3, stride=2,
+# padding=1)`. `ConvBNReLU(in_channels, out_channels, kernel=3, stride=1, groups=1, relu=True)` is given; it pads so that stride 1 keeps the size. `nn.Identity()` does nothing.
 
 
 # %% tags=["exercise", "build"]
@@ -306,7 +307,8 @@ STDCModule = course.check(
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>
 #
-# - *Sizes of tensors must match*: something is concatenated at full size. Which branch is still large?
+# - *Sizes of tensors must match*: something is concatenated at full size. Which branch is still large? Or is it one too
+#   small, from a pooling without padding?
 # - *The layers do not hold the same weights*: read both columns from the top; the first line with ≠ tells. A
 #   convolution with as many groups as channels is depthwise.
 # - *A relu in your depthwise convolution*: it has `relu=False`.
@@ -391,13 +393,13 @@ def module_parameters(m, n, stride=1):
 
 
 # %% tags=["check"]
-tries = [course.case(64, 256, 2), course.case(256, 256), course.case(512, 1024, stride=2), course.case(24, 8)]
+tries = [course.case(256, 256), course.case(64, 256, 2), course.case(512, 1024, stride=2), course.case(24, 8)]
 module_parameters = course.check(module_parameters, counted_parameters, *tries, exercise="03.4")
 
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>
 #
-# - *Too many by $2 \cdot 9 \cdot \dots$*: block 1 is 1×1; the last block goes from $N/8$ to $N/8$.
+# - *Far too many with stride 1*: block 1 is 1×1; the last block goes from $N/8$ to $N/8$.
 # - *Too few by $2N$*: every branch has a batch normalisation; together they have $N$ channels.
 # - *Far too many with stride 2*: a depthwise convolution sees one channel each: $9 \cdot N/2$ weights, not $9 \cdot
 #   (N/2)^2$.
@@ -406,7 +408,7 @@ module_parameters = course.check(module_parameters, counted_parameters, *tries, 
 # </details>
 
 # %% [markdown]
-# Two plain convolutions and the stages of Table 1, added up. The paper prints no parameters for its backbones; with
+# Two single `ConvBNReLU` (stages 1 and 2) and the stages of Table 1, added up. The paper prints no parameters for its backbones; with
 # these totals the whole network comes out as printed.
 
 
@@ -427,7 +429,7 @@ print(f"STDC1: {backbone_parameters((2, 2, 2)):,}   STDC2: {backbone_parameters(
 # ### Exercise 03.5 · The backbone   ●●●○○ · 15 minutes
 #
 # Put the stages together. `modules` says how many STDC modules stages 3, 4 and 5 have; `width` is the number of
-# channels after stage 2, 64 in the paper. The stages have 4, 8 and 16 times as many, stage 1 half as many. Return the
+# channels after stage 2, 64 in the paper. Stages 1 and 2 are one `ConvBNReLU` of stride 2 each. The others have 4, 8 and 16 times as many, stage 1 half as many. Return the
 # maps of stages 3, 4 and 5 as a list, the largest first. `nn.Sequential(*list_of_modules)` makes a stage.
 
 
@@ -472,6 +474,8 @@ STDC = course.check(
 # - *Maps too small*: only the **first** module of a stage has stride 2.
 # - *Channels do not fit*: the first module goes from the stage before to this one, the others from $N$ to $N$.
 # - *It stops with fewer or more layers*: a stage of `count` modules is one with stride 2 and `count - 1` others.
+# - *a layer has no counterpart, and you wrote `[module] * n`*: that is one module n times, with one set of weights; make
+#   n of them, in a list comprehension.
 # - *should be 3 things*: return stages 3, 4 and 5 only.
 #
 # </details>
@@ -518,7 +522,7 @@ for name, maps in ours.branch_maps(plain, strip).items():
 
 # %% [markdown]
 # In the picture, see two things. In the first module of a stage the four branches differ most: 15 to 63 pixels in stage
-# 3. And at the end every number could see the whole of a 360×480 image.
+# 3. And at the end a number in the middle could see the whole of a 360×480 image; one at the left border could not.
 
 # %%
 ours.field_bars(fields, (360, 480))

@@ -153,8 +153,8 @@ seen_offsets = course.check(seen_offsets, measured_offsets, *tries, exercise="04
 # </details>
 
 # %% [markdown]
-# Left, the nine weights of dilation 3 on a scene at 512×1024: they span 7×7 cells, 224×224 pixels, on top of what a
-# cell sees already. Right, what three such layers in a chain see: 7 of 19 cells along each side. The holes are called
+# Left, the nine weights of dilation 3 on a scene at 512×1024: they span 7×7 cells. Each cell steps 32 pixels, so
+# that adds 6·32 = 192 pixels to what one cell sees already. Right, what three such layers in a chain see: 7 of 19 cells along each side. The holes are called
 # **gridding**.
 
 # %%
@@ -317,6 +317,7 @@ SEASPP = course.check(
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>
 #
+# - *size of tensor … must match*: a number without a name landed on another argument: write `dilation=d`.
 # - *Layers in a plain list*: PyTorch sees them only in `nn.ModuleList(…)`.
 # - *The layers do not hold the same weights*: the first line with ≠ tells which convolution has another kernel or
 #   width.
@@ -404,6 +405,7 @@ conv_macs = course.check(conv_macs, counted_macs, *tries, exercise="04.5")
 # - *Twice as large*: one multiply-add is one here.
 # - *Wrong with stride*: there are fewer places to compute: the size is divided and rounded **up**.
 # - *Wrong with groups*: each output looks at `in_channels / groups` channels only.
+# - *Too few by a factor of the kernel*: a kernel of 3 has 3·3 places.
 #
 # </details>
 
@@ -450,7 +452,7 @@ for dilations, paper in printed.items():
     )
 
 # %% [markdown]
-# Where do 12.39 − 11.31 come from? Your function knows: from one branch that is 3×3 instead of 1×1, at 16×32 places.
+# Where do 12.39 − 11.31, 1.08 with both rounded, come from? Your function knows: from one branch that is 3×3 instead of 1×1, at 16×32 places.
 # The mIoU in the same table, 74.19 for (1, 3) and 75.30 for (3, 5), is one training run each, and the second is the
 # larger network.
 
@@ -510,7 +512,7 @@ for name, pairs in scenes.items():
 
 # %% [markdown]
 # By day, one fixed choice does as well: whatever the gate computes, it is nearly the same every time. At night the own
-# gates win about a point. In dense fog they win nothing. Neither night nor dense fog was in the training scenes, and
+# gates win a point or more. In dense fog they win nothing. Neither night nor dense fog was in the training scenes, and
 # this is one network from one run: a look, not a law.
 #
 # ## The end

@@ -219,6 +219,7 @@ SpatialAttention = course.check(
 # <details><summary>Help</summary>
 #
 # - *a shape (N, h, w) comes out*: `keepdim=True` keeps the dimension of the channels.
+# - *a tuple came out*: `x.max(1, keepdim=True)` gives values and places; take `.values`, or `x.amax(…)`.
 # - *the gate has shape (N, 1, 1, 1) or (N, C, 1, 1)*: you pooled over places; here dimension 1 is pooled.
 # - *"conv stands where…"*: 2 channels in, 1 out, kernel 1, with bias.
 # - *right shape, other numbers*: the maximum comes first, the mean second.
@@ -359,9 +360,10 @@ print(f"two of 256 in 11,616,895: {2 * ccbam_parameters(256) / 11_616_895:.2%}")
 
 # %% [markdown]
 # ### Exercise 05.5 · Who guides whom   ●●●○○ · 12 minutes
-# Give your CCBAM a switch for each crossing. `cross_channels=False`: each map is multiplied by the channel gates that
-# it made **itself**. `cross_space=False`: likewise for the spatial gates. No new weights, and with both switches on it
-# is CCBAM. `spatial_high` always judges the map that holds low's content, `spatial_low` the other.
+# Give your CCBAM a switch for each crossing. `cross_channels=False`: low is multiplied by
+# `channel_low(low)`, high by `channel_high(high)`: each by the gates that it made **itself**. `cross_space=False`: make
+# both spatial gates as before, but multiply each map by the gate that was made from it. No new weights, and with both
+# switches on it is CCBAM. `spatial_high` always judges the map that holds low's content, `spatial_low` the other.
 
 
 # %% tags=["exercise"]
@@ -470,8 +472,9 @@ def turn(strength: float, gates: str):
 # one half. In the bars above, all that lies under the orange line would rise to it. How many gates is that here?
 
 # %%
-everything = torch.cat([gate.flatten() for place in found.values() for gate in place.values()])
-print(f"{(everything < 0.5).float().mean():.0%} of {len(everything):,} gates on this frame are below one half")
+for kind in ("channel", "spatial"):
+    some = torch.cat([g.flatten() for place in found.values() for k, g in place.items() if k[0] == kind[0].upper()])
+    print(f"{(some < 0.5).float().mean():.0%} of {len(some):,} {kind} gates on this frame are below one half")
 variant = cross_cbam.CCBAM(256, relu_before_sigmoid=True)
 lowest = min(float(gate.min()) for gate in gates(variant, *arrived["1/8"]).values())
 print(f"lowest gate of the variant, untrained: {lowest:.2f}")

@@ -21,6 +21,7 @@ from edgeseg.course.show import Verdict
 from edgeseg.course.start import is_strict
 
 T = TypeVar("T")
+_EXCHANGED = "It agrees only if layers change their roles from case to case: is the wrong one of two like layers used?"
 _CUT_OFF = "Is something cut off (detach, no_grad)?"
 
 
@@ -60,12 +61,11 @@ def check(mine: T, package: T, *cases: Case, exercise: str) -> T:
     """
     if not cases:
         raise ValueError("give at least one course.case(…)")
-    judge = _judge_block if isinstance(package, type) and issubclass(package, nn.Module) else _judge_function
+    judge = _judge_blocks if isinstance(package, type) and issubclass(package, nn.Module) else _judge_functions
     name = getattr(mine, "__name__", str(mine))
     try:
         with torch.random.fork_rng(devices=[]):
-            for one in cases:
-                judge(mine, package, one)
+            judge(mine, package, cases)
         verdict = Verdict("right", f"{exercise} {name}", _praise(len(cases)))
     except NotImplementedError:
         verdict = Verdict("open", f"{exercise} {name}", "not written yet; going on with the package's own.")
@@ -90,12 +90,38 @@ def _praise(cases: int) -> str:
 # Blocks ---------------------------------------------------------------------------------------------------------------
 
 
-def _judge_block(mine: Any, package: Any, one: Case) -> None:
+def _judge_blocks(mine: Any, package: Any, cases: Sequence[Case]) -> None:
+    trials = [_prepare(mine, package, one) for one in cases]
+    faults: list[tuple[int, _Fault]] = []
+    if not _all_agree(trials, {}, faults):
+        furthest = max(place for place, _ in faults)
+        worst = max((f for place, f in faults if place == furthest), key=lambda f: f.agreeing)
+        raise _WrongError(_tried(cases[furthest]) + worst.text)
+    for trial in trials:
+        if trial.dropouts[0] != trial.dropouts[1]:
+            raise _WrongError(
+                f"The numbers agree, but dropout differs: yours drops with probabilities "
+                f"{trial.dropouts[1] or 'nothing'}, the package's with {trial.dropouts[0] or 'nothing'}."
+            )
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A case, prepared: my block, ways to give it the package's weights, and what the package's block then does."""
+
+    own: nn.Module
+    ways: list[transfer.Pairing]
+    inputs: list[Any]
+    wanted: Mapping[bool, _Ran]
+    dropouts: tuple[list[float], list[float]]
+
+
+def _prepare(mine: Any, package: Any, one: Case) -> _Trial:
     torch.manual_seed(0)
-    theirs = _without_dropout(package(*one.args, **one.kwargs).double())
-    own = _build(mine, one)
-    dropouts = [sorted(p for _, p in _dropouts(block)) for block in (package(*one.args, **one.kwargs), own)]
-    own = _without_dropout(own.double())
+    theirs, own = package(*one.args, **one.kwargs).double(), _build(mine, one).double()
+    dropouts = _dropouts(theirs), _dropouts(own)
+    for block in (theirs, own):
+        _without_dropout(block)
     transfer.randomise(theirs)
     inputs = _inputs(one)
     try:
@@ -103,21 +129,36 @@ def _judge_block(mine: Any, package: Any, one: Case) -> None:
     except transfer.MisfitError as misfit:
         _refuse_unwritten(_run(own, inputs, training=False))
         raise _WrongError(str(misfit)) from None
-    wanted = {training: _run(theirs, inputs, training) for training in (False, True)}
-    faults = []
-    for way in ways:
+    return _Trial(own, ways, inputs, {mode: _run(theirs, inputs, mode) for mode in (False, True)}, dropouts)
+
+
+def _all_agree(
+    trials: Sequence[_Trial], names: Mapping[str, str], faults: list[tuple[int, _Fault]], place: int = 0
+) -> bool:
+    """Whether one way of pairing weights, the same in all cases, makes my block compute like the package's.
+
+    Args:
+        trials: the cases.
+        names: of my weights → of the package's, as the cases before have settled it.
+        faults: place of a case, and what was wrong there; filled.
+        place: the case to try now.
+    """
+    if place == len(trials):
+        return True
+    trial = trials[place]
+    for way in trial.ways:
+        pairs = {own.name: theirs.name for own, theirs in way}
+        if any(names.get(own, theirs) != theirs for own, theirs in pairs.items()):
+            continue
         transfer.copy(way)
-        fault = _compare(own, wanted, way, inputs)
-        if fault is None:
-            break
-        faults.append(fault)
-    else:
-        raise _WrongError(_tried(one) + max(faults, key=lambda f: f.agreeing).text)
-    if dropouts[0] != dropouts[1]:
-        raise _WrongError(
-            f"The numbers agree, but dropout differs: yours drops with probabilities {dropouts[1] or 'nothing'}, the "
-            f"package's with {dropouts[0] or 'nothing'}."
-        )
+        fault = _compare(trial.own, trial.wanted, way, trial.inputs)
+        if fault is not None:
+            faults.append((place, fault))
+        elif _all_agree(trials, {**names, **pairs}, faults, place + 1):
+            return True
+    if all(p < place for p, _ in faults):
+        faults.append((place, _Fault(_EXCHANGED, 0)))
+    return False
 
 
 @dataclass(frozen=True)
@@ -209,7 +250,7 @@ def _where(ours: Sequence[trace.Step], its: Sequence[trace.Step]) -> tuple[int, 
     agreeing, mine, package = trace.first_difference(ours, its)
     lines = [f"{agreeing} of your {len(ours)} steps give numbers that the package's block has too."]
     if mine is not None:
-        lines.append(f"The first that does not:   {mine}")
+        lines.append(f"The first that does not:   {mine}{_which(mine, ours)}")
         if mine.line:
             lines.append(f"    your line:             {mine.line}")
         if mine.caller != mine.line:
@@ -222,6 +263,13 @@ def _where(ours: Sequence[trace.Step], its: Sequence[trace.Step]) -> tuple[int, 
     return agreeing, "\n".join(lines)
 
 
+def _which(step: trace.Step, steps: Sequence[trace.Step]) -> str:
+    """Which of several steps of one name in one layer it is."""
+    alike = [s for s in steps if (s.operation, s.layer) == (step.operation, step.layer)]
+    place = next(i for i, s in enumerate(alike) if s is step)
+    return f", number {place + 1} of {len(alike)}" if len(alike) > 1 else ""
+
+
 def _advice(mine: trace.Step, package: trace.Step) -> str:
     if mine.operation != package.operation:
         return f"Is {package.operation} missing before {mine.operation}, or does another operation stand in its place?"
@@ -232,15 +280,15 @@ def _advice(mine: trace.Step, package: trace.Step) -> str:
     return "The same operation, other numbers: look at which tensors go into it, along which dimension, in which order."
 
 
-def _dropouts(block: nn.Module) -> list[tuple[str, float]]:
-    return [(n, m.p) for n, m in block.named_modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
+def _dropouts(block: nn.Module) -> list[float]:
+    """Probabilities, in order of size."""
+    return sorted(m.p for m in block.modules() if isinstance(m, nn.modules.dropout._DropoutNd))
 
 
-def _without_dropout(block: nn.Module) -> nn.Module:
+def _without_dropout(block: nn.Module) -> None:
     for module in block.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.p = 0.0
-    return block
 
 
 def _inputs(one: Case) -> list[Any]:
@@ -257,9 +305,14 @@ def _input(given: Any, generator: torch.Generator) -> Any:
 # Functions ------------------------------------------------------------------------------------------------------------
 
 
-def _judge_function(mine: Any, package: Any, one: Case) -> None:
+def _judge_functions(mine: Any, package: Any, cases: Sequence[Case]) -> None:
     if not callable(mine):
         raise _WrongError("This must be a function. Did an earlier cell overwrite the name?")
+    for one in cases:
+        _judge_function(mine, package, one)
+
+
+def _judge_function(mine: Any, package: Any, one: Case) -> None:
     given = [copying.deepcopy((one.args, dict(one.kwargs))) for _ in range(2)]
     (args, kwargs), (its_args, its_kwargs) = given
     torch.manual_seed(0)

@@ -39,8 +39,9 @@ def difference(got: Any, wanted: Any, what: str) -> str:
         return next(filter(None, (difference(got[k], wanted[k], f"{what}[{k!r}]") for k in wanted)), "")
     if isinstance(wanted, (list, tuple)):
         if not isinstance(got, (list, tuple)) or len(got) != len(wanted):
-            size = f"{len(got)} things" if isinstance(got, (list, tuple)) else type(got).__name__
-            return f"{what} should be {len(wanted)} things, and is {size}."
+            kind = type(wanted).__name__
+            size = f"one of {len(got)}" if isinstance(got, (list, tuple)) else f"a {type(got).__name__}"
+            return f"{what} should be a {kind} of {len(wanted)} things, and is {size}: {_short(got)}."
         pairs = enumerate(zip(got, wanted, strict=True))
         return next(filter(None, (difference(g, w, f"{what}[{i}]") for i, (g, w) in pairs)), "")
     if isinstance(wanted, (bool, str, type(None))):
@@ -50,6 +51,11 @@ def difference(got: Any, wanted: Any, what: str) -> str:
     if isinstance(wanted, (int, float, np.number)):
         return _number_difference(got, wanted, what)
     return "" if got == wanted else f"{what} is not equal to the package's {type(wanted).__name__}."
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def _number_difference(got: Any, wanted: Any, what: str) -> str:

@@ -49,6 +49,7 @@ class Entry:
 
 Pairing = list[tuple[Entry, Entry]]
 Row = tuple[str, str, str]
+Code = tuple[str, int, int, int, int]
 Kind = tuple[tuple[str, tuple[int, ...]], ...]
 _MOST_ORDERS = 16  # each is run: two modes, forward and backward
 
@@ -202,8 +203,7 @@ def _layers(found: list[Entry]) -> list[_Layer]:
 
 def _listing(mine: nn.Module, own: list[Entry], theirs: list[Entry]) -> str:
     yours, its = _layers(own), _layers(theirs)
-    matcher = SequenceMatcher(None, [x.kind for x in yours], [x.kind for x in its], autojunk=False)
-    codes = matcher.get_opcodes()
+    codes = _aligned([x.kind for x in yours], [x.kind for x in its])
     lines = [f"The layers do not hold the same weights: {_first_misfit(codes, yours, its)}"]
     if any(_hides_modules(m) for m in mine.modules()):
         lines.append("Some layers lie in a plain list or dict, where PyTorch does not see them: use nn.ModuleList.")
@@ -211,7 +211,24 @@ def _listing(mine: nn.Module, own: list[Entry], theirs: list[Entry]) -> str:
     return "\n".join([*lines, *(f"{mark} {a:<52}  {b}".rstrip() for mark, a, b in _rows(codes, yours, its))])
 
 
-def _rows(codes: Sequence[tuple[str, int, int, int, int]], own: list[_Layer], theirs: list[_Layer]) -> Iterator[Row]:
+def _aligned(own: list[Kind], theirs: list[Kind]) -> list[Code]:
+    """difflib's opcodes, every gap as far down as it can lie: a missing layer is then told by its own name."""
+    codes: list[Code] = [("equal", 0, 0, 0, 0), *SequenceMatcher(None, own, theirs, autojunk=False).get_opcodes()]
+    for k in range(1, len(codes) - 1):
+        (_, a, _, b, _), (tag, i, i_end, j, j_end), (after, c, c_end, d, d_end) = codes[k - 1 : k + 2]
+        if tag not in ("insert", "delete") or after != "equal":
+            continue
+        kinds, start, end = (theirs, j, j_end) if tag == "insert" else (own, i, i_end)
+        n = 0
+        while n < c_end - c and kinds[start + n] == kinds[end + n]:
+            n += 1
+        codes[k - 1] = ("equal", a, i + n, b, j + n)
+        codes[k] = (tag, i + n, i_end + n, j + n, j_end + n)
+        codes[k + 1] = ("equal", c + n, c_end, d + n, d_end)
+    return codes
+
+
+def _rows(codes: Sequence[Code], own: list[_Layer], theirs: list[_Layer]) -> Iterator[Row]:
     """Both lists, aligned where they agree; long stretches of agreement are cut to their ends."""
     for tag, i, i_end, j, j_end in codes:
         count = max(i_end - i, j_end - j)
@@ -225,7 +242,7 @@ def _rows(codes: Sequence[tuple[str, int, int, int, int]], own: list[_Layer], th
             yield " " if tag == "equal" else "≠", left, right
 
 
-def _first_misfit(codes: Sequence[tuple[str, int, int, int, int]], own: list[_Layer], theirs: list[_Layer]) -> str:
+def _first_misfit(codes: Sequence[Code], own: list[_Layer], theirs: list[_Layer]) -> str:
     for tag, i, i_end, j, j_end in codes:
         if tag == "equal":
             continue
