@@ -272,12 +272,13 @@ def test_a_wrong_function_is_told_which_value_differs(wrong, word, capsys):
     assert word in text
 
 
-def test_whole_numbers_where_fractions_are_wanted_are_told(capsys):
-    def whole(label, classes):
-        return (np.bincount(label.ravel(), minlength=classes) > 0).astype(int)
+def test_ids_of_another_type_are_told(capsys):
+    def ids(label):
+        return label.astype(np.uint8)
 
-    _, text = said(capsys, whole, shares, [course.case(np.array([[2, 2], [2, 2]]), 3)], "00.1")
-    assert "as int64, and should be float64" in text
+    one = course.case(np.array([[0, 1], [1, 3]]))
+    assert "as int64, and should be uint8" in said(capsys, lambda x: x.copy(), ids, [one], "01.4")[1]
+    assert "as float64, and should be uint8" in said(capsys, lambda x: x / 1, ids, [one], "01.4")[1]
 
 
 def test_a_single_number_is_told_without_a_place(capsys):
@@ -293,6 +294,49 @@ def test_a_function_that_changes_its_input_is_refused(capsys):
 
     _, text = said(capsys, spoils, shares, [course.case(np.array([[0, 1], [1, 3]]), 4)], "00.1")
     assert "has changed what it was given" in text
+
+
+def test_a_function_that_should_change_its_input_is_held_to_it(capsys):
+    def double(module):
+        with torch.no_grad():
+            module.weight.mul_(2)
+        return {"weight": module.weight.detach().clone()}
+
+    def answers_only(module):
+        return {"weight": 2 * module.weight.detach()}
+
+    one = course.case(nn.Linear(2, 1, bias=False))
+    assert said(capsys, double, double, [one], "07.6")[1].startswith("✓")
+    assert "should be changed in place" in said(capsys, answers_only, double, [one], "07.6")[1]
+
+
+def test_later_cells_names_and_other_methods_can_be_asked_for(capsys):
+    class Own(nn.Linear):
+        def twice(self, x):
+            return 2 * self(x)
+
+    class Half(Own):
+        def twice(self, x):
+            return self(x)
+
+    one = course.case(2, 3, inputs=[(4, 2)], method="twice")
+    assert said(capsys, Half, Own, [one], "07.1")[1].startswith("✗")
+    course.check(Own, Own, one, exercise="07.1", names=("weight", "head"))
+    assert "later cells use its head" in capsys.readouterr().out
+
+
+def test_the_same_operation_on_the_same_numbers_is_about_its_settings(capsys):
+    class Bilinear(nn.Module):
+        mode = "bilinear"
+
+        def forward(self, x):
+            return F.interpolate(x.relu(), size=(5, 5), mode=self.mode)
+
+    class Nearest(Bilinear):
+        mode = "nearest"
+
+    text = said(capsys, Nearest, Bilinear, [course.case(inputs=[(1, 2, 3, 3)])], "06.2")[1]
+    assert "look at its settings" in text
 
 
 def test_nan_counts_as_a_value(capsys):

@@ -231,6 +231,7 @@ bill()
 # Put it together; 64 = `width` gives the paper's channels: f8, f16, f32 have 4, 8 and 16 times `width`.
 #
 # - `STDC((2, 2, 2), width)` for `"stdc1"`, `STDC((4, 5, 3), width)` for `"stdc2"`.
+# - `SEASPP(16 * width, aspp_channels, dilations)` on f32, then your `Decoder`.
 # - The head: `match` to half of f8's channels, `nn.Dropout2d(0.1)`, a 1×1 convolution with bias to the classes.
 # - `aux_head`, with this name: `FCNHead(in_channels, 64, num_classes)`, on f32.
 # - **In evaluation mode** return logits at the image's size. **In training mode** return `{"out": …, "aux": [ … ]}`, each
@@ -270,6 +271,7 @@ CrossCBAM = course.check(
     course.case(4, "stdc2", (1, 3, 5), aspp_channels=16, width=8, inputs=[(2, 3, 45, 61)]),
     course.case(3, aspp_channels=64, width=8, inputs=[(2, 3, 40, 64)]),
     exercise="06.3",
+    names=("aux_head",),
 )
 
 # %% [markdown] tags=["help"]
@@ -391,7 +393,7 @@ print(
 #
 # ### Exercise 06.5 · How much faster   ●○○○○ · 5 minutes
 # The paper calls Cross-CBAM-L2 31.9 % faster than LSPANet: 88.6 against 60.3 frames per second. Write the function that
-# gives the percentage which these words promise.
+# gives the percentage that "faster" means.
 
 
 # %% tags=["exercise"]
@@ -427,7 +429,7 @@ for name, (speed, other, printed) in claims.items():
 #
 # | place | printed | arithmetic |
 # |---|---|---|
-# | Table 4 | SE-ASPP brings 4.48 points | 68.74 − 52.26 = 16.48; with 4.48 the baseline were 64.26 |
+# | Table 4 | SE-ASPP brings 4.48 points | 68.74 − 52.26 = 16.48; with 4.48 the baseline would be 64.26 |
 # | Table 4 | CCBAM brings 3.89 points | 72.63 − 68.74: against the row with SE-ASPP alone, not the baseline |
 # | Table 6 | 512 channels reach 74.18, says the text | the table gives 512 channels 73.86; 256 have 74.19 |
 # | Tables 2, 5, 6, text | M1: 74.18 and 74.19; 240.9 and 241.1 FPS | one network, two numbers each |
@@ -458,7 +460,7 @@ mask = segmenter.predict(image)
 course.before_after(image, overlay(image, mask, scenes.table), names=("image", "your network's mask"))
 
 # %% [markdown]
-# Because every resize has a target size, the network takes any image of 32×32 or more, odd sizes too. Here the frame is
+# Because every resize has a target size, the network takes images of any size, odd ones too (the package asks for 32×32 at least). Here the frame is
 # made smaller before the network and its mask larger after. See what goes first: poles and signs.
 
 

@@ -137,6 +137,7 @@ CrossEntropy = course.check(
     course.case(weight=torch.tensor([0.2, 1.0, 3.0, 0.5, 2.0]), inputs=[logits, labels]),
     course.case(inputs=[(2, 5, 3, 4), labels]),
     course.case(inputs=[logits, torch.full_like(labels, VOID)]),
+    course.case(inputs=[logits, labels], method="terms"),
     exercise="07.1",
 )
 
@@ -235,7 +236,7 @@ p = torch.exp(-pixel).masked_fill(target == VOID, torch.nan).numpy()
 ours.focus(image, p, gamma=2)
 
 # %% [markdown]
-# Move γ. At 0 every pixel counts by its cross-entropy. Where does the road go out?
+# Move γ. At 0 every pixel counts by its cross-entropy. At which γ is the road dark?
 
 # %% tags=["slider"]
 import ipywidgets
@@ -284,13 +285,15 @@ Dice = course.check(
     course.case(inputs=[logits, labels]),
     course.case(smooth=0.1, inputs=[logits, only_three]),
     course.case(inputs=[(2, 5, 4, 6), only_three]),
+    course.case(inputs=[logits, labels], method="terms"),
     exercise="07.3",
 )
 
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>
 #
-# - *`F.one_hot` fails at 255*: compare `target[:, None]` with `torch.arange(C)` instead; void is then 0 in every class.
+# - *`F.one_hot` fails at 255*: compare `target[:, None]` with `torch.arange(C).view(1, C, 1, 1)` (on the logits' device) instead;
+#   void is then 0 in every class.
 # - *Too large by a constant*: the probabilities on void pixels must be 0, too.
 # - *Wrong only where classes are absent*: their dice is about 0 whatever the network says; leave them out of sum **and** count.
 #
@@ -302,8 +305,8 @@ Dice = course.check(
 # few such pixels, and a loss over a handful is noise. So a minimum share is kept of every image: the bar falls as far as needed.
 #
 # ### Exercise 07.4 · OHEM   ●●●●○ · 15 minutes
-# `kept` says which pixels count. A pixel is kept if its loss reaches a **bar**: −log(threshold), or if that keeps too
-# few, the loss that a share `keep` of the image's valid pixels reach (rounded up).
+# `kept` says which pixels count. A pixel is kept if its loss reaches a **bar**: −log(threshold), or, in an image where
+# that keeps fewer than k = ⌈`keep` · valid pixels⌉, its k-th largest valid loss. Ties with the bar are kept.
 
 
 # %% tags=["exercise", "build"]
@@ -420,8 +423,8 @@ learning_rate = course.check(
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>
 #
-# - *Wrong at the end only*: the rate falls to `min_lr`, not to 0; only the difference is scaled.
-# - *Wrong at step 19*: the 20th warm-up step multiplies by 1, so that no rate is used twice.
+# - *Wrong from step 50 on*: the rate falls to `min_lr`, not to 0; only the difference is scaled.
+# - *Wrong at step 0 or 20*: the factor is (step + 1)/warmup while step < warmup, and there may be no warm-up at all.
 # - *A complex number*: a negative number to the power 0.9. Cut progress at 1.
 #
 # </details>
@@ -488,7 +491,8 @@ ema_update = course.check(
 # <details><summary>Help</summary>
 #
 # - *a leaf Variable that requires grad … in-place*: work under `torch.no_grad()`.
-# - *Nothing changes*: `own = …` gives a name to a new tensor; `own.copy_(…)` changes the module's.
+# - *should be changed in place*: `own = …` gives a name to a new tensor; `own.copy_(…)` changes the module's.
+# - *weight differs*: the average keeps the share r of itself, and takes 1 − r of the newest.
 # - *running_mean differs*: buffers are copied, not averaged.
 # - *Wrong late only*: r stops rising at `decay`.
 #

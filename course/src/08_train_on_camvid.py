@@ -329,8 +329,8 @@ paired = course.check(
 ours.seeds(quickstart, idea, ("quickstart", "idea (invented)"))
 
 # %% [markdown]
-# On the left two clouds, on the right one clear answer: +0.40 ± 0.06. Pairing helps only if the lines on the left run
-# side by side: look, do not assume. And three seeds are few; five are better, and a difference of one seed proves
+# On the left two clouds, on the right one clear answer: +0.40, standard error 0.06 (95 %: ± 0.25). Pairing helps only
+# if the lines on the left run side by side: look, do not assume. And three seeds are few; five are better, and a difference of one seed proves
 # nothing.
 
 # %% [markdown]
@@ -440,8 +440,8 @@ resumed = course.check(resumed, uninterrupted, course.case(0, 5, 12), course.cas
 #
 # - Go through `__init__`: what does it set, and what does `go_on` change?
 # - *only answer['average'] differs*: the average has a memory of its own.
-# - *answer['weights'] differs by little*: the velocity, or the step, from which the rate follows.
-# - *still different*: the random numbers. A fresh generator begins anew, and the batches come again. Its state is
+# - *answer['weights'] is far off*: the step, from which the rate follows; or the velocity.
+# - *answer['weights'] differs by little*: the random numbers. A fresh generator begins anew, and the batches come again. Its state is
 #   `run.random.bit_generator.state`.
 # - Do not call `go_on` on `run` again: in life it is gone.
 # </details>
@@ -502,7 +502,7 @@ print("every tensor the same, bit for bit:", a.keys() == b.keys() and all(torch.
 
 # %% [markdown]
 # What if a checkpoint lacks a part? Take one away at a time, resume, and measure how far the run ends from the
-# peaceful one. Predict first: which losses leave the *trained* weights untouched, and harm the average alone?
+# peaceful one. Predict first: which omissions leave the *trained* weights untouched, and harm the average alone?
 
 # %%
 from safetensors.torch import save_file
@@ -630,7 +630,7 @@ course.progress()
 
 # %% [markdown]
 # **Beyond.** Start the real run tonight, and stop it once on purpose. · Twice the batch at the same number of epochs:
-# what becomes of `lr`, `warmup` and `ema`? (The average should reach back over as many *images*: 0.9995² .) · Compare
+# what becomes of `lr`, `warmup` and `ema`? (The average should reach back over as many *images*: 0.9995².) · Compare
 # `--size native` with 540×720: why does a mere enlargement give six points?
 #
 # **Papers.** Brostow et al., CamVid, 2009 · Bouthillier et al., *Accounting for variance in machine learning

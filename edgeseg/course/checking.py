@@ -21,6 +21,8 @@ from edgeseg.course.show import Verdict
 from edgeseg.course.start import is_strict
 
 T = TypeVar("T")
+_SPOILT = "The answer is right, but the function has changed what it was given: copy it."
+_NOT_IN_PLACE = "The answer is right, but what was given should be changed in place, too, and is not, or otherwise."
 _EXCHANGED = "It agrees only if layers change their roles from case to case: is the wrong one of two like layers used?"
 _CUT_OFF = "Is something cut off (detach, no_grad)?"
 
@@ -32,19 +34,21 @@ class Case:
     args: tuple[Any, ...] = ()
     inputs: tuple[Any, ...] | None = None
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    method: str = "forward"
 
 
-def case(*args: Any, inputs: Sequence[Any] | None = None, **kwargs: Any) -> Case:
+def case(*args: Any, inputs: Sequence[Any] | None = None, method: str = "forward", **kwargs: Any) -> Case:
     """One way to try an exercise.
 
     Args:
         args, kwargs: of a function; or of a block's constructor.
         inputs: of a block: shapes, which become random tensors, or tensors.
+        method: of a block that is called with them.
     """
-    return Case(args, None if inputs is None else tuple(inputs), kwargs)
+    return Case(args, None if inputs is None else tuple(inputs), kwargs, method)
 
 
-def check(mine: T, package: T, *cases: Case, exercise: str) -> T:
+def check(mine: T, package: T, *cases: Case, exercise: str, names: Sequence[str] = ()) -> T:
     """Compare an exercise with the package's own, say what was found, and give back what the notebook goes on with.
 
     Args:
@@ -52,6 +56,7 @@ def check(mine: T, package: T, *cases: Case, exercise: str) -> T:
         package: what it should compute like.
         cases: ways to try it, at least one; all must agree.
         exercise: its number, ``"05.3"``.
+        names: attributes of a block that later cells use.
 
     Returns:
         ``mine`` if it is right, else ``package``: a notebook always runs to its end.
@@ -66,6 +71,7 @@ def check(mine: T, package: T, *cases: Case, exercise: str) -> T:
     try:
         with torch.random.fork_rng(devices=[]):
             judge(mine, package, cases)
+            _require_names(mine, cases[0], names)
         verdict = Verdict("right", f"{exercise} {name}", _praise(len(cases)))
     except NotImplementedError:
         verdict = Verdict("open", f"{exercise} {name}", "not written yet; going on with the package's own.")
@@ -81,6 +87,14 @@ def check(mine: T, package: T, *cases: Case, exercise: str) -> T:
 
 class _WrongError(Exception):
     """The exercise differs; the message teaches where."""
+
+
+def _require_names(mine: Any, one: Case, names: Sequence[str]) -> None:
+    absent = [n for n in names if not hasattr(_build(mine, one), n)]
+    if absent:
+        raise _WrongError(
+            f"It computes the same, but later cells use its {', '.join(absent)}: give that part this name."
+        )
 
 
 def _praise(cases: int) -> str:
@@ -114,6 +128,7 @@ class _Trial:
     inputs: list[Any]
     wanted: Mapping[bool, _Ran]
     dropouts: tuple[list[float], list[float]]
+    method: str
 
 
 def _prepare(mine: Any, package: Any, one: Case) -> _Trial:
@@ -127,9 +142,10 @@ def _prepare(mine: Any, package: Any, one: Case) -> _Trial:
     try:
         ways = transfer.pairings(own, theirs, inputs)
     except transfer.MisfitError as misfit:
-        _refuse_unwritten(_run(own, inputs, training=False))
+        _refuse_unwritten(_run(own, inputs, False, one.method))
         raise _WrongError(str(misfit)) from None
-    return _Trial(own, ways, inputs, {mode: _run(theirs, inputs, mode) for mode in (False, True)}, dropouts)
+    wanted = {training: _run(theirs, inputs, training, one.method) for training in (False, True)}
+    return _Trial(own, ways, inputs, wanted, dropouts, one.method)
 
 
 def _all_agree(
@@ -151,7 +167,7 @@ def _all_agree(
         if any(names.get(own, theirs) != theirs for own, theirs in pairs.items()):
             continue
         transfer.copy(way)
-        fault = _compare(trial.own, trial.wanted, way, trial.inputs)
+        fault = _compare(trial, way)
         if fault is not None:
             faults.append((place, fault))
         elif _all_agree(trials, {**names, **pairs}, faults, place + 1):
@@ -183,9 +199,9 @@ def _refuse_unwritten(ran: _Ran) -> None:
         raise ran.error
 
 
-def _compare(own: nn.Module, wanted: Mapping[bool, _Ran], way: transfer.Pairing, inputs: list[Any]) -> _Fault | None:
-    for training, its in wanted.items():
-        ours = _run(own, inputs, training)
+def _compare(trial: _Trial, way: transfer.Pairing) -> _Fault | None:
+    for training, its in trial.wanted.items():
+        ours = _run(trial.own, trial.inputs, training, trial.method)
         _refuse_unwritten(ours)
         if ours.error is not None:
             return _Fault(f"It cannot be run. {_tell(ours.error)}", 0)
@@ -209,12 +225,12 @@ class _Ran:
     error: Exception | None = None
 
 
-def _run(block: nn.Module, inputs: list[Any], training: bool) -> _Ran:
+def _run(block: nn.Module, inputs: list[Any], training: bool, method: str) -> _Ran:
     """Output, steps, and gradients of all inputs and weights under a fixed random loss."""
     block = copying.deepcopy(block).train(training)
     given = [x.clone().requires_grad_() if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs]
     try:
-        output, steps = trace.record(block, given)
+        output, steps = trace.record(block if method == "forward" else getattr(block, method), given)
     except Exception as error:
         return _Ran(error=error)
     generator = torch.Generator().manual_seed(1)
@@ -259,7 +275,7 @@ def _where(ours: Sequence[trace.Step], its: Sequence[trace.Step]) -> tuple[int, 
         head = "The package has there:     " if mine is not None else "The package also has:      "
         lines.append(f"{head}{package}")
     if mine is not None and package is not None:
-        lines.append(_advice(mine, package))
+        lines.append(_advice(mine, package, _fed_alike(mine, ours, package, its)))
     return agreeing, "\n".join(lines)
 
 
@@ -270,13 +286,21 @@ def _which(step: trace.Step, steps: Sequence[trace.Step]) -> str:
     return f", number {place + 1} of {len(alike)}" if len(alike) > 1 else ""
 
 
-def _advice(mine: trace.Step, package: trace.Step) -> str:
+def _fed_alike(mine: trace.Step, ours: Sequence[trace.Step], package: trace.Step, its: Sequence[trace.Step]) -> bool:
+    """Whether two steps were given the same numbers in the same order."""
+    given = [ours[p] for p in mine.parents], [its[p] for p in package.parents]
+    return len(given[0]) == len(given[1]) > 0 and all(a.same_numbers(b) for a, b in zip(*given, strict=True))
+
+
+def _advice(mine: trace.Step, package: trace.Step, fed_alike: bool) -> str:
     if mine.operation != package.operation:
         return f"Is {package.operation} missing before {mine.operation}, or does another operation stand in its place?"
     if trace.describe(mine) != trace.describe(package):
         return "The same operation with other settings."
     if mine.shape != package.shape:
         return "The same operation, another shape: look at the dimension, the size and the order of what goes in."
+    if fed_alike:
+        return "The same operation on the same numbers: look at its settings (dimension, size, mode, padding)."
     return "The same operation, other numbers: look at which tensors go into it, along which dimension, in which order."
 
 
@@ -313,8 +337,8 @@ def _judge_functions(mine: Any, package: Any, cases: Sequence[Case]) -> None:
 
 
 def _judge_function(mine: Any, package: Any, one: Case) -> None:
-    given = [copying.deepcopy((one.args, dict(one.kwargs))) for _ in range(2)]
-    (args, kwargs), (its_args, its_kwargs) = given
+    given = [copying.deepcopy((one.args, dict(one.kwargs))) for _ in range(3)]
+    (args, kwargs), (its_args, its_kwargs), first = given
     torch.manual_seed(0)
     wanted, its_steps = trace.record(lambda: package(*its_args, **its_kwargs), ())
     torch.manual_seed(0)
@@ -328,11 +352,10 @@ def _judge_function(mine: Any, package: Any, one: Case) -> None:
     if difference:
         where = "\n" + _where(steps, its_steps)[1] if steps and its_steps else ""
         raise _WrongError(f"{_tried(one)}The {difference}{where}")
-    if any(
-        comparing.difference(a, b, "x")
-        for a, b in zip(comparing.plain_data(args), comparing.plain_data(its_args), strict=True)
-    ):
-        raise _WrongError(f"{_tried(one)}The answer is right, but the function has changed what it was given: copy it.")
+    now, wanted_now, before = map(comparing.plain_data, ((args, kwargs), (its_args, its_kwargs), first))
+    for a, b, c in zip(now, wanted_now, before, strict=True):
+        if comparing.difference(a, b, "x"):
+            raise _WrongError(_tried(one) + (_SPOILT if not comparing.difference(b, c, "x") else _NOT_IN_PLACE))
 
 
 # Words ----------------------------------------------------------------------------------------------------------------

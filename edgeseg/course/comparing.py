@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 _DOUBLE, _SINGLE = 1e-7, 1e-5  # of the largest number: adding in another order stays below
 
@@ -21,9 +21,11 @@ def tensors(value: Any) -> list[Tensor]:
 
 
 def plain_data(value: Any) -> list[Any]:
-    """All tensors and arrays in what a function was given: what it could have changed."""
+    """All tensors and arrays in what a function was given, modules included: what it could have changed."""
     if isinstance(value, (Tensor, np.ndarray)):
         return [value]
+    if isinstance(value, nn.Module):
+        return list(value.state_dict().values())
     inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
     return [x for v in inside for x in plain_data(v)]
 
@@ -40,8 +42,8 @@ def difference(got: Any, wanted: Any, what: str) -> str:
     if isinstance(wanted, (list, tuple)):
         if not isinstance(got, (list, tuple)) or len(got) != len(wanted):
             kind = type(wanted).__name__
-            size = f"one of {len(got)}" if isinstance(got, (list, tuple)) else f"a {type(got).__name__}"
-            return f"{what} should be a {kind} of {len(wanted)} things, and is {size}: {_short(got)}."
+            size = f"one of length {len(got)}" if isinstance(got, (list, tuple)) else f"a {type(got).__name__}"
+            return f"{what} should be a {kind} of length {len(wanted)}, and is {size}: {_short(got)}."
         pairs = enumerate(zip(got, wanted, strict=True))
         return next(filter(None, (difference(g, w, f"{what}[{i}]") for i, (g, w) in pairs)), "")
     if isinstance(wanted, (bool, str, type(None))):
@@ -64,11 +66,16 @@ def _number_difference(got: Any, wanted: Any, what: str) -> str:
     except (TypeError, ValueError):
         return f"{what} should be a number, and is {type(got).__name__}."
     same = np.isclose(value, float(wanted), rtol=1e-6, atol=1e-12, equal_nan=True)
-    return "" if same else f"{what} is {value:.6g}, and should be {float(wanted):.6g}."
+    return "" if same else f"{what} is {_digits(value, wanted)}, and should be {_digits(wanted, value)}."
+
+
+def _digits(number: Any, other: Any) -> str:
+    """A number with as many digits as it takes to tell it from another."""
+    return next((f"{number:.{n}g}" for n in (6, 9, 12) if f"{number:.{n}g}" != f"{other:.{n}g}"), repr(float(number)))
 
 
 def _array_difference(got: Any, wanted: Tensor | np.ndarray, what: str) -> str:
-    if not isinstance(got, (Tensor, np.ndarray)):
+    if not isinstance(got, type(wanted)):
         return (
             f"{what} should be a {type(wanted).__name__} of shape {tuple(wanted.shape)}, and is {type(got).__name__}."
         )
@@ -78,11 +85,12 @@ def _array_difference(got: Any, wanted: Tensor | np.ndarray, what: str) -> str:
     a, b = own.astype(float), its.astype(float)
     tolerance = _SINGLE if its.dtype == np.float32 else _DOUBLE
     if _same(a, b, tolerance):
-        same_kind = (own.dtype.kind in "fc") == (its.dtype.kind in "fc")
-        return "" if same_kind else f"{what} has the right values as {own.dtype}, and should be {its.dtype}."
+        whole = its.dtype.kind not in "fc"
+        wrong = whole and (own.dtype.kind in "fc" or (its.itemsize == 1 and own.dtype != its.dtype))
+        return f"{what} has the right values as {own.dtype}, and should be {its.dtype}." if wrong else ""
     apart = np.nan_to_num(np.abs(a - b), nan=np.inf)
     if a.ndim == 0:
-        return f"{what} is {a:.6g}, and should be {b:.6g}."
+        return f"{what} is {_digits(a, b)}, and should be {_digits(b, a)}."
     place = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
     count = int((apart > _scale(b, tolerance)).sum())
     return (

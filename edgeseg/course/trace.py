@@ -181,7 +181,8 @@ def _learners_lines(frame: FrameType | None) -> list[str]:
 def _named_layers(call: Any, stack: list[tuple[str, nn.Module | None]]) -> Iterator[None]:
     """While this is open, the stack's top is the layer that runs."""
     handles = []
-    for name, module in call.named_modules() if isinstance(call, nn.Module) else ():
+    block = getattr(call, "__self__", call)  # of a bound method
+    for name, module in block.named_modules() if isinstance(block, nn.Module) else ():
         if name:
             enter = _pusher(stack, name)
             handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(_popper(stack))]

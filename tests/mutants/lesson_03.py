@@ -52,14 +52,14 @@ MODULE = [
 ]  # fmt: skip
 
 PARAMETERS = [
-    Mutant("no batch normalisation", "convs + norms + down", "convs + down", names="should be 111488"),
-    Mutant("block 1 is 3×3", "convs = m * half + 9 *", "convs = 9 * m * half + 9 *", names="should be 111488"),
+    Mutant("no batch normalisation", "convs + norms + down", "convs + down", names="should be 134656"),
+    Mutant("block 1 is 3×3", "convs = m * half + 9 *", "convs = 9 * m * half + 9 *", names="should be 134656"),
     Mutant("the depthwise convolution is full", "9 * half + 2 * half", "9 * half * half + 2 * half",
            names="should be 111488"),
     Mutant("the depthwise one has no batch normalisation", "9 * half + 2 * half", "9 * half", names="should be 111488"),
     Mutant("depthwise also with stride 1", " if stride == 2 else 0", "", names="should be 134656"),
-    Mutant("three blocks", " + eighth * eighth", "", names="should be 111488"),
-    Mutant("four numbers a channel in batch norm", "norms = 2 * n", "norms = 4 * n", names="should be 111488"),
+    Mutant("three blocks", " + eighth * eighth", "", names="should be 134656"),
+    Mutant("four numbers a channel in batch norm", "norms = 2 * n", "norms = 4 * n", names="should be 134656"),
     Mutant("one fraction", "9 * half + 2 * half", "11 * half"),
 ]  # fmt: skip
 
@@ -76,7 +76,7 @@ BACKBONE = [
            "            return nn.Sequential(", names="stage"),
     Mutant("the smallest map first", "return [f8, f16, self.stage5(f16)]", "return [self.stage5(f16), f16, f8]",
            names="output[0]"),
-    Mutant("only the last map", "return [f8, f16, self.stage5(f16)]", "return self.stage5(f16)", names="3 things"),
+    Mutant("only the last map", "return [f8, f16, self.stage5(f16)]", "return self.stage5(f16)", names="length 3"),
     Mutant("a tuple", "return [f8, f16, self.stage5(f16)]", "return f8, f16, self.stage5(f16)"),
 ]  # fmt: skip
 

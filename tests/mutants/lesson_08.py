@@ -25,7 +25,7 @@ MUTANTS = {
             "only the numbers",
             '{"last": scores[-1],',
             '{"last": scores[-1][1],',
-            names="answer['last'] should be 2 things",
+            names="answer['last'] should be a tuple of length 2",
         ),
         Mutant(
             "exchanged", '{"last": scores[-1], "best":', '{"best": scores[-1], "last":', names="answer['last'][0] is 4"
