@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -174,7 +175,7 @@ def write(book: NotebookNode, path: Path) -> None:
 
 
 def hand_out(chosen: Sequence[Path], folder: Path) -> None:
-    """Write the exercises to a folder without their folded solutions and without outputs.
+    """Write the exercises to a folder without their folded solutions and without outputs; the logs that they read, too.
 
     Raises:
         CourseError: the folder holds notebooks already, which might be somebody's work.
@@ -185,6 +186,9 @@ def hand_out(chosen: Sequence[Path], folder: Path) -> None:
         book = notebook(source, "exercises")
         book.cells = [c for c in book.cells if "solution" not in c.metadata.get("tags", [])]
         write(book, folder / f"{source.stem}.ipynb")
+    for log in chosen[0].parents[1].glob("results/*.jsonl") if chosen else ():
+        (folder / "results").mkdir(exist_ok=True)
+        shutil.copy(log, folder / "results")
 
 
 def stale(course: Path, numbers: Sequence[str] = ()) -> list[str]:

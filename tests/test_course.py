@@ -26,6 +26,10 @@ def _progress_elsewhere(tmp_path, monkeypatch):
     monkeypatch.delenv("EDGESEG_COURSE_STRICT", raising=False)
 
 
+class Right(CCBAM):
+    pass
+
+
 class LinearGate(nn.Module):
     """Channel attention with linear layers in place of 1×1 convolutions, and all names changed."""
 
@@ -95,10 +99,18 @@ def said(capsys, mine, package=CCBAM, cases=(PAIR,), exercise="05.3"):
     return found, capsys.readouterr().out
 
 
-def test_the_packages_own_class_passes(capsys):
-    found, text = said(capsys, CCBAM)
-    assert found is CCBAM
-    assert text.startswith("✓ 05.3 CCBAM: ")
+def test_the_packages_own_class_under_another_name_passes(capsys):
+    found, text = said(capsys, Right)
+    assert found is Right
+    assert text.startswith("✓ 05.3 Right: ")
+
+
+def test_running_the_check_again_does_not_make_an_open_exercise_solved(capsys):
+    found, _ = said(capsys, Unwritten)
+    again, text = said(capsys, found)
+    assert again is CCBAM
+    assert "run the cell with your answer" in text
+    assert "1 of" not in repr(course.progress())
 
 
 def test_a_block_that_is_renamed_reordered_and_rewritten_passes_and_is_gone_on_with(capsys):
@@ -233,7 +245,7 @@ class ChangingRole(OneRole):
 def test_a_layer_that_changes_its_role_from_case_to_case_is_refused(capsys):
     cases = [course.case(first, inputs=[(1, 2, 3, 3)]) for first in (True, False)]
     assert said(capsys, ChangingRole, OneRole, cases, "05.5")[1].startswith("✗")
-    assert said(capsys, OneRole, OneRole, cases, "05.5")[1].startswith("✓")
+    assert said(capsys, type("Same", (OneRole,), {}), OneRole, cases, "05.5")[1].startswith("✓")
 
 
 def test_missing_dropout_is_named(capsys):
@@ -254,7 +266,7 @@ def test_missing_dropout_is_named(capsys):
 
 def test_progress_counts_solved_and_tried_exercises_and_keeps_what_was_once_right(capsys):
     number = next(n for n, e in SYLLABUS.items() if len(e.exercises) >= 2)
-    for mine, exercise in ((CCBAM, f"{number}.1"), (Swapped, f"{number}.1"), (Swapped, f"{number}.2")):
+    for mine, exercise in ((Right, f"{number}.1"), (Swapped, f"{number}.1"), (Swapped, f"{number}.2")):
         said(capsys, mine, exercise=exercise)
     table = repr(course.progress())
     assert f"1 of {len(SYLLABUS[number].exercises)}" in table
@@ -266,7 +278,7 @@ def test_progress_of_several_learners_is_one_table(tmp_path, capsys, monkeypatch
     number = next(n for n, e in SYLLABUS.items() if e.exercises)
     for name in ("ada", "grace"):
         monkeypatch.setenv("EDGESEG_PROGRESS", str(tmp_path / name))
-        said(capsys, CCBAM, exercise=f"{number}.1")
+        said(capsys, Right, exercise=f"{number}.1")
     table = repr(course.progress(tmp_path / "ada", tmp_path / "grace"))
     assert "ada" in table
     assert "grace" in table

@@ -346,8 +346,8 @@ confidence = course.check(
 # In the panels above the errors looked like lines. To say it in numbers we need the lines. A pixel is at an *edge* if
 # one of its four direct neighbours (up, down, left, right) has another class. Give (H, W) bool.
 #
-# Two rules: the image's border makes no edge, and neither does void (255, a pixel without a class): next to void, or
-# void itself, counts for nothing.
+# Two rules: the image's border makes no edge, and neither does void (255, a pixel without a class): a pair of
+# neighbours counts only if neither is void. A pixel beside void is still an edge if another neighbour has another class.
 
 
 # %% tags=["exercise"]

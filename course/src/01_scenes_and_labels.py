@@ -191,7 +191,7 @@ paint = course.check(
 #   the label does, look at what you fill it with.
 # - *"The road covers the cars."* That is the order near to far: `reverse=True`.
 # - *"Poles are missing."* You sorted by the near end or the middle. A wall of 6 to 34 m is then painted after a pole
-#   at 19 m, and covers it.
+#   at 25 m, and covers it.
 # - *"fill wants a tuple"*: `CAMVID32[name]` is (colour, class of definition A, head class or not); you need the
 #   first.
 #
@@ -507,6 +507,7 @@ shares_and_weights = course.check(
     shares_and_weights,
     ours.shares_and_weights,
     course.case(tiny, 3),
+    course.case(tiny, 4),
     course.case(many, 5),
     exercise="01.6",
 )

@@ -363,10 +363,14 @@ micro_iou = course.check(micro_iou, ours.micro_iou, *(course.case(a) for a in (1
 # </details>
 
 # %% [markdown]
+# <details><summary>Derivation, after your own try</summary>
+#
 # Of $N$ pixels $aN$ are right, so $\sum TP=aN$. Each of the $(1-a)N$ wrong ones is an FN of one class and an FP of
 # another, so $\sum FN=\sum FP=(1-a)N$, and
 #
 # $$\mathrm{IoU}_{\mathrm{micro}}=\frac{aN}{aN+2(1-a)N}=\frac{a}{2-a}.$$
+#
+# </details>
 #
 # The classes are gone. It is accuracy in other clothes. On the network's real predictions, in exact fractions, so
 # that no digit is left to rounding:

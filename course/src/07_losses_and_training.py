@@ -430,7 +430,7 @@ learning_rate = course.check(
 # </details>
 
 # %% [markdown]
-# Poly (solid) is nearly a straight line; cosine (dashed) stays high for longer, then falls faster.
+# Poly (solid) is nearly a straight line. Cosine (dashed), once warm, runs above it until about the middle, then below.
 
 # %%
 curves = {r.name: [learning_rate(r, step, step / 100) for step in range(100)] for r in (poly, cosine)}

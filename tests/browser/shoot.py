@@ -32,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
         shutil.copy(options.notebook, folder)
+        for results in (options.notebook.parent / "results", options.notebook.parent.parent / "results"):
+            if results.is_dir():  # logs that a lesson reads
+                shutil.copytree(results, Path(folder) / "results", dirs_exist_ok=True)
         env = {"EDGESEG_PROGRESS": f"{folder}/progress", "EDGESEG_FAST": str(int(not options.full))}
         with jupyterlab(Path(folder), env, options.dark) as lab, chromium() as browser:
             page = browser.new_page(viewport={"width": options.width, "height": 1000})

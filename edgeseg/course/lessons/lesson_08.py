@@ -47,17 +47,17 @@ SHARES: Mapping[str, tuple[float, float, float]] = {
 
 
 def find_log(name: str) -> Path:
-    """A committed log of ``course/results``, from wherever in the repository the notebook runs.
+    """A committed log of the course: from ``results`` beside or above the notebook.
 
     Raises:
-        FileNotFoundError: the notebook lies outside the repository; says what to do.
+        FileNotFoundError: there is none; says what to do.
     """
     here = Path.cwd()
     for folder in (here, *here.parents):
-        path = folder / "course" / "results" / name
-        if path.is_file():
-            return path
-    raise FileNotFoundError(f"no course/results/{name} above {here}: open this lesson inside a copy of the repository")
+        for path in (folder / "results" / name, folder / "course" / "results" / name):
+            if path.is_file():
+                return path
+    raise FileNotFoundError(f"no results/{name} in or above {here}: copy the folder course/results beside this lesson")
 
 
 # What the exercises are compared with ---------------------------------------------------------------------------------
