@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,6 +112,7 @@ KILLED = """
 import os, sys
 sys.path.insert(0, {tests!r})
 from dataclasses import replace
+from pathlib import Path
 from pathlib import Path
 import test_training as t
 from edgeseg.training import checkpoint, train
@@ -304,6 +306,15 @@ def test_a_batch_that_ranks_cannot_share_is_refused():
 
 
 def test_workers_give_the_same_batches_as_memory():
+    # in a process of its own: a fork of one in which other libraries keep threads may die
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
+    code = "import test_training; test_training.compare_workers_with_memory()"
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def compare_workers_with_memory():
     device = torch.device("cpu")
     resident, streamed = Resident(Toy(), device, progress=False), Streamed(Toy(), device, workers=2, progress=False)
     stream, mean, std = Stream(6, 4, 0), torch.zeros(3), torch.ones(3)

@@ -277,8 +277,9 @@ squeeze_and_excite = course.check(squeeze_and_excite, ours.squeeze_and_excite, *
 # ### Exercise 04.4 · SEASPP   ●●●○○ · 20 minutes
 #
 # Branches: `ConvBNReLU(in_channels, out_channels, kernel, dilation=d)`, one for each $d$; kernel 1 if $d = 1$, else 3.
-# Add them up. The gate's 1×1 `nn.Conv2d` have biases and want a map of one cell (`keepdim=True`); the squeeze is
-# `out_channels` wide. Concatenate the sum and the gated input, in this order, and project with a 3×3 `ConvBNReLU`.
+# Add them up. The gate's 1×1 `nn.Conv2d` have biases and the squeeze is `out_channels` wide. For its mean, ReLU and
+# sigmoid take the modules `GlobalAvgPool()`, `nn.ReLU()`, `nn.Sigmoid()`: a counter in lesson 06 sees modules only.
+# Concatenate the sum and the gated input, in this order, and project with a 3×3 `ConvBNReLU`.
 
 
 # %% tags=["exercise", "build"]
@@ -290,16 +291,15 @@ class SEASPP(nn.Module):
         ### BEGIN SOLUTION
         n, c = in_channels, out_channels
         self.branches = nn.ModuleList(ConvBNReLU(n, c, 1 if d == 1 else 3, dilation=d) for d in dilations)
-        self.squeeze = nn.Conv2d(n, c, 1)
-        self.excite = nn.Conv2d(c, n, 1)
+        self.squeeze, self.excite = nn.Conv2d(n, c, 1), nn.Conv2d(c, n, 1)
+        self.pool, self.relu, self.sigmoid = GlobalAvgPool(), nn.ReLU(), nn.Sigmoid()
         self.project = ConvBNReLU(n + c, c)
         ### END SOLUTION
 
     def forward(self, x):
         ### BEGIN SOLUTION
         pyramid = sum(branch(x) for branch in self.branches)  # (N, c, h, w)
-        mean = x.mean((2, 3), keepdim=True)  # (N, C, 1, 1)
-        gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(mean))))  # (N, C, 1, 1)
+        gate = self.sigmoid(self.excite(self.relu(self.squeeze(self.pool(x)))))  # (N, C, 1, 1)
         return self.project(torch.cat([pyramid, x * gate], dim=1))  # (N, c, h, w)
         ### END SOLUTION
 

@@ -708,7 +708,7 @@ def package_train(model, data, recipe):
 # %% [markdown]
 # Three steps with yours, three with the package's, the same batch:
 
-# %% tags=["nbval-check-output"]
+# %%
 recipe = Recipe("both", iterations=3, batch=4, lr=0.01, warmup=2, ema=0.5, aux_loss="focal", aux_weight=AUX_WEIGHT)
 twins = [new_net().cpu().double() for _ in range(2)]
 for dropout in (m for twin in twins for m in twin.modules() if isinstance(m, torch.nn.Dropout2d)):
@@ -716,6 +716,8 @@ for dropout in (m for twin in twins for m in twin.modules() if isinstance(m, tor
 batch = small[0].double().cpu(), small[1].cpu()
 yours, _ = train(twins[0], batch, recipe, paper_loss)
 theirs = package_train(twins[1], batch, recipe)
+
+# %% tags=["nbval-check-output"]
 pairs = list(zip(yours.parameters(), theirs.parameters()))
 print("same weights" if all(torch.allclose(a, b, atol=1e-4) for a, b in pairs) else "other weights")
 
