@@ -8,6 +8,7 @@ order of the layers and the way of writing are free.
 from __future__ import annotations
 
 import copy as copying
+import linecache
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -380,8 +381,7 @@ def _short(value: Any) -> str:
     if isinstance(value, (Tensor, np.ndarray)):
         small = value.size if isinstance(value, np.ndarray) else value.numel()
         return str(value.tolist()) if small <= 12 else f"{type(value).__name__}{tuple(value.shape)}"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
+    return comparing.short(value)
 
 
 def _tell(error: Exception) -> str:
@@ -390,7 +390,7 @@ def _tell(error: Exception) -> str:
     while frame is not None:
         owner = frame.tb_frame.f_globals.get("__name__", "")
         if owner.partition(".")[0] not in ("torch", "edgeseg"):
-            line = trace.linecache.getline(frame.tb_frame.f_code.co_filename, frame.tb_lineno).strip()
+            line = linecache.getline(frame.tb_frame.f_code.co_filename, frame.tb_lineno).strip()
         frame = frame.tb_next
     where = f"\n    your line: {line}" if line else ""
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}{where}"

@@ -43,7 +43,7 @@ def difference(got: Any, wanted: Any, what: str) -> str:
         if not isinstance(got, (list, tuple)) or len(got) != len(wanted):
             kind = type(wanted).__name__
             size = f"one of length {len(got)}" if isinstance(got, (list, tuple)) else f"a {type(got).__name__}"
-            return f"{what} should be a {kind} of length {len(wanted)}, and is {size}: {_short(got)}."
+            return f"{what} should be a {kind} of length {len(wanted)}, and is {size}: {short(got)}."
         pairs = enumerate(zip(got, wanted, strict=True))
         return next(filter(None, (difference(g, w, f"{what}[{i}]") for i, (g, w) in pairs)), "")
     if isinstance(wanted, (bool, str, type(None))):
@@ -55,7 +55,8 @@ def difference(got: Any, wanted: Any, what: str) -> str:
     return "" if got == wanted else f"{what} is not equal to the package's {type(wanted).__name__}."
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """How a value looks, cut to what fits into a line."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
 

@@ -37,7 +37,7 @@ class Step:
         layer: dotted name of the module that it ran in; empty for the block itself.
         module: that module; ``None`` for the block itself.
         shape: of the result.
-        print: four sums that tell its numbers from others'.
+        sums: four sums that tell its numbers from others'.
         line: of the learner's code; empty where it is not theirs.
         caller: the outermost such line, from which the layer was called.
         inputs: how many tensors went in.
@@ -48,7 +48,7 @@ class Step:
     layer: str
     module: nn.Module | None
     shape: tuple[int, ...]
-    print: tuple[float, ...]
+    sums: tuple[float, ...]
     line: str = ""
     caller: str = ""
     inputs: int = 1
@@ -60,8 +60,8 @@ class Step:
 
     def same_numbers(self, other: Step) -> bool:
         """Whether both results hold the same numbers, whatever their shape."""
-        scale = 1e-6 * (1 + abs(self.print[1]))
-        return all(abs(a - b) <= scale for a, b in zip(self.print, other.print, strict=True))
+        scale = 1e-6 * (1 + abs(self.sums[1]))
+        return all(abs(a - b) <= scale for a, b in zip(self.sums, other.sums, strict=True))
 
 
 def record(call: Callable[..., Any], inputs: Sequence[Any]) -> tuple[Any, list[Step]]:

@@ -42,9 +42,9 @@ def spare_parameters(channels: int = 256, classes: int = 19) -> int:
     return sum(p.numel() for part in parts for p in part.parameters())
 
 
-def faster(ours: float, theirs: float) -> float:
-    """By how many percent ``ours`` frames per second exceed ``theirs``."""
-    return 100 * (ours - theirs) / theirs
+def faster(speed: float, other: float) -> float:
+    """By how many percent ``speed`` frames per second exceed ``other``."""
+    return 100 * (speed - other) / other
 
 
 def parameter_bars(parts: Mapping[str, int], unneeded: Sequence[str]) -> Figure:
