@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from edgeseg.cli import bench, data, evaluate, export, info, live, predict, streets, train, weights
+from edgeseg.cli import ablate, bench, data, evaluate, export, info, live, predict, streets, train, weights
 
 app = typer.Typer(
     name="edgeseg",
@@ -21,6 +21,7 @@ app.command("check")(info.check)
 app.command("quickstart")(train.quickstart)
 app.command("models")(info.models)
 app.command("train")(train.train)
+app.command("ablate")(ablate.ablate)
 app.command("eval")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("bench")(bench.bench)

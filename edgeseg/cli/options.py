@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,3 +24,11 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:
             file.write((json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def write_lines(path: Path | None, lines: Sequence[str]) -> None:
+    """Write lines of text whole or not at all; nothing without a path."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path, "w") as file:
+            file.write("".join(f"{line}\n" for line in lines))

@@ -7,6 +7,7 @@ resuming is exact.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -78,8 +79,9 @@ class Resident:
         images, labels = _arrays(data, progress)
         classes = len(data.table)
         self.points = np.stack([class_points(label, classes, i) for i, label in enumerate(labels)])
-        self.pixel_counts = np.bincount(labels.ravel(), minlength=256)[:classes]
-        self.images = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device)
+        # image by image: counting needs eight bytes a pixel for a while
+        self.pixel_counts = np.sum([np.bincount(label.ravel(), minlength=256)[:classes] for label in labels], 0)
+        self.images = torch.from_numpy(images).to(device)  # (N, h, w, 3), turned batch by batch: a set is never here twice
         self.labels = torch.from_numpy(labels).to(device)
 
     def batches(self, stream: Stream, start: int) -> Iterator[tuple[list[tuple[int, int]], RawBatch]]:
@@ -89,8 +91,9 @@ class Resident:
             keys = stream.keys(step)
             samples = [s for _, s in keys]
             index = torch.tensor(samples, device=self.images.device)
-            sizes = np.full((len(samples), 2), self.images.shape[2:])
-            yield keys, RawBatch(self.images[index], self.labels[index], sizes, self.points[samples])
+            sizes = np.full((len(samples), 2), self.labels.shape[1:])
+            images = self.images[index].permute(0, 3, 1, 2).contiguous()
+            yield keys, RawBatch(images, self.labels[index], sizes, self.points[samples])
             step += 1
 
 
@@ -165,7 +168,7 @@ def _arrays(data: Dataset, progress: bool) -> tuple[np.ndarray, np.ndarray]:
 
 
 def load_samples(
-    data: Dataset, device: torch.device, workers: int = 2, progress: bool = True, budget: float = 8e9
+    data: Dataset, device: torch.device, workers: int = 2, progress: bool = True, budget: float | None = None
 ) -> Resident | Streamed:
     """The data set resident on the device where it fits, else streamed by workers.
 
@@ -173,8 +176,10 @@ def load_samples(
         data: the data set; resident needs images of one size.
         device: where training happens.
         workers: reading processes when streamed.
-        budget: most bytes that a resident set may take; on CUDA also at most a third of the free memory.
+        budget: most bytes that a resident set may take; default: half of the machine's memory, shared by the
+            processes that torchrun started on it. On CUDA also at most a third of the free memory.
     """
+    budget = _memory() / 2 / int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if budget is None else budget
     if device.type == "cuda":
         budget = min(budget, torch.cuda.mem_get_info(device)[0] / 3)
     probe = {data[i][1].shape for i in np.linspace(0, len(data) - 1, min(len(data), 8)).astype(int)}
@@ -186,6 +191,14 @@ def load_samples(
             if "same shape" not in str(error):
                 raise
     return Streamed(data, device, workers, progress)
+
+
+def _memory() -> float:
+    """Bytes of the machine's memory; where the system does not say (Windows), 16 GB."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):
+        return 16e9
 
 
 def augmented(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +101,7 @@ def _recipe_text(recipe: dict[str, Any]) -> str:
     name = recipe["name"]
     if name not in list_recipes():
         return name
-    usual = json.loads(json.dumps(asdict(get_recipe(name))))
+    usual = get_recipe(name).as_json()
     changed = [f"{k}={v}" for k, v in recipe.items() if k not in ("seed", "data") and v != usual.get(k)]
     return f"{name} with {', '.join(changed)}" if changed else name
 

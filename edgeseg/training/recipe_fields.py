@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ast
 import difflib
+import json
 import math
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from edgeseg.training.augment import Augment
@@ -132,6 +133,10 @@ class Recipe:
     def augment(self) -> Augment:
         """The augmentation part of the recipe."""
         return Augment(**{f.name: getattr(self, f.name) for f in fields(Augment)})
+
+    def as_json(self) -> dict[str, Any]:
+        """Every field as it comes back from a JSON file: tuples are lists."""
+        return json.loads(json.dumps(asdict(self)))
 
 
 BUDGETS = ("iterations", "epochs", "minutes")

@@ -144,7 +144,7 @@ def start_run(
     """
     torch.manual_seed(recipe.seed)
     model = _fresh(recipe, len(table)) if init is None else _trained(str(init), recipe, table)
-    start = RANDOM if init is None else f"weight {Path(init).name}"
+    start = start_text(init)
     if backbone is not None:
         from edgeseg.models.public import load_public_backbone
 
@@ -162,6 +162,11 @@ def start_run(
     run = Run(recipe, model, objective, optimizer, EMA(model, recipe.ema), scaler, stream, device, start)
     torch.manual_seed(recipe.seed + stream.rank)  # dropout differs between ranks
     return run
+
+
+def start_text(init: str | Path | None) -> str:
+    """What a report says of the weights at step 0."""
+    return RANDOM if init is None else f"weight {Path(init).name}"
 
 
 def _fresh(recipe: Recipe, num_classes: int) -> nn.Module:

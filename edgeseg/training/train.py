@@ -6,11 +6,9 @@ A run lives in one folder: ``log.jsonl``, ``checkpoint.safetensors``, ``curves.p
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +175,7 @@ def fit(
             log.write(step=run.step, budget_changed=budget)
     else:
         parameters = sum(p.numel() for p in run.model.parameters())
-        log.start(recipe=_recipe_json(recipe), start=run.start, images=len(data), parameters=parameters)
+        log.start(recipe=recipe.as_json(), start=run.start, images=len(data), parameters=parameters)
         if recipe.freeze_epochs and run.start == RANDOM and rank == 0:
             warnings.warn(
                 f"the backbone stays at its random weights for {recipe.freeze_epochs:g} epochs; give trained ones "
@@ -218,7 +216,7 @@ def _finish(
         precise_bn(model, _plain_batches(run, samples), run.fixed_backbone(model))
     log.weights(model, recipe, table, run.step, run.start)
     report: dict[str, Any] = {
-        "recipe": _recipe_json(recipe),
+        "recipe": recipe.as_json(),
         "start": run.start,
         "steps": run.step,
         "epochs": round(run.epoch, 2),
@@ -251,7 +249,7 @@ def _plain_batches(run: Run, samples: Resident | Streamed) -> Iterator[Tensor]:
 def _save(path: Path, run: Run, log: RunLog) -> None:
     _require_finite(float(run.loss_sum), run, log)
     meta = {
-        "recipe": _recipe_json(run.recipe),
+        "recipe": run.recipe.as_json(),
         "step": run.step,
         "seconds": run.seconds,
         "loss_sum": float(run.loss_sum),
@@ -269,13 +267,9 @@ def _require_finite(loss: float, run: Run, log: RunLog) -> None:
         )
 
 
-def _recipe_json(recipe: Recipe) -> dict[str, Any]:
-    return json.loads(json.dumps(asdict(recipe)))  # tuples become lists, as they come back from a file
-
-
 def _changed(old: dict[str, Any], recipe: Recipe) -> tuple[str, str]:
     """Fields of the budget, and other fields, that differ, as text; one the older run did not know was its default."""
-    new, default = _recipe_json(recipe), _recipe_json(Recipe(recipe.name, iterations=1))
+    new, default = recipe.as_json(), Recipe(recipe.name, iterations=1).as_json()
     was = {k: old.get(k, 0 if k in BUDGETS else default[k]) for k in new}
     changes = {k: f"{k}: {was[k]} → {new[k]}" for k in new if was[k] != new[k]}
     budget = ", ".join(text for k, text in changes.items() if k in BUDGETS)

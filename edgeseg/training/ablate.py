@@ -1,0 +1,187 @@
+"""Which change helps: variants of a recipe trained on the same seeds, and compared seed by seed.
+
+Two variants of one seed start from the same random numbers and see the same samples in the same order, so their
+difference moves less from seed to seed than either score does. `effects` gives its mean with the standard error: a
+change whose error bar covers zero has shown nothing.
+
+Scores are taken on the recipe's ``val_split``. To decide between variants there and then report the same split would
+flatter; decide on a fold (CamVid's ``fold_train`` and ``fold_val``), report on a test set that decided nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeseg.data.pairs import Dataset
+from edgeseg.training.recipes import Recipe, RecipeError, override
+from edgeseg.training.run import start_text
+from edgeseg.training.train import TrainingError, fit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_FIXED = ("name", "data", "data_size", "data_count", "split", "val_split", "seed")
+_NAME = re.compile(r"[\w.+-]+")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A recipe's change under test.
+
+    Args:
+        name: also of its folder: letters, digits and ``._+-``.
+        changes: ``field=value`` as on the command line; everything but data, splits and seed.
+        init: a weight's name or file to start from, ``None``: random weights.
+    """
+
+    name: str
+    changes: tuple[str, ...] = ()
+    init: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Variant:
+        """``"NAME: field=value field=value init=WEIGHT"``; a name alone is the recipe as it is."""
+        name, _, rest = (part.strip() for part in text.partition(":"))
+        if not _NAME.fullmatch(name) or name.startswith("."):
+            raise RecipeError(f"variant {text!r}: write NAME: field=value … init=WEIGHT, e.g. 'ohem: loss=ohem'")
+        words = rest.split()
+        inits = [w.removeprefix("init=") for w in words if w.startswith("init=")]
+        return cls(name, tuple(w for w in words if not w.startswith("init=")), inits[-1] if inits else None)
+
+    def recipe(self, base: Recipe, seed: int) -> Recipe:
+        """What one seed of this variant trains by.
+
+        Raises:
+            RecipeError: no such field or value, or one that all variants must have in common.
+        """
+        shared = [c for c in self.changes if c.partition("=")[0] in _FIXED]
+        if shared:
+            raise RecipeError(f"variant {self.name}: {', '.join(shared)} would compare unlike things; leave it out")
+        return replace(override(base, self.changes), seed=seed)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A variant beside the first one. Points of mIoU; errors are standard errors, ``None`` of a single seed."""
+
+    variant: str
+    miou: float  # mean over its seeds
+    difference: float  # mean of its seeds' differences to the first variant
+    error: float | None  # standard error of that difference
+    differences: tuple[float, ...]  # seed by seed
+
+
+def ablate(
+    base: Recipe,
+    variants: Sequence[Variant],
+    seeds: Sequence[int],
+    data: Dataset,
+    val: Dataset,
+    out: str | Path,
+    device: str | None = None,
+    progress: bool = True,
+) -> Iterator[dict[str, Any]]:
+    """Train every variant on every seed, seed after seed; what is finished is read, what was cut is taken up.
+
+    Args:
+        base: what the variants change.
+        variants: the first is what the others are compared with.
+        seeds: of weights, order and augmentation.
+        data: training set.
+        val: what decides.
+        out: one folder per run: ``VARIANT/seedN``.
+        device: see `fit`.
+        progress: show bars.
+
+    Returns:
+        Iterator of rows as runs end: variant, seed, scores in percent, steps, minutes, start, recipe.
+
+    Raises:
+        RecipeError: two variants of one name, or a variant that cannot be.
+        TrainingError: a folder holds a run by another recipe.
+    """
+    names = [v.name for v in variants]
+    if len(set(names)) < len(names):
+        raise RecipeError(f"variants {', '.join(names)}: give each a name of its own")
+    jobs = [(v, seed, v.recipe(base, seed)) for seed in seeds for v in variants]  # all are checked before any runs
+    for variant, seed, recipe in jobs:
+        folder = Path(out) / variant.name / f"seed{seed}"
+        report = _finished(folder, recipe, variant.init)
+        if report is None:
+            report = fit(recipe, data, val, folder, device=device, init=variant.init, resume=True, progress=progress)
+        kept = {k: report[k] for k in ("steps", "minutes", "start", "recipe")}
+        yield {"variant": variant.name, "seed": seed, **report["scores"], **kept}
+
+
+def _finished(folder: Path, recipe: Recipe, init: str | None) -> dict[str, Any] | None:
+    """The report of a run that ended; `fit` looks after one that did not."""
+    path = folder / "report.json"
+    if not path.is_file():
+        return None
+    report = json.loads(path.read_text(encoding="utf-8"))
+    if report["recipe"] != recipe.as_json() or report["start"] != start_text(init):
+        raise TrainingError(f"{folder} holds a run of another recipe or start; choose another folder (--out)")
+    return report
+
+
+def effects(rows: Sequence[dict[str, Any]]) -> list[Effect]:
+    """Every variant beside the first, over the seeds that both have finished.
+
+    Args:
+        rows: of `ablate`; variants come in the order in which they appear.
+    """
+    scores: dict[str, dict[int, float]] = {}
+    for row in rows:
+        scores.setdefault(row["variant"], {})[row["seed"]] = row["miou"]
+    first = next(iter(scores.values()), {})
+    found = []
+    for name, own in scores.items():
+        differences = tuple(own[seed] - first[seed] for seed in own if seed in first)
+        mean = statistics.fmean(differences) if differences else math.nan
+        found.append(Effect(name, statistics.fmean(own.values()), mean, standard_error(differences), differences))
+    return found
+
+
+def standard_error(values: Sequence[float]) -> float | None:
+    """Standard error of the mean, s/√n; ``None`` below two values."""
+    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+
+
+def effects_table(found: Sequence[Effect]) -> str:
+    """Effects as text, one line a variant."""
+    wide = max(len(e.variant) for e in found)
+    lines = [f"{'variant':<{wide}}   mIoU %   difference   seed by seed"]
+    for e in found:
+        error = "" if e.error is None else f" ± {e.error:.2f}"
+        own = "" if e is found[0] else f"{e.difference:+.2f}{error}"
+        each = "" if e is found[0] else "  ".join(f"{d:+.2f}" for d in e.differences)
+        lines.append(f"{e.variant:<{wide}}   {e.miou:6.2f}   {own:<14} {each}".rstrip())
+    return "\n".join(lines)
+
+
+def effects_picture(found: Sequence[Effect], title: str = "") -> Figure:
+    """Differences to the first variant: every seed a dot, the mean with one standard error."""
+    from matplotlib.figure import Figure
+
+    others = list(found[1:])
+    figure = Figure((7.2, 1.5 + 0.45 * max(len(others), 1)), layout="constrained")
+    axis = figure.subplots()
+    axis.axvline(0, color="#777777", lw=1)
+    for place, e in enumerate(others):
+        axis.plot(e.differences, [place] * len(e.differences), "o", color="#999999", ms=4)
+        axis.errorbar(e.difference, place, xerr=e.error, fmt="D", color="#0072B2", ms=6, capsize=4, lw=1.5)
+    axis.set_yticks(range(len(others)), [e.variant for e in others])
+    axis.set_ylim(len(others) - 0.5, -0.5)
+    axis.set_xlabel(f"points of mIoU against {found[0].variant}: dots seeds, diamond mean ± standard error")
+    axis.grid(axis="x", alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+    if title:
+        axis.set_title(title, fontsize=10)
+    return figure
