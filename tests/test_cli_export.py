@@ -68,3 +68,24 @@ def test_a_folder_that_exists_is_refused_before_compiling(monkeypatch, tmp_path,
     captured = capsys.readouterr()
     assert "is there already" in captured.err
     assert "compiling" not in captured.out
+
+
+def test_an_artefact_is_scored_as_it_is(monkeypatch, tmp_path, capsys):
+    run(monkeypatch, "export", MODEL, "--runtime", "eager", "--option", "device=cpu", "--size", "64x96",
+        "--out", tmp_path / "m")  # fmt: skip
+    scores = {}
+    for model in (MODEL, tmp_path / "m"):
+        words = ("--data", "streets", "--data-size", "64x96", "--count", "3", "--json", tmp_path / "score.json")
+        assert run(monkeypatch, "eval", model, *words) == 0
+        scores[model] = json.loads((tmp_path / "score.json").read_text())
+    weight, artefact = scores.values()
+    assert artefact["miou"] == weight["miou"]
+    assert (artefact["runtime"], artefact["precision"], artefact["size"]) == ("eager", "fp32", [64, 96])
+    assert "labels.safetensors" in artefact["artefact_sha256"] or artefact["artefact_sha256"]
+    capsys.readouterr()
+    for words in (("--flip",), ("--size", "64x96")):
+        assert run(monkeypatch, "eval", tmp_path / "m", "--data", "streets", *words) == 2
+        assert "leave --size and --flip away" in capsys.readouterr().err
+    assert run(monkeypatch, "eval", tmp_path / "m", "--data", "streets", "--count", "1") == 2  # scenes of 360×480
+    assert "its size is fixed" in capsys.readouterr().err
+    assert run(monkeypatch, "eval", tmp_path, "--data", "streets") == 2

@@ -42,8 +42,8 @@ def ablate(
         raise RecipeError(f"recipe {recipe} scores on nothing: set val_split, e.g. val_split=fold_val")
     data = open_data(base.data, base.split, size=base.data_size, count=base.data_count)
     val = open_data(base.data, base.val_split, size=base.data_size, count=200)
-    rows = []
-    for row in room.ablate(base, variants, range(seeds), data, val, out or Path("runs") / f"ablate_{recipe}", device):
+    rows, folder = [], out or Path("runs") / f"ablate_{recipe}"
+    for row in room.run_variants(base, variants, range(seeds), data, val, folder, device):
         rows.append(row)
         print(f"{row['variant']}, seed {row['seed']}: mIoU {row['miou']:.2f} % after {row['steps']} steps")
         write_lines(json, [jsonlib.dumps(r) for r in rows])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,13 +12,18 @@ import typer
 from edgeseg.cli.options import parse_size, write_json
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from edgeseg.data.labels import ClassTable
     from edgeseg.metrics import Scores
+
+    View = tuple[Callable[[np.ndarray], np.ndarray], tuple[int, int] | None]  # image → class map, and the network input
 
 NO_BACKGROUND = "miou_without_background"
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="a weight's name or file")],
+    model: Annotated[str, typer.Argument(help="a weight's name or file, or an artefact's folder")],
     data: Annotated[
         str, typer.Option(help="camvid, cityscapes, cityscapes20, voc, streets, or a folder of pairs")
     ] = "camvid",
@@ -36,23 +41,20 @@ def evaluate(
 ) -> None:
     """Score a model: mIoU from one confusion matrix over the whole split, at the labels' own size.
 
-    The network may see several sizes, on the same labels: --size 512x1024 --size 1024x2048. To score at another label
-    size, prepare the data at that size (edgeseg data prepare).
+    An artefact (edgeseg export) is scored as it is, on images of its size. A weight's network may see several sizes, on
+    the same labels: --size 512x1024 --size 1024x2048. To score at another label size, prepare the data at that size
+    (edgeseg data prepare).
     """
     from edgeseg.data import open_data
-    from edgeseg.inference import load_segmenter
     from edgeseg.metrics import score
 
-    segmenter = load_segmenter(model, device)
-    inputs = [segmenter.size] if not size else [None if one == "native" else parse_size(one) for one in size]
+    table, views, about = _artefact(model, size, flip) if Path(model).is_dir() else _weight(model, size, flip, device)
     pairs = open_data(
         data, split, size=parse_size(data_size) if data_size else None, count=count, definition=definition
     )
     names = pairs.table.names
-    if segmenter.table is not None and len(segmenter.table) != len(names):
-        raise ValueError(
-            f"{model} knows {len(segmenter.table)} classes, {data} has {len(names)}: they cannot be compared"
-        )
+    if table is not None and len(table) != len(names):
+        raise ValueError(f"{model} knows {len(table)} classes, {data} has {len(names)}: they cannot be compared")
     own = pairs[0][1].shape
     facts: dict[str, Any] = {
         "model": model,
@@ -62,13 +64,12 @@ def evaluate(
         "scored_at": list(own),
         "flip": flip,
         "definition": definition if data == "camvid" else pairs.table.name,
-        "weights_sha256": _sha256(model),
+        **about,
     }
     results: list[dict[str, Any]] = []
-    for network_input in inputs:
-        segmenter.size = network_input
-        scores = score(lambda image: segmenter.predict(image, flip), pairs, boundary=boundary)
-        seen = list(segmenter.size or own)
+    for segment, network_input in views:
+        scores = score(segment, pairs, boundary=boundary)
+        seen = list(network_input or own)
         results.append({**scores.as_dict(names), **_without_background(scores, names), "size": seen})
         print(scores.table(names))
         if NO_BACKGROUND in results[-1]:
@@ -76,6 +77,36 @@ def evaluate(
         print(f"{len(pairs)} images of {data} {split}, network input {seen}, scored at {list(own)}")
     # one size: one flat object, as records have it
     write_json(json, {**results[0], **facts} if len(results) == 1 else {**facts, "sizes": results})
+
+
+def _weight(
+    model: str, sizes: Sequence[str] | None, flip: bool, device: str
+) -> tuple[ClassTable | None, Iterator[View], dict[str, Any]]:
+    """Classes of a trained network, a view for every network input asked for, and what identifies it."""
+    from edgeseg.inference import load_segmenter
+
+    segmenter = load_segmenter(model, device)
+    inputs = [segmenter.size] if not sizes else [None if one == "native" else parse_size(one) for one in sizes]
+
+    def views() -> Iterator[View]:
+        for network_input in inputs:
+            segmenter.size = network_input
+            yield lambda image: segmenter.predict(image, flip), network_input
+
+    return segmenter.table, views(), {"weights_sha256": _sha256(model)}
+
+
+def _artefact(
+    folder: str, sizes: Sequence[str] | None, flip: bool
+) -> tuple[ClassTable | None, Iterator[View], dict[str, Any]]:
+    """The same of a compiled artefact: what is scored is the file that ships. Its network input is fixed."""
+    from edgeseg.deploy import Artefact
+
+    if sizes or flip:
+        raise ValueError(f"{folder} is compiled: leave --size and --flip away, or score the weight it was made from")
+    artefact = Artefact.load(folder)
+    about = {"runtime": artefact.runtime, "precision": artefact.precision, "artefact_sha256": artefact.about["files"]}
+    return artefact.table, iter([(artefact.predict, tuple(artefact.about["network_size"]))]), about
 
 
 def _without_background(scores: Scores, names: Sequence[str]) -> dict[str, float | None]:

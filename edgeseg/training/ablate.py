@@ -78,7 +78,7 @@ class Effect:
     differences: tuple[float, ...]  # seed by seed
 
 
-def ablate(
+def run_variants(
     base: Recipe,
     variants: Sequence[Variant],
     seeds: Sequence[int],
@@ -135,7 +135,7 @@ def effects(rows: Sequence[dict[str, Any]]) -> list[Effect]:
     """Every variant beside the first, over the seeds that both have finished.
 
     Args:
-        rows: of `ablate`; variants come in the order in which they appear.
+        rows: of `run_variants`; variants come in the order in which they appear.
     """
     scores: dict[str, dict[int, float]] = {}
     for row in rows:

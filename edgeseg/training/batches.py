@@ -81,7 +81,7 @@ class Resident:
         self.points = np.stack([class_points(label, classes, i) for i, label in enumerate(labels)])
         # image by image: counting needs eight bytes a pixel for a while
         self.pixel_counts = np.sum([np.bincount(label.ravel(), minlength=256)[:classes] for label in labels], 0)
-        self.images = torch.from_numpy(images).to(device)  # (N, h, w, 3), turned batch by batch: a set is never here twice
+        self.images = torch.from_numpy(images).to(device)  # (N, h, w, 3), turned batch by batch: no second copy
         self.labels = torch.from_numpy(labels).to(device)
 
     def batches(self, stream: Stream, start: int) -> Iterator[tuple[list[tuple[int, int]], RawBatch]]:

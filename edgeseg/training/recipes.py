@@ -82,8 +82,8 @@ def camvid_cpu() -> Recipe:
 def camvid_fold() -> Recipe:
     """What decides between recipes: CamVid's train without sequence 0006R0, scored on it; 20 epochs, 8 core-minutes."""
     return replace(
-        camvid_cpu(), name="camvid_fold", split="fold_train", val_split="fold_val", eval_every=0.0, epochs=20, warmup=50,
-        ema=0.995,
+        camvid_cpu(), name="camvid_fold", split="fold_train", val_split="fold_val",
+        epochs=20, eval_every=0.0, warmup=50, ema=0.995,
     )  # fmt: skip
 
 

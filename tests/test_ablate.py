@@ -1,0 +1,135 @@
+"""Variants on paired seeds: what may be compared, what is trained once, and the arithmetic of the differences."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from edgeseg.training.ablate import (
+    Variant,
+    effects,
+    effects_picture,
+    effects_table,
+    run_variants,
+    standard_error,
+)
+from edgeseg.training.recipes import RecipeError
+from edgeseg.training.train import TrainingError
+from test_training import TINY, Toy
+
+SHORT = replace(TINY, iterations=2)
+PLAIN, SLOW = Variant("plain"), Variant("slow", ("lr=0.001",))
+
+
+def rows_of(*scores):
+    return [{"variant": v, "seed": s, "miou": m} for v, s, m in scores]
+
+
+def train(folder, variants, seeds=(0,), base=SHORT):
+    return list(run_variants(base, variants, seeds, Toy(), Toy(3), folder, progress=False))
+
+
+def test_a_variant_is_read_from_a_line():
+    assert Variant.parse("plain") == PLAIN
+    assert Variant.parse("a.b-c: lr=0.02 crop=64,96 init=x.safetensors") == Variant(
+        "a.b-c", ("lr=0.02", "crop=64,96"), "x.safetensors"
+    )
+    for text in ("", "lr=0.02", "two words: lr=1", "../up: lr=1", ".hidden"):
+        with pytest.raises(RecipeError, match="write NAME: field=value"):
+            Variant.parse(text)
+
+
+def test_what_all_must_share_cannot_be_a_variant():
+    for field in ("data=streets", "split=val", "val_split=test", "seed=3"):
+        with pytest.raises(RecipeError, match="compare unlike things"):
+            Variant("v", (field,)).recipe(SHORT, 0)
+    with pytest.raises(RecipeError, match="no field 'learning'"):
+        Variant("v", ("learning=1",)).recipe(SHORT, 0)
+
+
+def test_every_variant_is_checked_before_the_first_trains(tmp_path):
+    with pytest.raises(RecipeError, match="no field"):
+        train(tmp_path, [PLAIN, Variant("wrong", ("nothing=1",))])
+    with pytest.raises(RecipeError, match="name of its own"):
+        train(tmp_path, [PLAIN, PLAIN])
+    assert not list(tmp_path.iterdir())
+
+
+def test_variants_are_trained_once_and_read_again(tmp_path):
+    first = train(tmp_path, [PLAIN, SLOW], (0, 1))
+    assert [(r["variant"], r["seed"]) for r in first] == [("plain", 0), ("slow", 0), ("plain", 1), ("slow", 1)]
+    assert first[1]["recipe"]["lr"] == 0.001
+    assert first[1]["recipe"]["seed"] == 0
+    times = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("weights.safetensors")}
+    assert train(tmp_path, [PLAIN, SLOW], (0, 1)) == first
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("weights.safetensors")} == times
+
+
+def test_a_run_that_was_cut_is_taken_up(tmp_path):
+    (whole,) = train(tmp_path, [PLAIN])
+    (tmp_path / "plain/seed0/report.json").unlink()
+    (again,) = train(tmp_path, [PLAIN])
+    assert {**again, "minutes": None} == {**whole, "minutes": None}
+
+
+def test_a_folder_of_another_recipe_or_start_is_refused(tmp_path):
+    train(tmp_path, [PLAIN])
+    with pytest.raises(TrainingError, match="another recipe or start"):
+        train(tmp_path, [Variant("plain", ("lr=0.5",))])
+    start = tmp_path / "plain/seed0/weights.safetensors"
+    with pytest.raises(TrainingError, match="another recipe or start"):
+        train(tmp_path, [Variant("plain", (), str(start))])
+    begun = train(tmp_path, [Variant("begun", (), str(start))])
+    assert begun[0]["start"] == "weight weights.safetensors"
+
+
+def test_differences_are_taken_seed_by_seed():
+    rows = rows_of(("a", 0, 50.0), ("b", 0, 52.0), ("a", 1, 60.0), ("b", 1, 61.0), ("a", 2, 40.0))
+    base, other = effects(rows)
+    assert (base.variant, base.miou, base.differences) == ("a", 50.0, (0.0, 0.0, 0.0))
+    assert (other.difference, other.differences) == (1.5, (2.0, 1.0))  # of the seeds that both have
+    assert other.error == pytest.approx(0.5)  # s = √0.5, n = 2
+
+
+def test_the_error_bar_is_that_of_the_difference_and_not_of_the_scores():
+    rows = rows_of(*((v, s, 10.0 * s + (v == "b")) for v in "ab" for s in range(4)))
+    assert effects(rows)[1].error == 0  # the seeds lie ten points apart, their differences not at all
+
+
+def test_one_seed_has_no_error_bar():
+    assert standard_error([3.0]) is None
+    assert effects(rows_of(("a", 0, 1.0), ("b", 0, 2.0)))[1].error is None
+    assert standard_error([1.0, 2.0, 3.0]) == pytest.approx(1 / math.sqrt(3))
+
+
+def test_text_and_picture_name_every_variant():
+    found = effects(rows_of(("plain", 0, 50.0), ("ohem", 0, 52.0), ("plain", 1, 60.0), ("ohem", 1, 61.0)))
+    assert "ohem     56.50   +1.50 ± 0.50" in effects_table(found)
+    figure = effects_picture(found, "a title")
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["ohem"]
+
+
+def test_the_command_writes_a_line_per_run_and_a_picture(tmp_path, monkeypatch, capsys):
+    import sys
+
+    from edgeseg import cli
+
+    tiny = ["iterations=1", "batch=2", "crop=64,64", "data_size=64,96", "data_count=4", "precise_bn=0", "warmup=0",
+            "switches={'width': 8, 'aspp_channels': 16}", "eval_every=0"]  # fmt: skip
+    words = ["edgeseg", "ablate", "streets_cpu", *tiny, "--variant", "plain", "--seeds", "1", "--out", tmp_path]
+    one, two = [*words], [*words, "--variant", "ohem: loss=ohem", "--json", tmp_path / "rows.jsonl",
+                          "--picture", tmp_path / "effects.png"]  # fmt: skip
+    for line, code in ((one, 2), (two, 0)):
+        monkeypatch.setattr(sys, "argv", [str(word) for word in line])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code == code
+    out, err = capsys.readouterr()
+    assert "give --variant at least twice" in err
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert [(r["variant"], r["recipe"]["loss"]) for r in rows] == [("plain", "ce"), ("ohem", "ohem")]
+    assert "ohem" in out
+    assert (tmp_path / "effects.png").stat().st_size > 1000
