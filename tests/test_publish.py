@@ -91,6 +91,8 @@ def test_only_data_of_known_terms_settle_a_licence():
     for data, start in (("streets", "weight x.safetensors"), ("cityscapes", RANDOM), ("some/folder", RANDOM)):
         with pytest.raises(WeightError, match="state it"):
             _licence_of(data, start)
+    with pytest.raises(WeightError, match=r"by teacher x\.safetensors: its licence"):
+        _licence_of("streets", RANDOM, "folder/x.safetensors")
 
 
 def test_the_recorded_recipe_names_what_was_changed_and_no_folder():
@@ -98,5 +100,7 @@ def test_the_recorded_recipe_names_what_was_changed_and_no_folder():
     assert _recipe_text(recipe) == "camvid_cpu"
     recipe = {**recipe, "epochs": 9, "data": "/somebody/home/camvid"}
     assert _recipe_text(recipe) == "camvid_cpu with epochs=9"
+    recipe = {**recipe, "teacher": "/somebody/home/best.safetensors", "teacher_weight": 0.5}
+    assert _recipe_text(recipe) == "camvid_cpu with epochs=9, teacher=best.safetensors, teacher_weight=0.5"
     assert _data_text(recipe, RANDOM) == "camvid, train"
     assert _data_text(recipe, "weight a.safetensors") == "camvid, train; start: weight a.safetensors"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.data.pairs import Dataset
-from edgeseg.training.recipes import Recipe, RecipeError, override
+from edgeseg.training.recipe_fields import Recipe, RecipeError, differing, override
 from edgeseg.training.run import start_text
 from edgeseg.training.train import TrainingError, fit
 
@@ -126,7 +126,7 @@ def _finished(folder: Path, recipe: Recipe, init: str | None) -> dict[str, Any] 
     if not path.is_file():
         return None
     report = json.loads(path.read_text(encoding="utf-8"))
-    if report["recipe"] != recipe.as_json() or report["start"] != start_text(init):
+    if differing(report["recipe"], recipe) or report["start"] != start_text(init):
         raise TrainingError(f"{folder} holds a run of another recipe or start; choose another folder (--out)")
     return report
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.training import losses
+from edgeseg.training.distill import Distillation
 from edgeseg.training.recipes import Recipe, RecipeError
 
 _TERM = re.compile(r"^(?:([\d.]+)\s*\*?\s*)?([a-z]+)$")
@@ -49,12 +50,16 @@ class Objective(nn.Module):
         self.parts = nn.ModuleList(loss for _, loss in (*main, *aux))  # so that .to(device) moves the class weights
         self.boundary = losses.Boundary() if recipe.boundary_weight else None
         self.boundary_weight = recipe.boundary_weight
+        distillation = Distillation(recipe.temperature, recipe.loss_stride, align_corners)
+        self.distillation = distillation if recipe.teacher else None
+        self.teacher_weight = recipe.teacher_weight
 
     def terms(self, outputs: dict[str, Any], target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Weights, sums and normalisers of all terms: the loss is Σ weight · sum / count.
 
         Args:
-            outputs: of a model in train mode, ``{"out": (N, C, h, w), "aux": [...], "boundary": ...}``.
+            outputs: of a model in train mode, ``{"out": (N, C, h, w), "aux": [...], "boundary": ...}``, and under
+                ``"teacher"`` a teacher's logits (N, C, H, W) where the recipe has one.
             target: (N, H, W) class ids, void 255.
 
         Returns:
@@ -65,9 +70,12 @@ class Objective(nn.Module):
             calls += [(weight, loss, logits) for weight, loss in self.aux]
         if self.boundary is not None:
             calls.append((self.boundary_weight, self.boundary, outputs["boundary"]))
+        terms = [(weight, loss.terms(logits, target)) for weight, loss, logits in calls]
+        if self.distillation is not None:
+            terms.append((self.teacher_weight, self.distillation.terms(outputs["out"], outputs["teacher"], target)))
         weights, sums, counts = [], [], []
-        for weight, loss, logits in calls:
-            total, count = (t.reshape(-1).float() for t in loss.terms(logits, target))
+        for weight, term in terms:
+            total, count = (t.reshape(-1).float() for t in term)
             weights.append(torch.full_like(total, weight))
             sums.append(total)
             counts.append(count)

@@ -53,7 +53,7 @@ def publish_run(
     model = create_model(str(run / "weights.safetensors"))
     recipe, start = report["recipe"], report.get("start", RANDOM)
     if licence is None:
-        licence, licence_file = _licence_of(recipe["data"], start)
+        licence, licence_file = _licence_of(recipe["data"], start, recipe.get("teacher"))
     meta: dict[str, Any] = model.meta  # type: ignore[assignment]
     path = folder / f"{name}.safetensors"
     sha256 = save_weights(path, model, meta, dtype=torch.float16, drop_aux=True)
@@ -76,15 +76,15 @@ def publish_run(
     return record
 
 
-def _licence_of(data: str, start: str) -> tuple[str, Path | None]:
-    """Licence, and the file with its text, of a weight trained on this data from this start."""
+def _licence_of(data: str, start: str, teacher: str | None = None) -> tuple[str, Path | None]:
+    """Licence, and the file with its text, of a weight trained on this data from this start, by this teacher."""
     known = recognise(data)
     if known == "camvid":
         return CAMVID_LICENCE
-    if known == "streets" and start == RANDOM:
+    if known == "streets" and start == RANDOM and teacher is None:
         return PACKAGE_LICENCE, None
     raise WeightError(
-        f"trained on {data} from {start}: its licence follows from neither; state it (--licence, and --licence-file "
+        f"trained on {data} from {start}{f' by teacher {Path(teacher).name}' if teacher else ''}: its licence follows from neither; state it (--licence, and --licence-file "
         "where it is not the package's)"
     )
 
@@ -102,7 +102,8 @@ def _recipe_text(recipe: dict[str, Any]) -> str:
     if name not in list_recipes():
         return name
     usual = get_recipe(name).as_json()
-    changed = [f"{k}={v}" for k, v in recipe.items() if k not in ("seed", "data") and v != usual.get(k)]
+    told = {**recipe, "teacher": recipe.get("teacher") and Path(recipe["teacher"]).name}
+    changed = [f"{k}={v}" for k, v in told.items() if k not in ("seed", "data") and v != usual.get(k)]
     return f"{name} with {', '.join(changed)}" if changed else name
 
 

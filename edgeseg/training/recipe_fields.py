@@ -82,6 +82,10 @@ class Recipe:
     aux_weight: float = 0.4
     aux_stride: int = 8
     boundary_weight: float = 0.0  # > 0 adds the boundary head
+    # distillation, see training/distill.py
+    teacher: str | None = None  # a finished weight of the same classes: its name or file
+    teacher_weight: float = 0.0  # of its term beside the main loss
+    temperature: float = 1.0  # both distributions are softened by it
     class_weights: str = "none"  # none, enet, median: from the pixel counts of the training split
     # averaging
     ema: float = 0.999  # 0: off
@@ -120,6 +124,11 @@ class Recipe:
         for name, (low, high) in _RANGES.items():
             if not low <= getattr(self, name) <= high:
                 yield f"{name} is {getattr(self, name)}; give {low:g} to {high:g}"
+        if (self.teacher is None) != (self.teacher_weight == 0):
+            yield (
+                f"teacher is {self.teacher} and teacher_weight {self.teacher_weight:g}; distillation needs both, e.g. "
+                "teacher=cross_cbam_l.camvid teacher_weight=1"
+            )
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 yield f"{name} is {getattr(self, name)!r}; choose from {', '.join(allowed)}"
@@ -140,13 +149,26 @@ class Recipe:
 
 
 BUDGETS = ("iterations", "epochs", "minutes")
-_RANGES = {"rotate": (0, 180), "tail": (0, 0.99), "warmup_power": (0, 10), "freeze_epochs": (0, math.inf)}
+_RANGES = {
+    "teacher_weight": (0, 100), "temperature": (0.1, 100),
+    "rotate": (0, 180), "tail": (0, 0.99), "warmup_power": (0, 10), "freeze_epochs": (0, math.inf),
+}  # fmt: skip
 _CHOICES = {
     "optimizer": ("sgd", "adamw"),
     "schedule": ("poly", "cosine"),
     "class_weights": ("none", "enet", "median"),
     "amp": ("none", "bf16", "fp16"),
 }
+
+
+def differing(old: Mapping[str, Any], recipe: Recipe) -> dict[str, str]:
+    """Fields in which a recipe is not the one in a run's files: field → ``"lr: 0.1 → 0.2"``.
+
+    A field that an older run did not know yet was its default there.
+    """
+    new, default = recipe.as_json(), Recipe(recipe.name, iterations=1).as_json()
+    was = {k: old.get(k, 0 if k in BUDGETS else default[k]) for k in new}
+    return {k: f"{k}: {was[k]} → {new[k]}" for k in new if was[k] != new[k]}
 
 
 def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:

@@ -13,6 +13,7 @@ from edgeseg.data.labels import ClassTable
 from edgeseg.models.registry import ARCHS, SUFFIX, TRAINING_SWITCHES, create_model
 from edgeseg.models.weights import read_weights
 from edgeseg.training.batches import Resident, Stream, Streamed
+from edgeseg.training.distill import Teacher
 from edgeseg.training.losses import class_weights
 from edgeseg.training.objective import Objective
 from edgeseg.training.optim import EMA, make_optimizer
@@ -34,6 +35,7 @@ class Run:
     stream: Stream
     device: torch.device
     start: str  # what the weights were at step 0, for the report
+    teacher: Teacher | None = None
     step: int = 0
     seconds: float = 0.0  # spent training, over all parts of a run that was resumed
     loss_sum: float = 0.0  # since the last line of the log
@@ -159,7 +161,8 @@ def start_run(
     objective = Objective(recipe, weights, getattr(model, "align_corners", False)).to(device)
     optimizer = make_optimizer(model, recipe)
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp == "fp16")
-    run = Run(recipe, model, objective, optimizer, EMA(model, recipe.ema), scaler, stream, device, start)
+    teacher = Teacher(recipe.teacher, table, recipe.mean, recipe.std).to(device) if recipe.teacher else None
+    run = Run(recipe, model, objective, optimizer, EMA(model, recipe.ema), scaler, stream, device, start, teacher)
     torch.manual_seed(recipe.seed + stream.rank)  # dropout differs between ranks
     return run
 

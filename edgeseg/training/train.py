@@ -23,7 +23,7 @@ from edgeseg.training.batches import RawBatch, Resident, Stream, Streamed, augme
 from edgeseg.training.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.training.optim import learning_rate, precise_bn
 from edgeseg.training.ranks import global_loss, join_group, mean_over_ranks, same_buffers, slowest_clock
-from edgeseg.training.recipes import BUDGETS, Recipe
+from edgeseg.training.recipe_fields import BUDGETS, Recipe, differing
 from edgeseg.training.run import RANDOM, Run, start_run
 from edgeseg.training.runlog import RunLog
 
@@ -78,6 +78,8 @@ def training_step(run: Run, keys: list[tuple[int, int]], raw: RawBatch) -> Tenso
     for x_part, y_part in zip(x.chunk(parts), y.chunk(parts), strict=True):
         with torch.autocast(run.device.type, _AMP[recipe.amp], enabled=recipe.amp != "none"):
             outputs = run.forward(x_part)
+            if run.teacher is not None:
+                outputs["teacher"] = run.teacher(x_part)
         loss = global_loss(run.objective, outputs, y_part) / parts
         run.scaler.scale(loss).backward()
         total += loss.detach()
@@ -268,10 +270,8 @@ def _require_finite(loss: float, run: Run, log: RunLog) -> None:
 
 
 def _changed(old: dict[str, Any], recipe: Recipe) -> tuple[str, str]:
-    """Fields of the budget, and other fields, that differ, as text; one the older run did not know was its default."""
-    new, default = recipe.as_json(), Recipe(recipe.name, iterations=1).as_json()
-    was = {k: old.get(k, 0 if k in BUDGETS else default[k]) for k in new}
-    changes = {k: f"{k}: {was[k]} → {new[k]}" for k in new if was[k] != new[k]}
+    """Fields of the budget, and other fields, that differ, as text."""
+    changes = differing(old, recipe)
     budget = ", ".join(text for k, text in changes.items() if k in BUDGETS)
     return budget, ", ".join(text for k, text in changes.items() if k not in BUDGETS)
 

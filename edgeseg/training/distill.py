@@ -1,0 +1,84 @@
+"""Distillation: a small network also learns what a finished, stronger one says of every pixel.
+
+Hinton et al., Distilling the Knowledge in a Neural Network, 2015, section 2, pixel by pixel: the student's distribution
+is drawn to the teacher's, both softened by a temperature T, with the factor T² that keeps the gradient's size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgeseg.data.labels import ClassTable
+from edgeseg.models.layers import resize
+from edgeseg.models.registry import create_model
+from edgeseg.training.losses import VOID, Terms, subsample
+from edgeseg.training.recipes import RecipeError
+
+
+class Teacher(nn.Module):
+    """A finished weight that sees the student's batches; it keeps its weights and statistics.
+
+    Args:
+        weight: a weight's name or file.
+        table: the student's classes, which must be the teacher's.
+        mean, std: what the student's images are normalised with; the teacher gets its own.
+
+    Raises:
+        RecipeError: a teacher of other classes.
+    """
+
+    def __init__(self, weight: str, table: ClassTable, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.model = create_model(weight).eval().requires_grad_(False)
+        known = [c["name"] for c in self.model.meta["classes"]]  # type: ignore[index, union-attr]
+        if known != list(table.names):
+            raise RecipeError(
+                f"teacher {weight} knows {', '.join(known)}; the data have {', '.join(table.names)}. Take one of the "
+                "same classes in the same order"
+            )
+        own_mean, own_std = (torch.tensor(self.model.meta[k]) for k in ("mean", "std"))  # type: ignore[index]
+        given_mean, given_std = torch.tensor(mean), torch.tensor(std)
+        self.register_buffer("factor", (given_std / own_std).view(3, 1, 1), persistent=False)
+        self.register_buffer("shift", ((given_mean - own_mean) / own_std).view(3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> Teacher:
+        """Stays in eval mode, whatever it is told."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) as the student sees it → (N, classes, H, W) logits."""
+        return self.model(x * self.factor + self.shift)
+
+
+class Distillation(nn.Module):
+    """T² · KL(teacher ‖ student) of the softened distributions, a mean over the pixels that have a label.
+
+    Args:
+        temperature: T > 0; above 1 the teacher's small probabilities count for more.
+        stride: at 1/stride of the label's size, see `edgeseg.training.losses.Loss`.
+        align_corners: how the student's logits are resized to it, see there.
+    """
+
+    def __init__(self, temperature: float = 1.0, stride: int = 1, align_corners: bool = False) -> None:
+        super().__init__()
+        self.temperature, self.stride, self.align_corners = temperature, stride, align_corners
+
+    def terms(self, logits: Tensor, teacher: Tensor, target: Tensor) -> Terms:
+        """Sum over the pixels, and their number, as in `edgeseg.training.losses`.
+
+        Args:
+            logits: the student's, (N, C, h, w) at any resolution.
+            teacher: the teacher's, (N, C, H, W).
+            target: (N, H, W) class ids, void 255.
+        """
+        valid = subsample(target, self.stride) != VOID
+        truth = subsample(teacher.flatten(0, 1), self.stride).unflatten(0, teacher.shape[:2]).float()
+        student = resize(logits.float(), valid.shape[1:], align_corners=self.align_corners)
+        truth, student = ((z / self.temperature).log_softmax(1) for z in (truth, student))
+        pixel = F.kl_div(student, truth, reduction="none", log_target=True).sum(1)
+        return self.temperature**2 * (pixel * valid).sum(), valid.sum()
