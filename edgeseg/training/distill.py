@@ -31,10 +31,13 @@ class Teacher(nn.Module):
         RecipeError: a teacher of other classes.
     """
 
+    factor: Tensor
+    shift: Tensor
+
     def __init__(self, weight: str, table: ClassTable, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.model = create_model(weight).eval().requires_grad_(False)
-        known = [c["name"] for c in self.model.meta["classes"]]  # type: ignore[index, union-attr]
+        known = [c["name"] for c in self.model.meta["classes"]]  # type: ignore[index]
         if known != list(table.names):
             raise RecipeError(
                 f"teacher {weight} knows {', '.join(known)}; the data have {', '.join(table.names)}. Take one of the "

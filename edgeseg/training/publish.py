@@ -83,9 +83,10 @@ def _licence_of(data: str, start: str, teacher: str | None = None) -> tuple[str,
         return CAMVID_LICENCE
     if known == "streets" and start == RANDOM and teacher is None:
         return PACKAGE_LICENCE, None
+    taught = f" by teacher {Path(teacher).name}" if teacher else ""
     raise WeightError(
-        f"trained on {data} from {start}{f' by teacher {Path(teacher).name}' if teacher else ''}: its licence follows from neither; state it (--licence, and --licence-file "
-        "where it is not the package's)"
+        f"trained on {data} from {start}{taught}: its licence follows from neither; state it (--licence, and "
+        "--licence-file where it is not the package's)"
     )
 
 
