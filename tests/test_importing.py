@@ -12,6 +12,7 @@ import edgeseg
 from edgeseg.inference import load_segmenter
 from edgeseg.models import importing, records
 from edgeseg.models.importing import import_weights
+from edgeseg.models.parts import split_file
 from edgeseg.models.records import (
     checked_file,
     find_weights,
@@ -51,6 +52,37 @@ def test_a_weight_comes_in_by_folder_file_or_record_and_works(given, cache, sour
     assert record_folder(NAME) == cache == own_folder()
     assert verify_weight(NAME) == []
     assert edgeseg.create_model(NAME).num_classes == 11
+
+
+def test_a_weight_in_parts_comes_in_whole(given, cache):
+    file = given / f"{NAME}.safetensors"
+    blob = file.read_bytes()
+    parts = split_file(file, len(blob) // 3)
+    assert [p.name for p in parts] == [f"{file.name}.{i}of4" for i in (1, 2, 3, 4)]
+    assert not file.exists()
+    assert b"".join(p.read_bytes() for p in parts) == blob
+    import_weights(given)
+    assert (cache / file.name).read_bytes() == blob
+    assert verify_weight(NAME) == []
+
+
+def test_parts_that_do_not_make_a_whole_are_refused(given, cache):
+    file = given / f"{NAME}.safetensors"
+    size = file.stat().st_size
+    assert split_file(file, size) == [file]
+    parts = split_file(file, size // 2 + 1)
+    content = parts[1].read_bytes()
+    parts[1].unlink()
+    with pytest.raises(WeightError, match=r"parts cross_cbam_m\.toy\.safetensors\.1of2, which do not make it whole"):
+        import_weights(given)
+    parts[1].write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(WeightError, match="parts are not those of the record's file"):
+        import_weights(given)
+    parts[1].write_bytes(content)
+    (given / f"{file.name}.3of3").write_bytes(b"x")
+    with pytest.raises(WeightError, match="all parts of one splitting"):
+        import_weights(given)
+    assert not cache.exists()
 
 
 def test_the_environments_folder_is_taken_before_the_cache(given, tmp_path, monkeypatch, cache):

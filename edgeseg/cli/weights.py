@@ -147,14 +147,20 @@ def publish(
     count: Annotated[int | None, typer.Option(help="number of rendered scenes")] = None,
     licence: Annotated[str | None, typer.Option(help="of the weight; default: by its training data")] = None,
     licence_file: Annotated[Path | None, typer.Option(help="with the text, where it is not the package's")] = None,
+    part_mb: Annotated[
+        float | None, typer.Option(min=0.001, help="cut the file into parts of at most so many MB; import joins them")
+    ] = None,
 ) -> None:
     """Write a run's averaged weights as fp16 with a record; the metric is measured on the written file."""
     from edgeseg.data import open_data
+    from edgeseg.models.parts import split_file
     from edgeseg.training.publish import publish_run
 
     pairs = open_data(data, split, size=parse_size(data_size) if data_size else None, count=count)
     protocol = {"data": data, "split": split, "definition": "A"}
     record = publish_run(run, name, pairs, protocol, licence, to, licence_file)
+    if part_mb is not None:
+        print("parts: " + ", ".join(part.name for part in split_file(to / record.file, int(part_mb * 1e6))))
     print(f"{to / record.file}: mIoU {record.metric['miou']:.2f} %, sha256 {record.sha256}, {record.licence}")
 
 

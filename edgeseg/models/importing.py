@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from edgeseg.download import atomic_write
+from edgeseg.models.parts import joined
 from edgeseg.models.records import (
     WeightRecord,
     get_record,
@@ -32,7 +34,8 @@ class _Parcel:
 def import_weights(source: str | Path, replace_other: bool = False) -> list[WeightRecord]:
     """Copy a weight, or all of a folder, into `records.own_folder`; from then on each is known by its name.
 
-    Everything is checked before anything is written. A copy is called ``NAME.safetensors``, whatever it was called.
+    Everything is checked before anything is written. Parts (`edgeseg.models.parts`) are joined. A copy is called
+    ``NAME.safetensors``, whatever it was called.
 
     Args:
         source: a weight file with its record ``NAME.json`` beside it, such a record, or a folder of both.
@@ -79,10 +82,16 @@ def _record_paths(source: Path) -> list[Path]:
 def _parcel(path: Path) -> _Parcel:
     record = WeightRecord.read(path)
     file = path.parent / record.file
-    if not file.is_file():
+    blob = joined(file)
+    if blob is None:
         raise WeightError(f"{path}: the record names {record.file}, which is not beside it; copy both into one folder")
-    blob = file.read_bytes()
-    meta, _ = read_weights(file, record.sha256)
+    if not file.is_file() and hashlib.sha256(blob).hexdigest() != record.sha256:
+        raise WeightError(f"{file}: its parts are not those of the record's file; copy all of them again")
+    with TemporaryDirectory() as folder:
+        whole = file if file.is_file() else Path(folder) / file.name
+        if whole is not file:
+            whole.write_bytes(blob)
+        meta, _ = read_weights(whole, record.sha256)
     if hashlib.sha256(blob).hexdigest() != record.sha256:  # of the very bytes that will be written
         raise WeightError(f"{file}: changed while it was read; import it again when nothing writes to it")
     faults = record_faults(record, meta)
