@@ -88,6 +88,15 @@ def camvid_fold() -> Recipe:
 
 
 @_recipe
+def camvid_from_streets() -> Recipe:
+    """CamVid's train + val after streets (``--init cross_cbam_m.streets``): the shipped `cross_cbam_m.camvid`."""
+    return replace(
+        camvid_cpu(), name="camvid_from_streets", split="trainval", val_split=None, eval_every=0.0,
+        epochs=120, lr=0.02,
+    )  # fmt: skip
+
+
+@_recipe
 def streets_cpu() -> Recipe:
     """Synthetic street scenes in minutes on a CPU: what `edgeseg quickstart` runs."""
     return Recipe(
