@@ -149,7 +149,7 @@ print(f"{'together':<16}{total:>12,}   a photo of {total / 3 / 1e6:.1f} megapixe
 # %% [markdown]
 # A parameter is a number that training has found. In memory each takes 4 bytes (float32); the shipped file has 2
 # bytes for each (float16). The right side of the figure sets that beside pictures: grey bars are raw pixels, one byte
-# a colour.
+# a colour. Mind the axis: each step is ten times the one before.
 
 # %%
 megabytes = {
@@ -158,9 +158,9 @@ megabytes = {
     "weights, int8": total / 1e6,
     "one 12-megapixel photo": 12 * 3,
     "1 s of video, 1080×1920, 30 FPS": 1080 * 1920 * 3 * 30 / 1e6,
-    "its 1500 training scenes": 1500 * 288 * 384 * 3 / 1e6,
+    "its 20,000 training scenes": 20_000 * 288 * 384 * 3 / 1e6,
 }
-print(f"pixels with a label in training, for each parameter: {1500 * 288 * 384 / total:.0f}")
+print(f"pixels with a label in training, for each parameter: {20_000 * 288 * 384 / total:.0f}")
 ours.sizes(parameters, megabytes)
 
 # %% [markdown]

@@ -72,7 +72,7 @@ def iou_bars(iou: Mapping[str, float], mean: float) -> Figure:
 
 
 def sizes(parts: Mapping[str, int], megabytes: Mapping[str, float]) -> Figure:
-    """Left: parameters by part of the network. Right: how many megabytes some things take."""
+    """Left: parameters by part of the network. Right: how many megabytes some things take, by powers of ten."""
     figure = Figure((9.6, 3.0), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(2, 3))
     bars = left.barh(list(parts)[::-1], [n / 1e6 for n in parts.values()][::-1], color=_BLUE)
@@ -82,7 +82,8 @@ def sizes(parts: Mapping[str, int], megabytes: Mapping[str, float]) -> Figure:
     colors = [_ORANGE if name.startswith("weights") else _GREY for name in names]
     bars = right.barh(names, [megabytes[name] for name in names], color=colors)
     right.bar_label(bars, fmt="%.0f", padding=3, fontsize=9)
-    right.set(xlabel="megabytes", xlim=(0, 1.15 * max(megabytes.values())))
+    right.set_xscale("log")
+    right.set(xlabel="megabytes, a logarithmic axis", xlim=(3, 4 * max(megabytes.values())))
     return figure
 
 
