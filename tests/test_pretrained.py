@@ -43,8 +43,8 @@ def test_every_weights_licence_can_be_read(name):
 def test_the_streets_weight_sees_streets():
     segmenter = load_segmenter("cross_cbam_m.streets")
     scores = score(segmenter.predict, Streets("test", 8, (288, 384), cache=False), progress=False)
-    assert scores.pixel_accuracy > 0.85  # the record's is 0.896 over 200 scenes
-    assert scores.miou > 0.40
+    assert scores.pixel_accuracy > 0.89  # the record's is 0.933 over 200 scenes
+    assert scores.miou > 0.55
 
 
 def test_predict_by_name_gives_class_ids_at_the_images_own_size():

@@ -65,8 +65,15 @@ def bench(
             with using_threads(plan.threads):
                 variants = plan.variants(height_width, Path(folder))
             reports.append(_run(plan, variants, height_width, reference, protocol, picture))
+        _write(json, plan, reports)  # what was measured is kept, whatever becomes of the next size
     rooflines = _rooflines(plan, reports, picture) if roofline else []
-    write_json(json, {"format": 1, "runs": reports, "rooflines": rooflines, "left_out": plan.left_out})
+    _write(json, plan, reports, rooflines)
+
+
+def _write(
+    json: Path | None, plan: _Plan, reports: Sequence[dict[str, Any]], rooflines: Sequence[dict[str, Any]] = ()
+) -> None:
+    write_json(json, {"format": 1, "runs": reports, "rooflines": list(rooflines), "left_out": plan.left_out})
 
 
 @dataclass

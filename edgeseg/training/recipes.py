@@ -92,7 +92,7 @@ def camvid_from_streets() -> Recipe:
     """CamVid's train + val after streets (``--init cross_cbam_m.streets``): the shipped `cross_cbam_m.camvid`."""
     return replace(
         camvid_cpu(), name="camvid_from_streets", split="trainval", val_split=None, eval_every=0.0,
-        epochs=120, lr=0.02,
+        epochs=80, lr=0.02,
     )  # fmt: skip
 
 
