@@ -124,7 +124,7 @@ def _heading(report: Mapping[str, Any]) -> list[str]:
 def _roofs(axis: Axes, r: Roofline) -> None:
     peaks = r.peaks
     intensities = [2 * m.macs / m.bytes_moved for m in r.modules if m.macs]
-    low, high = 0.5 * min(intensities), 4 * max([*intensities, max(peaks.gflops.values()) / peaks.gigabytes])
+    low, high = 0.5 * min(intensities), 12 * max([*intensities, max(peaks.gflops.values()) / peaks.gigabytes])
     for i, (precision, flops) in enumerate(sorted(peaks.gflops.items(), key=lambda item: item[1])):
         knee = flops / peaks.gigabytes
         mine = precision == r.precision
