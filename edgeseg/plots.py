@@ -7,7 +7,7 @@ touched, so that they work alike in a script, a server and a notebook.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from PIL import Image
 from edgeseg.data.labels import VOID, ClassTable
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # errors: blue and orange stay apart for colour-blind readers
@@ -99,37 +100,38 @@ def contact_sheet(pairs: Sequence[tuple[np.ndarray, np.ndarray]], table: ClassTa
 
 
 def curves(log: str | Path) -> Figure:
-    """Loss, learning rate and mIoU of a run over its epochs, from its ``log.jsonl``."""
+    """Loss and learning rate of a run over its epochs, and mIoU where it was scored, from its ``log.jsonl``."""
     from matplotlib.figure import Figure
 
     steps, scores = read_log(log)
-    figure = Figure((10, 3.2), layout="constrained")
-    loss_axis, score_axis = figure.subplots(1, 2)
-    loss_axis.plot([r["epoch"] for r in steps], [r["loss"] for r in steps], color="#0072B2", lw=1)
-    loss_axis.set(xlabel="epoch", ylabel="training loss")
-    if any(r["loss"] > 0 for r in steps):
-        loss_axis.set_yscale("log")
-    lr_axis = loss_axis.twinx()
-    lr_axis.plot([r["epoch"] for r in steps], [r["lr"] for r in steps], color="#999999", lw=1, ls="--")
-    lr_axis.set_ylabel("learning rate (dashed)", color="#777777")
+    figure = Figure((10 if scores else 5.4, 3.2), layout="constrained")
+    axes = figure.subplots(1, 2 if scores else 1, squeeze=False)[0]
+    _loss_curve(axes[0], steps)
     if scores:
-        epochs = [r["epoch"] for r in scores]
-        score_axis.plot(epochs, [r["miou"] for r in scores], "o-", color="#D55E00", label="mIoU")
-        score_axis.plot(
-            epochs, [r["pixel_accuracy"] for r in scores], "s--", color="#009E73", ms=4, label="pixel accuracy"
-        )
-        score_axis.annotate(
-            f"{scores[-1]['miou']:.1f}",
-            (epochs[-1], scores[-1]["miou"]),
-            (-4, 6),
-            textcoords="offset points",
-            ha="right",
-        )
-        score_axis.legend(frameon=False, fontsize=8)
-    score_axis.set(xlabel="epoch", ylabel="percent", ylim=(0, 100))
-    for axis in (loss_axis, score_axis):
+        _score_curve(axes[1], scores)
+    for axis in axes:
         axis.grid(alpha=0.25)
     return figure
+
+
+def _loss_curve(axis: Axes, steps: Sequence[Mapping[str, Any]]) -> None:
+    axis.plot([r["epoch"] for r in steps], [r["loss"] for r in steps], color="#0072B2", lw=1)
+    axis.set(xlabel="epoch", ylabel="training loss")
+    if any(r["loss"] > 0 for r in steps):
+        axis.set_yscale("log")
+    lr_axis = axis.twinx()
+    lr_axis.plot([r["epoch"] for r in steps], [r["lr"] for r in steps], color="#999999", lw=1, ls="--")
+    lr_axis.set_ylabel("learning rate (dashed)", color="#777777")
+
+
+def _score_curve(axis: Axes, scores: Sequence[Mapping[str, Any]]) -> None:
+    epochs = [r["epoch"] for r in scores]
+    axis.plot(epochs, [r["miou"] for r in scores], "o-", color="#D55E00", label="mIoU")
+    axis.plot(epochs, [r["pixel_accuracy"] for r in scores], "s--", color="#009E73", ms=4, label="pixel accuracy")
+    last = (epochs[-1], scores[-1]["miou"])
+    axis.annotate(f"{last[1]:.1f}", last, (-4, 6), textcoords="offset points", ha="right")
+    axis.legend(frameon=False, fontsize=8)
+    axis.set(xlabel="epoch", ylabel="percent", ylim=(0, 100))
 
 
 def read_log(log: str | Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

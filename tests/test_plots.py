@@ -61,3 +61,10 @@ def test_panels_and_curves_become_pictures(tmp_path):
         plots.save(figure, tmp_path / name)
         with Image.open(tmp_path / name) as picture:
             assert min(picture.size) > 100
+
+
+def test_a_run_that_was_never_scored_has_no_empty_panel(tmp_path):
+    log, step = tmp_path / "log.jsonl", {"epoch": 1, "loss": 0.5, "lr": 0.1}
+    for rows, axes in (([step], 2), ([step, {"epoch": 1, "miou": 50.0, "pixel_accuracy": 80.0}], 3)):  # rate: its own
+        log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        assert len(plots.curves(log).axes) == axes
