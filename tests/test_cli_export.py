@@ -81,7 +81,7 @@ def test_an_artefact_is_scored_as_it_is(monkeypatch, tmp_path, capsys):
     weight, artefact = scores.values()
     assert artefact["miou"] == weight["miou"]
     assert (artefact["runtime"], artefact["precision"], artefact["size"]) == ("eager", "fp32", [64, 96])
-    assert "labels.safetensors" in artefact["artefact_sha256"] or artefact["artefact_sha256"]
+    assert artefact["artefact_sha256"]
     capsys.readouterr()
     for words in (("--flip",), ("--size", "64x96")):
         assert run(monkeypatch, "eval", tmp_path / "m", "--data", "streets", *words) == 2

@@ -217,8 +217,8 @@ for name, weather in {"as trained": {}, "dense fog": {"fog": "dense"}, "night": 
 # | **our run**: from scratch, train only, 160 epochs on a CPU | 56.9 (540×720 in) · 51.0 (360×480 in) |
 # | **our shipped weight**: rendered streets first, then TV, 80 epochs on a CPU | 56.9 (540×720 in) · 51.8 (360×480 in) |
 #
-# Ours are low, and it is known why: LMFFNet and DABNet train 1000 epochs. Such settings, and what a network has seen before,
-# move the number more than most modules do. B makes void of what A groups in (trucks, walls, children): never beside A.
+# Ours are low, and the likeliest reason is time: LMFFNet and DABNet train 1000 epochs. Such settings, and what a network has
+# seen before, move the number more than most modules do. B makes void of what A groups in (trucks, walls, children): never beside A.
 
 # %% [markdown]
 # ## 4 · The best epoch is a trap
@@ -353,7 +353,7 @@ print("in both:", len(shared), "· fold frames in test:", len(set(found) & set(t
 # ```
 #
 # trains each variant on seeds 0, 1 and 2, 20 epochs a run, and gives the paired differences. OHEM in place of class weights: −1.5 ± 0.7,
-# so it stayed out. Starting from rendered streets: +7.2 ± 0.7. The winner is trained once more, on all there is, and scored on test once.
+# so it stayed out. Starting from rendered streets: +7.2 ± 0.7 after so few epochs. The winner is trained once more, on all there is, and scored on test once.
 
 # %% [markdown]
 # ## 7 · A short run of your own
