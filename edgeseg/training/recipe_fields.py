@@ -96,7 +96,7 @@ class Recipe:
     )
     eval_every: float = 0.0  # epochs between evaluations on val_split; 0: only at the end
     # execution
-    amp: str = "none"  # none, bf16, fp16
+    amp: str = "none"  # none, bf16 (float32 on a CPU without such instructions), fp16
     channels_last: bool = True
     compile: bool = False
     seed: int = 0

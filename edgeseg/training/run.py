@@ -17,6 +17,7 @@ from edgeseg.training.distill import Teacher
 from edgeseg.training.losses import class_weights
 from edgeseg.training.objective import Objective
 from edgeseg.training.optim import EMA, make_optimizer
+from edgeseg.training.precision import compute_type
 from edgeseg.training.recipes import Recipe, RecipeError
 
 RANDOM = "random weights"
@@ -40,11 +41,13 @@ class Run:
     seconds: float = 0.0  # spent training, over all parts of a run that was resumed
     loss_sum: float = 0.0  # since the last line of the log
     frozen: bool = field(init=False)  # whether the backbone is
+    dtype: torch.dtype = field(init=False)  # of the matrix products, see training/precision.py
     forward: nn.Module = field(init=False)  # `model` inside DistributedDataParallel and torch.compile where used
     mean: Tensor = field(init=False)
     std: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
+        self.dtype = compute_type(self.recipe.amp, self.device)
         self.mean, self.std = (torch.tensor(v, device=self.device) for v in (self.recipe.mean, self.recipe.std))
         self._freeze(self.frozen_at(self.step))
 

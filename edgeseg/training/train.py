@@ -28,7 +28,6 @@ from edgeseg.training.run import RANDOM, Run, start_run
 from edgeseg.training.runlog import RunLog
 
 _PRECISE_BN_EPOCH = 2**31  # an epoch number that no run reaches: its augmentations are keyed by it
-_AMP = {"none": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TrainingError(RuntimeError):
@@ -76,7 +75,7 @@ def training_step(run: Run, keys: list[tuple[int, int]], raw: RawBatch) -> Tenso
         x = x.contiguous(memory_format=torch.channels_last)
     total = torch.zeros((), device=run.device)
     for x_part, y_part in zip(x.chunk(parts), y.chunk(parts), strict=True):
-        with torch.autocast(run.device.type, _AMP[recipe.amp], enabled=recipe.amp != "none"):
+        with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
             outputs = run.forward(x_part)
             if run.teacher is not None:
                 outputs["teacher"] = run.teacher(x_part)
@@ -177,7 +176,10 @@ def fit(
             log.write(step=run.step, budget_changed=budget)
     else:
         parameters = sum(p.numel() for p in run.model.parameters())
-        log.start(recipe=recipe.as_json(), start=run.start, images=len(data), parameters=parameters)
+        computes = str(run.dtype).removeprefix("torch.")
+        log.start(
+            recipe=recipe.as_json(), start=run.start, computes=computes, images=len(data), parameters=parameters
+        )
         if recipe.freeze_epochs and run.start == RANDOM and rank == 0:
             warnings.warn(
                 f"the backbone stays at its random weights for {recipe.freeze_epochs:g} epochs; give trained ones "
