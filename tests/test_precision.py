@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_training import TINY, Toy, assert_same, weights
 
 from edgeseg.training import precision
 from edgeseg.training.train import fit
+from test_training import TINY, Toy, assert_same, weights
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

@@ -177,9 +177,7 @@ def fit(
     else:
         parameters = sum(p.numel() for p in run.model.parameters())
         computes = str(run.dtype).removeprefix("torch.")
-        log.start(
-            recipe=recipe.as_json(), start=run.start, computes=computes, images=len(data), parameters=parameters
-        )
+        log.start(recipe=recipe.as_json(), start=run.start, computes=computes, images=len(data), parameters=parameters)
         if recipe.freeze_epochs and run.start == RANDOM and rank == 0:
             warnings.warn(
                 f"the backbone stays at its random weights for {recipe.freeze_epochs:g} epochs; give trained ones "
