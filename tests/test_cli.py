@@ -66,6 +66,7 @@ def test_check_runs_the_network(run):
     code, out, _ = run("check")
     assert code == 0
     assert "(1, 11, 360, 480)" in out
+    assert "bfloat16" in out
 
 
 def test_models_prints_parameters_and_the_papers_tables(run, monkeypatch):

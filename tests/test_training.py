@@ -72,6 +72,13 @@ def assert_same(a, b):
         assert torch.equal(a[key], b[key]), key
 
 
+@pytest.mark.parametrize(("every", "steps"), [(0.5, [2, 4, 6, 8]), (1.5, [6, 8]), (0.0, [8])])
+def test_evaluations_come_when_they_are_due_within_epochs_too(tmp_path, every, steps):
+    fit(replace(TINY, iterations=8, batch=2, eval_every=every), Toy(8), Toy(1), tmp_path, progress=False)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "miou" in row] == steps
+
+
 def test_a_run_learns_and_leaves_its_files(tmp_path):
     recipe = replace(TINY, iterations=150, lr=0.1, scale=(1.0, 1.0), brightness=0.0, precise_bn=4)
     report = fit(recipe, Toy(), Toy(4), tmp_path / "run", progress=False)

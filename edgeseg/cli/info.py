@@ -31,6 +31,7 @@ def check() -> None:
 
     import edgeseg
     from edgeseg.data.sources import data_home
+    from edgeseg.training.precision import has_bf16
 
     print(f"edgeseg {edgeseg.__version__}, Python {platform.python_version()}, {platform.platform()}")
     for package in ("torch", "torchvision", "numpy", "pillow", "safetensors", "matplotlib"):
@@ -45,7 +46,8 @@ def check() -> None:
             )
         )
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    print(f"GPU: {gpu}; CPU: {os.cpu_count()} cores, {torch.get_num_threads()} threads in use")
+    bf16 = "computes in bfloat16" if has_bf16() else "no bfloat16 instructions: recipes with bf16 train in float32"
+    print(f"GPU: {gpu}; CPU: {os.cpu_count()} cores, {torch.get_num_threads()} threads in use, {bf16}")
     state = "exists" if data_home().is_dir() else "not there yet; edgeseg data get camvid makes it"
     print(f"data folder: {data_home()} ({state})")
     model = edgeseg.create_model("cross_cbam_m", num_classes=11).eval()

@@ -35,7 +35,7 @@ class TrainingError(RuntimeError):
 
 
 def train_one_epoch(run: Run, batches: Iterator[tuple[list[tuple[int, int]], RawBatch]], log: RunLog) -> None:
-    """Train to the end of the current epoch, or of the budget.
+    """Train to the end of the current epoch or of the budget, or to an evaluation that is due before.
 
     Args:
         run: is changed in place.
@@ -63,7 +63,8 @@ def train_one_epoch(run: Run, batches: Iterator[tuple[list[tuple[int, int]], Raw
             mean_loss, run.loss_sum = float(run.loss_sum) / log.every, 0.0
             log.step(step=run.step, epoch=round(run.epoch, 3), loss=mean_loss, lr=lr, seconds=round(run.seconds, 1))
             _require_finite(mean_loss, run, log)
-        if run.step % run.steps_per_epoch == 0 or run.progress >= 1:
+        due = _due(run.recipe.eval_every, run.epoch_at(run.step - 1), run.epoch)
+        if run.step % run.steps_per_epoch == 0 or run.progress >= 1 or due:
             return
 
 
