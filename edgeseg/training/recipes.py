@@ -1,7 +1,7 @@
 """Recipes: one function each, which says where its numbers come from.
 
-What a recipe is, and how `field=value` changes it, is in `edgeseg.training.recipe_fields`. Minutes are of one core of an
-EPYC Zen 5; a core without bfloat16 instructions needs several times as long.
+What a recipe is, and how `field=value` changes it, is in `edgeseg.training.recipe_fields`. Core-minutes are those of
+an EPYC Zen 5; a core without bfloat16 instructions needs several times as many.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def camvid_scratch() -> Recipe:
 
 @_recipe
 def camvid_cpu() -> Recipe:
-    """CamVid 480×360 without pre-training, for a CPU: the same ideas at a small crop. 100 minutes of one core with bf16."""
+    """CamVid 480×360 without pre-training, for a CPU: the same ideas at a small crop. 100 core-minutes."""
     return Recipe(
         "camvid_cpu", eval_size=(540, 720), eval_every=15,
         epochs=160, batch=8, crop=(288, 384), scale=(1.0, 2.5), class_crop=0.5,
@@ -81,7 +81,7 @@ def camvid_cpu() -> Recipe:
 
 @_recipe
 def camvid_fold() -> Recipe:
-    """What decides between recipes: CamVid's train without sequence 0006R0, scored on it; 20 epochs, 8 minutes of a core."""
+    """What decides between recipes: CamVid's train without sequence 0006R0, scored on it; 20 epochs, 8 core-minutes."""
     return replace(
         camvid_cpu(), name="camvid_fold", split="fold_train", val_split="fold_val",
         epochs=20, eval_every=0.0, warmup=50, ema=0.995,
@@ -110,7 +110,7 @@ def streets_cpu() -> Recipe:
 
 @_recipe
 def streets() -> Recipe:
-    """20,000 synthetic street scenes, an hour of one core with bf16: the shipped `cross_cbam_m.streets`, CamVid's start.
+    """20,000 synthetic street scenes, an hour of one CPU core: the shipped `cross_cbam_m.streets`, CamVid's start.
 
     The normalisation is CamVid's, so that a network which goes on there meets the numbers that it knows.
     """
