@@ -1,7 +1,7 @@
 """Recipes: one function each, which says where its numbers come from.
 
 What a recipe is, and how `field=value` changes it, is in `edgeseg.training.recipe_fields`. Core-minutes are those of
-an EPYC Zen 5; a core without bfloat16 instructions needs several times as many.
+cores with bfloat16 instructions (AVX512-BF16); others need several times as many.
 """
 
 from __future__ import annotations
