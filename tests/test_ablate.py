@@ -83,7 +83,7 @@ def test_a_folder_of_another_recipe_or_start_is_refused(tmp_path):
     with pytest.raises(TrainingError, match="another recipe or start"):
         train(tmp_path, [Variant("plain", (), str(start))])
     begun = train(tmp_path, [Variant("begun", (), str(start))])
-    assert begun[0]["start"] == "weight weights.safetensors"
+    assert begun[0]["start"] == "weight seed0/weights.safetensors"
 
 
 def test_differences_are_taken_seed_by_seed():

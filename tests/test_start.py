@@ -42,7 +42,7 @@ def test_a_network_without_auxiliary_heads_trains_and_its_weight_is_gone_on_from
     first = tmp_path / "first" / "weights.safetensors"
     report = fit(replace(HRNET, lr=0.0, min_lr=0.0), Toy(), None, tmp_path / "second", init=first, progress=False)
     assert "new 0, missing 0" in capsys.readouterr().out
-    assert report["start"] == "weight weights.safetensors"
+    assert report["start"] == "weight first/weights.safetensors"
 
 
 def test_without_auxiliary_logits_the_loss_is_the_main_one():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 import pickle
+import signal
 import subprocess
 import sys
 import warnings
@@ -348,3 +350,30 @@ def test_a_process_that_dies_is_an_error_with_a_cure(monkeypatch):
     monkeypatch.setattr(workers, "_CODE", "raise SystemExit(3)")
     with pytest.raises(RuntimeError, match="workers=0"):
         Streets(n=32, size=(32, 32), cache=False).arrays(workers=2, progress=False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches processes in another way there")
+def test_ctrl_c_ends_the_drawing_without_a_word_from_the_processes(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import signal, sys, time; sys.path.insert(0, sys.argv[1])\n"
+        "from edgeseg.data.streets.workers import draw_in_processes\n"
+        "def slowly(*_):\n"  # time for the processes to say something before they are ended
+        "    time.sleep(1)\n"
+        "    raise KeyboardInterrupt\n"
+        "signal.signal(signal.SIGINT, slowly)\n"
+        "try:\n"
+        "    for _ in draw_in_processes({'n': 4000, 'size': [96, 128]}, 4000, (96, 128), 2):\n"
+        "        print('drawing', flush=True)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('stopped', flush=True)\n"
+    )
+    command = [sys.executable, str(script), str(Path(__file__).parents[1])]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        assert run.stdout.readline() == "drawing\n"
+        os.killpg(run.pid, signal.SIGINT)
+        said, complaints = run.communicate(timeout=60)
+    assert said.endswith("stopped\n")
+    assert complaints == ""

@@ -171,8 +171,11 @@ def start_run(
 
 
 def start_text(init: str | Path | None) -> str:
-    """What a report says of the weights at step 0."""
-    return RANDOM if init is None else f"weight {Path(init).name}"
+    """What a report says of the weights at step 0: a name, or a file with its folder, which says whose result it is."""
+    if init is None:
+        return RANDOM
+    of_file = str(init).endswith(SUFFIX)
+    return f"weight {'/'.join(Path(init).absolute().parts[-2:]) if of_file else init}"
 
 
 def _fresh(recipe: Recipe, num_classes: int) -> nn.Module:

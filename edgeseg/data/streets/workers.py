@@ -18,7 +18,11 @@ from typing import IO, Any
 
 import numpy as np
 
-_CODE = "from edgeseg.data.streets import Streets, workers; workers.serve(Streets)"
+# Ctrl-C reaches the children too: they leave it to the caller, which ends them
+_CODE = (
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    "from edgeseg.data.streets import Streets, workers; workers.serve(Streets)"
+)
 Drawn = tuple[int, np.ndarray, np.ndarray]
 
 
