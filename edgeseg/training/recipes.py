@@ -90,7 +90,7 @@ def camvid_fold() -> Recipe:
 
 @_recipe
 def camvid_from_streets() -> Recipe:
-    """CamVid's train + val after streets (``--init cross_cbam_m.streets``): the shipped `cross_cbam_m.camvid`."""
+    """CamVid's train + val after streets (``--init cross_cbam_m.streets``): the first half of `cross_cbam_m.camvid`."""
     return replace(
         camvid_cpu(), name="camvid_from_streets", split="trainval", val_split=None, eval_every=0.0,
         epochs=80, lr=0.02,
@@ -99,7 +99,7 @@ def camvid_from_streets() -> Recipe:
 
 @_recipe
 def camvid_longer() -> Recipe:
-    """CamVid's train + val once more, with AdamW, after `camvid_from_streets`: the shipped `cross_cbam_m.camvid`.
+    """CamVid's train + val with AdamW, after `camvid_from_streets`: the shipped `cross_cbam_m.camvid`.
 
     Optimiser, rate, decay and schedule gained three points on the fold (docs/training.md). The start is the other
     run's result: ``--init runs/camvid_from_streets/weights.safetensors``.
