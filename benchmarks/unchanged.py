@@ -46,6 +46,7 @@ RUNS = {
 
 
 def main() -> None:
+    """Collect all facts; compare them where another file is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="JSON file to write")
     parser.add_argument("--against", type=Path, help="JSON file of the other commit")
