@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
+import torch
 
 from edgeseg.deploy import Artefact, DeployError, compile, get_runtime
 from edgeseg.inference import Segmenter, load_segmenter
-from rooms import SHOWN, SIZE, assert_bad_files_are_named, difference, small_segmenter
+from rooms import SHOWN, SIZE, as_input, assert_bad_files_are_named, difference, images, small_segmenter
 
 PRESENT = importlib.util.find_spec("executorch") is not None
 needs_executorch = pytest.mark.skipif(
@@ -48,6 +49,15 @@ def test_the_small_network_is_the_same_and_few_operators_are_left_outside(plain,
     facts = plain.describe()["graphs"]["logits"]
     assert facts["dtypes"] == {"float32": 50}
     assert set(facts["ops_outside"]) <= {"amax.default", "mean.dim", "sum.dim_IntList", "avg_pool2d.default"}
+
+
+@needs_executorch
+def test_the_result_of_one_call_outlives_the_next(plain):
+    first, second = (as_input(i) for i in images("test", 2))
+    kept = plain.labels(first)
+    copy = kept.clone()
+    plain.labels(second)
+    assert torch.equal(kept, copy)
 
 
 @needs_executorch

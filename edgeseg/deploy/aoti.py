@@ -7,6 +7,7 @@ that have all instructions of the one it was built on (checked), and should come
 from __future__ import annotations
 
 import platform
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +19,10 @@ from torch import Tensor, nn
 
 from edgeseg.deploy.backstage import new_file, reading, silenced, size_of
 from edgeseg.deploy.graph import compute_dtypes, export_graph
-from edgeseg.deploy.runtime import DeployError, Runner, Runtime
+from edgeseg.deploy.runtime import OPENING, DeployError, Runner, Runtime
 
 _VECTORS = ("avx", "amx", "fma", "f16c", "sse", "ssse", "bmi", "asimd", "sve", "neon", "fphp", "bf16", "i8mm")
+_NUMBER = threading.Lock()  # of PyTorch's threads: a thread takes over the process's when it first asks
 
 
 class AOTInductor(Runtime):
@@ -80,7 +82,7 @@ class AOTInductor(Runtime):
     def open(self, stem: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
         path = stem.with_suffix(".pt2")
         _check_processor(path, facts)
-        with reading(path, cure="Export the model again, with this version of PyTorch."), silenced():
+        with OPENING, reading(path, cure="Export the model again, with this version of PyTorch."), silenced():
             compiled = torch._inductor.aoti_load_package(str(path))
 
         def run(x: Tensor) -> Tensor:
@@ -112,13 +114,18 @@ def _check_processor(path: Path, facts: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _torch_threads(threads: int | None) -> Iterator[None]:
-    """This many of PyTorch's threads for a while."""
-    before = torch.get_num_threads()
-    if threads is None or threads == before:
+    """This many of PyTorch's threads for a while; whoever wants another number waits, since it is the process's."""
+    if threads is None:
         yield
         return
-    torch.set_num_threads(threads)
-    try:
+    with _NUMBER:
+        before = torch.get_num_threads()
+    if threads == before:
         yield
-    finally:
-        torch.set_num_threads(before)
+        return
+    with _NUMBER:
+        torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.deploy.graph import compute_dtypes, export_graph
-from edgeseg.deploy.runtime import DeployError, Runner, Runtime
+from edgeseg.deploy.runtime import OPENING, DeployError, Runner, Runtime, one_at_a_time
 
 
 class Eager(Runtime):
@@ -47,7 +47,8 @@ class Eager(Runtime):
 
     def _module(self, stem: Path, facts: Mapping[str, Any]) -> nn.Module:
         try:
-            module = torch.export.load(stem.with_suffix(".pt2")).module()
+            with OPENING:
+                module = torch.export.load(stem.with_suffix(".pt2")).module()
         except Exception as error:  # the reader raises a dozen kinds on bad bytes
             raise DeployError(
                 f"{stem.with_suffix('.pt2')}: cannot be read ({str(error).splitlines()[0]}). Export the model again, "
@@ -79,8 +80,10 @@ class Inductor(Eager):
         module = self._module(stem, facts)
         graphs = facts["cudagraphs"] and facts["device"] != "cpu"
         compiled = torch.compile(module, dynamic=False, mode="reduce-overhead" if graphs else None)
+        if not graphs:
+            return lambda x: compiled(x)
         # CUDA graphs write every result into the same memory; a caller may keep what it was given
-        return lambda x: compiled(x).clone() if graphs else compiled(x)
+        return one_at_a_time(lambda x: compiled(x).clone())
 
 
 def _device(name: str) -> str:

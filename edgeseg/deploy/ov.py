@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from edgeseg.deploy.backstage import lacking, new_file, reading, silenced, size_of, versions
 from edgeseg.deploy.ort import check_calibration, export_onnx, layer_nodes
 from edgeseg.deploy.quantise import select_layers
-from edgeseg.deploy.runtime import DeployError, Runner, Runtime
+from edgeseg.deploy.runtime import OPENING, DeployError, Runner, Runtime, one_at_a_time
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 _NAMES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "u8": "int8", "i8": "int8"}
@@ -85,20 +85,20 @@ class OpenVINO(Runtime):
 
     def open(self, stem: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
         path = stem.with_suffix(".xml")
-        with reading(path, stem.with_suffix(".bin")), silenced():
+        with OPENING, reading(path, stem.with_suffix(".bin")), silenced():
             compiled = _compiled(path, facts["hint"], threads)
         if _what_runs(compiled) != Counter(facts["dtypes"]):
             raise DeployError(
                 f"{path}: was built to compute in {facts['dtypes']}, but here it would in "
                 f"{dict(_what_runs(compiled))}: another processor or OpenVINO. Export it here."
             )
-        request = compiled.create_infer_request()
+        request = compiled.create_infer_request()  # one is enough: a model of one stream computes one at a time anyway
 
         def run(x: Tensor) -> Tensor:
             # the result is a copy: the next call may overwrite the request's own memory
             return torch.from_numpy(request.infer([x.contiguous().numpy()], share_inputs=True)[0])
 
-        return run
+        return one_at_a_time(run)
 
 
 def _core() -> Any:

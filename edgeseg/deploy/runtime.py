@@ -7,6 +7,7 @@ what ships: `build` only writes files, and `open` is the only way to run them.
 from __future__ import annotations
 
 import difflib
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,10 +18,23 @@ from torch import Tensor, nn
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
 Runner = Callable[[Tensor], Tensor]
+OPENING = threading.Lock()
+"""Held while files are opened: PyTorch's reader is not re-entrant, and what is silenced is the whole process."""
 
 
 class DeployError(RuntimeError):
     """A graph that cannot be compiled, opened or run here; the message says why and what to do."""
+
+
+def one_at_a_time(run: Runner) -> Runner:
+    """A runner for any number of threads out of one that keeps its buffers from call to call."""
+    lock = threading.Lock()
+
+    def locked(x: Tensor) -> Tensor:
+        with lock:
+            return run(x)
+
+    return locked
 
 
 class Runtime(ABC):
@@ -76,7 +90,8 @@ class Runtime(ABC):
             threads: for CPU runtimes; ``None``: the runtime's choice.
 
         Returns:
-            A function from a tensor on `device` to a tensor on `device`, int32 or float32 as the graph gives it.
+            A function from a tensor on `device` to a tensor on `device`, int32 or float32 as the graph gives it. Any
+            number of threads may call it at once (on a GPU: on one CUDA stream), and no later call changes a result.
         """
 
     def checked_options(self, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ import operator
 import platform
 import re
 import sys
+import threading
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
@@ -39,7 +40,7 @@ from torch.export import ExportedProgram
 
 from edgeseg.deploy.backstage import new_file, reading, silenced
 from edgeseg.deploy.graph import DTYPES, compute_dtypes, export_graph
-from edgeseg.deploy.runtime import DeployError, Runner, Runtime
+from edgeseg.deploy.runtime import OPENING, DeployError, Runner, Runtime
 
 SUFFIX = ".ep"
 QUANTISED = ("int8", "fp8")
@@ -47,6 +48,7 @@ FIRST_GPUS = MappingProxyType({"bf16": (8, 0), "fp8": (8, 9)})
 """Compute capability of the first GPUs that have a type. Orin is 8.7: it has bf16 and int8, and no fp8."""
 _INSTALL = 'pip install "edgeseg[tensorrt]"'
 _NOT_FOR_COMPILE = ("cuda_graphs", "rest")  # options of ours that torch_tensorrt.dynamo.compile never sees
+_LAUNCH = threading.Lock()  # the switch for CUDA graphs is the process's, and an engine has one execution context
 
 
 class TensorRT(Runtime):
@@ -141,15 +143,16 @@ class TensorRT(Runtime):
 
         file = stem.with_suffix(SUFFIX)
         check_machine(file, facts, machine())
-        with reading(file), silenced():  # it prints a traceback of its own
+        with OPENING, reading(file), silenced():  # it prints a traceback of its own
             module = torch_tensorrt.load(str(file)).module()
         runtime, graphs = torch_tensorrt.runtime, bool(facts["cuda_graphs"])
         dtype = getattr(torch, facts["engine_input"])
 
         def run(x: Tensor) -> Tensor:
-            if runtime.get_cudagraphs_mode() != graphs:  # one switch for the process, and another artefact may use it
-                runtime.set_cudagraphs_mode(graphs)
-            return module(x.to(dtype))
+            with _LAUNCH:
+                if runtime.get_cudagraphs_mode() != graphs:  # another artefact may have set it
+                    runtime.set_cudagraphs_mode(graphs)
+                return module(x.to(dtype))
 
         return run
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from edgeseg.deploy.backstage import lacking, new_file, reading, silenced, size_of, versions
 from edgeseg.deploy.graph import compute_dtypes, export_graph
-from edgeseg.deploy.runtime import DeployError, Runner, Runtime
+from edgeseg.deploy.runtime import OPENING, DeployError, Runner, Runtime, one_at_a_time
 
 
 class ExecuTorch(Runtime):
@@ -63,16 +63,16 @@ class ExecuTorch(Runtime):
 
     def open(self, stem: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
         path = stem.with_suffix(".pte")
-        with reading(path, cure="Export the model again, with this version of ExecuTorch."), silenced():
+        with OPENING, reading(path, cure="Export the model again, with this version of ExecuTorch."), silenced():
             from executorch.runtime import Runtime as Executor
 
             program = Executor.get().load_program(path)
             loaded = program, program.load_method("forward")  # the method needs its program alive
 
         def run(x: Tensor) -> Tensor:
-            return loaded[1].execute([x.contiguous()])[0].clone()  # the next call overwrites the result's own memory
+            return loaded[1].execute([x.contiguous()])[0]  # a copy: the next call overwrites the method's own memory
 
-        return run
+        return one_at_a_time(run)
 
 
 def _operators(program: torch.export.ExportedProgram) -> Counter[str]:
