@@ -215,7 +215,7 @@ def test_the_mini_set_has_labels_where_the_classes_are_camvids(segmenter):
 
 def test_nan_is_no_parity(segmenter):
     class Broken:
-        precision, size, batch, device = "fp32", SIZE, 1, "cpu"
+        precision, size, batch, device, table = "fp32", SIZE, 1, "cpu", segmenter.table
         about = {"graphs": {"logits": {}}}  # noqa: RUF012
 
         def labels(self, images):

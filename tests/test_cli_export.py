@@ -7,8 +7,12 @@ import sys
 
 import pytest
 
+import edgeseg.data as edgeseg_data
 from edgeseg import cli
+from edgeseg.data import open_data, pairs
+from edgeseg.data.pairs import read_image
 from edgeseg.deploy import Artefact, parity
+from test_finetune import own_data
 
 MODEL = "cross_cbam_m.streets"
 
@@ -89,3 +93,46 @@ def test_an_artefact_is_scored_as_it_is(monkeypatch, tmp_path, capsys):
     assert run(monkeypatch, "eval", tmp_path / "m", "--data", "streets", "--count", "1") == 2  # scenes of 360×480
     assert "its size is fixed" in capsys.readouterr().err
     assert run(monkeypatch, "eval", tmp_path, "--data", "streets") == 2
+
+
+def test_a_fine_tuned_network_of_own_classes_becomes_an_int8_artefact(monkeypatch, tmp_path, capsys):
+    data, run_folder, out = tmp_path / "data", tmp_path / "run", tmp_path / "artefact"
+    own_data(data, 4, (64, 96))
+    reads = []
+    monkeypatch.setattr(pairs, "read_image", lambda path: reads.append(path) or read_image(path))
+    train = ("data_size=none", "val_split=none", "minutes=0", "iterations=3", "batch=2", "crop=64,96", "precise_bn=0",
+             "amp=none", "class_weights=none")  # fmt: skip
+    words = ("train", "streets_cpu", f"data={data}", *train, "--init", MODEL, "--out", run_folder, "--device", "cpu")
+    assert run(monkeypatch, *words) == 0
+    weight = run_folder / "weights.safetensors"
+    int8 = ("--runtime", "onnx", "--precision", "int8", "--size", "64x96", "--out", out)
+    reads.clear()
+    assert run(monkeypatch, "export", weight, *int8) == 2
+    assert "--calibration" in capsys.readouterr().err
+    assert run(monkeypatch, "export", weight, *int8, "--calibration", data, "--calibration-count", "4") == 0
+    assert sorted(p for p in reads if data in p.parents) == sorted((data / "train" / "images").iterdir())
+    score = ("eval", out, "--data", data, "--split", "test", "--json", tmp_path / "score.json")
+    assert run(monkeypatch, *score) == 0
+    result = json.loads((tmp_path / "score.json").read_text())
+    assert list(result["per_class_iou"]) == ["flat", "other"]
+    assert (result["runtime"], result["precision"], result["images"]) == ("onnx", "int8", 4)
+    capsys.readouterr()
+    words = ("live", data / "test" / "images", "--model", out, "--headless", "--fps", "0", "--json", "-")
+    assert run(monkeypatch, *words) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert {name for line in lines for name in line["classes"]} <= {"flat", "other"}
+    assert all(sum(line["classes"].values()) == pytest.approx(1, abs=1e-3) for line in lines)
+
+
+@pytest.mark.parametrize("data", ["streets", "camvid"])
+def test_int8_is_calibrated_on_the_training_split_of_a_named_data_set(monkeypatch, tmp_path, request, data):
+    if data == "camvid":
+        request.getfixturevalue("camvid_root")
+    opened = []
+    monkeypatch.setattr(edgeseg_data, "open_data", lambda *a, **k: opened.append((a, k)) or open_data(*a, **k))
+    words = ("--runtime", "onnx", "--precision", "int8", "--size", "64x96", "--calibration", data,
+             "--calibration-count", "2", "--out", tmp_path / "m")  # fmt: skip
+    assert run(monkeypatch, "export", MODEL, *words) in (0, 2)  # two images are few: parity may say so
+    assert [a for a, _ in opened] == [(data, "train")]
+    kept = next(p for p in (tmp_path / "m", tmp_path / "m.rejected") if p.exists())
+    assert Artefact.load(kept).precision == "int8"

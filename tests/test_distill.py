@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from edgeseg.data.labels import VOID, ClassTable
+from edgeseg.data.labels import VOID, ClassTable, LabelError
 from edgeseg.inference import load_segmenter
 from edgeseg.training.distill import Distillation, Teacher
 from edgeseg.training.objective import Objective
@@ -84,7 +84,7 @@ def test_the_teacher_gets_its_own_normalisation_and_never_trains(teacher_file):
 
 def test_other_classes_are_refused(teacher_file):
     other = ClassTable("other", ("left", "dot", "right"), TABLE.colors)
-    with pytest.raises(RecipeError, match="knows left, right, dot; the data have left, dot, right"):
+    with pytest.raises(LabelError, match="has left, right, dot; the training data has left, dot, right"):
         Teacher(str(teacher_file), other, (0.5,) * 3, (0.5,) * 3)
 
 

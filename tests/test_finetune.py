@@ -20,10 +20,10 @@ IMAGES, STEPS, SIZE = 20, 20, (128, 160)
 WEIGHT = "cross_cbam_m.streets"
 
 
-def own_data(root):
+def own_data(root, count=IMAGES, size=SIZE):
     """A folder of pairs as a user has it: what one can drive or walk on, and the rest, in a world not trained on."""
     for split in ("train", "test"):
-        scenes = Streets(split, IMAGES, SIZE, seed=7, cache=False, traffic="right")
+        scenes = Streets(split, count, size, seed=7, cache=False, traffic="right")
         flat = [scenes.table.index(name) for name in ("Road", "Pavement")]
         for kind in ("images", "labels"):
             (root / split / kind).mkdir(parents=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import importlib.util
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from edgeseg.data.labels import ClassTable
+from edgeseg.data.labels import CITYSCAPES, ClassTable
+from edgeseg.data.local import write_copy
 from edgeseg.data.streets import Streets
 from edgeseg.deploy import DeployError
 from edgeseg.deploy.quantise import (
@@ -78,6 +80,23 @@ def test_what_is_scored_on_never_calibrates(segmenter):
     for data, split in ((Streets("test", 2, SIZE), "train"), (None, "val"), ("camvid", "test")):
         with pytest.raises(DeployError, match="would tune the model to what it is scored on; take a training split"):
             calibration_images(segmenter, SIZE, data, split)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_the_train_split_of_a_folder_calibrates_at_any_size(segmenter, tmp_path, kind):
+    splits = {split: Streets(split, 2, (48, 80)) for split in ("train", "val", "test")}
+    write_copy(tmp_path, splits, (48, 80), {}, "scenes", progress=False)
+    chosen = calibration_images(segmenter, (48, 80), kind(tmp_path), progress=False)
+    assert all(np.array_equal(a, b) for a, (b, _) in zip(chosen, splits["train"], strict=True))
+    assert [i.shape for i in calibration_images(segmenter, SIZE, kind(tmp_path), progress=False)] == [(*SIZE, 3)] * 2
+
+
+def test_a_copy_of_cityscapes_calibrates_artefacts_of_other_sizes(segmenter, tmp_path):
+    frames = Streets("train", 2, (48, 80))
+    frames.table = CITYSCAPES
+    about = {"data": "cityscapes", "partial": True}
+    write_copy(tmp_path, {"train": frames}, (48, 80), about, "Cityscapes", progress=False)
+    assert [i.shape for i in calibration_images(segmenter, SIZE, tmp_path, progress=False)] == [(*SIZE, 3)] * 2
 
 
 def test_other_classes_need_other_data(segmenter):

@@ -36,6 +36,9 @@ def evaluate(
     count: Annotated[int | None, typer.Option(help="number of rendered scenes")] = None,
     flip: Annotated[bool, typer.Option("--flip", help="average with the mirrored image")] = False,
     boundary: Annotated[bool, typer.Option("--boundary", help="also boundary F1 at 3 pixels")] = False,
+    classes_by_number: Annotated[
+        bool, typer.Option("--classes-by-number", help="where names are others: score the model's class 0 as class 0 …")
+    ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
     json: Annotated[Path | None, typer.Option(help="also write the result here")] = None,
 ) -> None:
@@ -44,6 +47,8 @@ def evaluate(
     An artefact (edgeseg export) is scored as it is, on images of its size. A weight's network may see several sizes, on
     the same labels: --size 512x1024 --size 1024x2048. To score at another label size, prepare the data at that size
     (edgeseg data prepare).
+
+    Classes are matched by name: another order in the data is mapped, other names are refused.
     """
     from edgeseg.data import open_data
     from edgeseg.metrics import score
@@ -53,8 +58,7 @@ def evaluate(
         data, split, size=parse_size(data_size) if data_size else None, count=count, definition=definition
     )
     names = pairs.table.names
-    if table is not None and len(table) != len(names):
-        raise ValueError(f"{model} knows {len(table)} classes, {data} has {len(names)}: they cannot be compared")
+    lookup, matched = _match(model, table.names if table else (), data, names, classes_by_number)
     own = pairs[0][1].shape
     facts: dict[str, Any] = {
         "model": model,
@@ -64,11 +68,12 @@ def evaluate(
         "scored_at": list(own),
         "flip": flip,
         "definition": definition if data == "camvid" else pairs.table.name,
+        "classes_matched": matched,
         **about,
     }
     results: list[dict[str, Any]] = []
     for segment, network_input in views:
-        scores = score(segment, pairs, boundary=boundary)
+        scores = score(_in_the_datas_ids(segment, lookup), pairs, boundary=boundary)
         seen = list(network_input or own)
         results.append({**scores.as_dict(names), **_without_background(scores, names), "size": seen})
         print(scores.table(names))
@@ -77,6 +82,32 @@ def evaluate(
         print(f"{len(pairs)} images of {data} {split}, network input {seen}, scored at {list(own)}")
     # one size: one flat object, as records have it
     write_json(json, {**results[0], **facts} if len(results) == 1 else {**facts, "sizes": results})
+
+
+def _match(
+    model: str, known: Sequence[str], data: str, names: Sequence[str], by_number: bool
+) -> tuple[np.ndarray, str]:
+    """(256,) uint8, the model's class ids → the data's, and whether that is by name or by number; tells what is odd."""
+    import numpy as np
+
+    from edgeseg.data.labels import class_lookup, match_classes
+
+    countable = not known or len(known) == len(names)  # a model without names may have any number
+    if by_number and countable and class_lookup(known, names) is None:
+        scored_as = [f"{a} as {b}" for a, b in zip(known or range(len(names)), names, strict=True)]
+        print(f"classes by number: {', '.join(scored_as)}")
+        return np.arange(256, dtype=np.uint8), "by number"
+    cure = "Score it on data of its own classes, or give the classes one name in the class file and in training"
+    if countable:
+        cure += "; to compare by number all the same: --classes-by-number"
+    lookup = match_classes(known, names, model, data, f"{cure}.", any_order=True)
+    if tuple(known) != tuple(names):
+        print(f"{data} has the classes of {model} in another order: predictions are mapped by name")
+    return lookup, "by name"
+
+
+def _in_the_datas_ids(segment: Callable[[np.ndarray], np.ndarray], lookup: np.ndarray) -> Callable[..., np.ndarray]:
+    return lambda image: lookup[segment(image)]
 
 
 def _weight(

@@ -19,7 +19,9 @@ def export(
     size: Annotated[str, typer.Option(help="HxW of the images; the artefact takes no other")] = "512x1024",
     out: Annotated[Path | None, typer.Option(help="folder to write; default: named after all of this")] = None,
     option: Annotated[list[str] | None, typer.Option(help="name=value of the runtime's own; may be repeated")] = None,
-    calibration: Annotated[str | None, typer.Option(help="data set whose train split calibrates int8")] = None,
+    calibration: Annotated[
+        str | None, typer.Option(help="data set (name or folder) whose train split calibrates int8")
+    ] = None,
     calibration_count: Annotated[int, typer.Option(min=1, help="images to calibrate with")] = 64,
     json: Annotated[Path | None, typer.Option(help="also write what was built and how it compares here")] = None,
 ) -> None:

@@ -147,6 +147,49 @@ def _ranges(values: Sequence[int] | Mapping[int, int]) -> str:
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
 
 
+# two lists of classes -------------------------------------------------------------------------------------------------
+
+
+def class_lookup(known: Sequence[str], wanted: Sequence[str]) -> np.ndarray | None:
+    """Where each of the known classes stands among the wanted ones. Names are compared, never their number.
+
+    Args:
+        known: class names in the order of their ids, e.g. a model's.
+        wanted: the same of what it meets, e.g. a data set.
+
+    Returns:
+        (256,) uint8: id among ``known`` → id of the same name among ``wanted``; all others, void too, stay what they
+        are. ``None`` where the names are not the same.
+    """
+    if sorted(known) != sorted(wanted):
+        return None
+    lookup = np.arange(256, dtype=np.uint8)
+    lookup[: len(known)] = [wanted.index(name) for name in known]
+    return lookup
+
+
+def match_classes(
+    known: Sequence[str], wanted: Sequence[str], knower: str, wanter: str, cure: str, any_order: bool = False
+) -> np.ndarray:
+    """The lookup of `class_lookup`, or an error that shows both lists: every meeting of two class lists comes here.
+
+    Args:
+        known, wanted: class names in the order of their ids.
+        knower, wanter: whose they are, for the message.
+        cure: a sentence on what to do, for the message.
+        any_order: whether another order will do, because the caller maps by the lookup.
+
+    Raises:
+        LabelError: other names, or, unless ``any_order``, the same names in another order.
+    """
+    lookup = class_lookup(known, wanted)
+    if lookup is not None and (any_order or tuple(known) == tuple(wanted)):
+        return lookup
+    reordered = "" if lookup is None else " (the same names in another order)"
+    lists = (", ".join(names) or "no class names" for names in (known, wanted))
+    raise LabelError(f"other classes: {knower} has {next(lists)}; {wanter} has {next(lists)}{reordered}. {cure}")
+
+
 # CamVid ---------------------------------------------------------------------------------------------------------------
 
 _CAMVID_COLORS: tuple[RGB, ...] = (

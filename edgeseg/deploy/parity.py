@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from edgeseg.data.labels import CAMVID
+from edgeseg.data.labels import CAMVID, class_lookup, match_classes
 from edgeseg.deploy.artefact import Artefact, normalised
 from edgeseg.deploy.runtime import DeployError
 from edgeseg.inference import Segmenter
@@ -110,7 +110,7 @@ def mini_set(segmenter: Segmenter, size: tuple[int, int], count: int = MINI_SET)
     """The images that every export is checked on: test scenes of streets, and CamVid's test frames where present.
 
     CamVid's frames are resized to the artefact's size (images bilinear, labels nearest). Labels come along where the
-    segmenter has CamVid's eleven classes.
+    segmenter has CamVid's eleven classes, with the class ids of the segmenter.
 
     Args:
         segmenter: says which classes.
@@ -121,15 +121,15 @@ def mini_set(segmenter: Segmenter, size: tuple[int, int], count: int = MINI_SET)
     from edgeseg.data.pairs import DataError
     from edgeseg.data.streets import Streets
 
-    labelled = segmenter.table is not None and segmenter.table.names == CAMVID.names
+    lookup = None if segmenter.table is None else class_lookup(CAMVID.names, segmenter.table.names)
     scenes = Streets("test", count, size=size)
-    samples = [_sample(*scenes[i], size, labelled, "streets test") for i in range(count)]
+    samples = [_sample(*scenes[i], size, lookup, "streets test") for i in range(count)]
     try:
         frames = camvid_pairs(split="test")
     except DataError:
         return samples
     picked = np.linspace(0, len(frames) - 1, count).astype(int)
-    return samples + [_sample(*frames[int(i)], size, labelled, "CamVid test") for i in picked]
+    return samples + [_sample(*frames[int(i)], size, lookup, "CamVid test") for i in picked]
 
 
 def check_parity(
@@ -145,7 +145,13 @@ def check_parity(
         segmenter: the reference, computed in float32 on the CPU.
         samples: images of the artefact's size; default: `mini_set`.
         tolerance: default: that of the artefact's precision.
+
+    Raises:
+        DeployError: no samples.
+        LabelError: the artefact has other classes than the model, or has them in another order.
     """
+    known, wanted = (one.table.names if one.table else () for one in (artefact, segmenter))
+    match_classes(known, wanted, "the artefact", "the model", "Compare it with the model that it was made from.")
     samples = mini_set(segmenter, artefact.size) if samples is None else samples
     tolerance = tolerance or TOLERANCES[artefact.precision]
     if not samples:
@@ -177,12 +183,14 @@ def check_parity(
     return replace(parity, exceeded=tuple(_exceeded(parity, tolerance)))
 
 
-def _sample(image: np.ndarray, label: np.ndarray, size: tuple[int, int], labelled: bool, source: str) -> Sample:
+def _sample(
+    image: np.ndarray, label: np.ndarray, size: tuple[int, int], lookup: np.ndarray | None, source: str
+) -> Sample:
     height, width = size
     if image.shape[:2] != size:
         image = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
         label = np.asarray(Image.fromarray(label).resize((width, height), Image.Resampling.NEAREST))
-    return Sample(np.array(image), label if labelled else None, source)
+    return Sample(np.array(image), None if lookup is None else lookup[label], source)
 
 
 def _matrices(segmenter: Segmenter, samples: Sequence[Sample]) -> list[ConfusionMatrix]:

@@ -15,6 +15,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,7 +42,7 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 def calibration_images(
     segmenter: Segmenter,
     size: tuple[int, int],
-    data: Sequence[Pair] | str | None = None,
+    data: Sequence[Pair] | str | Path | None = None,
     split: str = "train",
     count: int = 64,
     seed: int = 0,
@@ -52,9 +53,9 @@ def calibration_images(
     Args:
         segmenter: the model; its classes choose the default data.
         size: (H, W) of the artefact; images of another size are resized (bilinear).
-        data: an open data set of training images, or a name or folder for `edgeseg.data.open_data`; ``None``: rendered
-            street scenes, for models with CamVid's eleven classes. Take the data that the model will see: ranges
-            from other data cost accuracy.
+        data: a name or folder for `edgeseg.data.open_data`, or an open data set of training images (only rendered
+            scenes know their split: of others the caller answers for it); ``None``: rendered street scenes, for models
+            with CamVid's eleven classes. Take the data that the model will see: ranges from other data cost accuracy.
         split: of ``data`` where that is a name; a training split.
         count: images; all there are where the data set has fewer.
         seed: of the choice.
@@ -66,7 +67,8 @@ def calibration_images(
     Raises:
         DeployError: no data for these classes, or a split that is kept for scoring.
     """
-    split = getattr(data, "split", split)  # rendered scenes know which split they are
+    if not isinstance(data, str | Path):  # an open data set; rendered scenes know which split they are
+        split = getattr(data, "split", split)
     if split not in _TRAINING:
         raise DeployError(
             f"calibration on the {split} split would tune the model to what it is scored on; take a training split "
@@ -81,18 +83,19 @@ def calibration_images(
 
 
 def _training_set(
-    segmenter: Segmenter, size: tuple[int, int], data: Sequence[Pair] | str | None, split: str
+    segmenter: Segmenter, size: tuple[int, int], data: Sequence[Pair] | str | Path | None, split: str
 ) -> Sequence[Pair]:
-    from edgeseg.data.labels import CAMVID
+    from edgeseg.data.labels import class_lookup
     from edgeseg.data.streets import Streets
 
-    if isinstance(data, str):
+    if isinstance(data, str | Path):
         from edgeseg.data import open_data
 
-        return open_data(data, split, size=size)  # type: ignore[return-value]
+        rendered_at = size if str(data) == "streets" else None  # files of any size will do, they are resized
+        return open_data(str(data), split, size=rendered_at)  # type: ignore[return-value]
     if data is not None:
         return data
-    if segmenter.table is None or segmenter.table.names != CAMVID.names:
+    if segmenter.table is None or class_lookup(segmenter.table.names, Streets.table.names) is None:
         raise DeployError(
             "calibration images: there is no built-in data set with this model's classes. Give its training data: "
             "calibration_images(segmenter, size, open_data('cityscapes')), or --calibration on the command line"
@@ -335,7 +338,8 @@ def search_mixed(
         runtime: one with int8 and the option ``keep``, e.g. ``"onnx"`` or ``"openvino"``.
         size: (H, W) of the images.
         calibration: see `calibration_images`.
-        pairs: (image, label) of that size to score on; not the images that the final score is reported on.
+        pairs: (image, label) of that size and the model's classes to score on; not the images that the final score is
+            reported on.
         gap: mIoU points that may be lost against the float model on these pairs.
         order: layers, the costliest first; default: `sensitivity` on the first four calibration images.
         most: how many layers may be kept.
@@ -347,9 +351,15 @@ def search_mixed(
 
     Raises:
         DeployError: not within the gap with ``most`` layers kept: int8 does not suit this model.
+        LabelError: a data set of other classes.
     """
+    from edgeseg.data.labels import match_classes
     from edgeseg.deploy.artefact import compile
 
+    table = getattr(pairs, "table", None)  # a plain list of pairs has none
+    if table is not None and segmenter.table is not None:
+        cure = "Take pairs of the model's own classes."
+        match_classes(segmenter.table.names, table.names, "the model", "the list of pairs", cure)
     if order is None:
         order = sensitivity(segmenter, calibration[:4], calibration, progress=progress).names
     order = order[:most]

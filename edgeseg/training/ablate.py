@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeseg.data.labels import match_classes
 from edgeseg.data.pairs import Dataset
 from edgeseg.training.recipe_fields import Recipe, RecipeError, differing, override
 from edgeseg.training.run import start_text
@@ -106,6 +107,7 @@ def run_variants(
     Raises:
         RecipeError: two variants of one name, or a variant that cannot be.
         TrainingError: a folder holds a run by another recipe.
+        LabelError: a folder holds a run on other classes.
     """
     names = [v.name for v in variants]
     if len(set(names)) < len(names):
@@ -113,14 +115,14 @@ def run_variants(
     jobs = [(v, seed, v.recipe(base, seed)) for seed in seeds for v in variants]  # all are checked before any runs
     for variant, seed, recipe in jobs:
         folder = Path(out) / variant.name / f"seed{seed}"
-        report = _finished(folder, recipe, variant.init)
+        report = _finished(folder, recipe, variant.init, data.table.names)
         if report is None:
             report = fit(recipe, data, val, folder, device=device, init=variant.init, resume=True, progress=progress)
         kept = {k: report[k] for k in ("steps", "minutes", "start", "recipe")}
         yield {"variant": variant.name, "seed": seed, **report["scores"], **kept}
 
 
-def _finished(folder: Path, recipe: Recipe, init: str | None) -> dict[str, Any] | None:
+def _finished(folder: Path, recipe: Recipe, init: str | None, classes: Sequence[str]) -> dict[str, Any] | None:
     """The report of a run that ended; `fit` looks after one that did not."""
     path = folder / "report.json"
     if not path.is_file():
@@ -128,6 +130,8 @@ def _finished(folder: Path, recipe: Recipe, init: str | None) -> dict[str, Any] 
     report = json.loads(path.read_text(encoding="utf-8"))
     if differing(report["recipe"], recipe) or report["start"] != start_text(init):
         raise TrainingError(f"{folder} holds a run of another recipe or start; choose another folder (--out)")
+    if "classes" in report:  # reports of older versions do not say
+        match_classes(report["classes"], classes, str(folder), "the training data", "Choose another folder (--out).")
     return report
 
 

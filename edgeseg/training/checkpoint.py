@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from edgeseg.data.labels import match_classes
 from edgeseg.download import atomic_write
 
 
@@ -23,6 +25,7 @@ def save_checkpoint(
     model: nn.Module,
     ema: nn.Module,
     optimizer: torch.optim.Optimizer,
+    classes: Sequence[str],
     meta: dict[str, Any],
     scaler: torch.amp.GradScaler | None = None,
 ) -> None:
@@ -32,6 +35,7 @@ def save_checkpoint(
         path: target file.
         model, ema: their parameters and buffers are stored.
         optimizer: its state tensors are stored.
+        classes: names of the model's classes.
         meta: JSON-able state such as step and elapsed seconds.
         scaler: of fp16 training.
     """
@@ -44,7 +48,7 @@ def save_checkpoint(
     tensors["rng.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
-    meta = {**meta, "scaler": scaler.state_dict() if scaler else {}}
+    meta = {**meta, "classes": list(classes), "scaler": scaler.state_dict() if scaler else {}}
     data = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, {"edgeseg": json.dumps(meta)})
     with atomic_write(path) as file:
         file.write(data)
@@ -55,14 +59,19 @@ def load_checkpoint(
     model: nn.Module,
     ema: nn.Module,
     optimizer: torch.optim.Optimizer,
+    classes: Sequence[str],
     scaler: torch.amp.GradScaler | None = None,
 ) -> dict[str, Any]:
     """Put a run back into the state of `save_checkpoint`; returns its `meta`.
 
     Raises:
+        LabelError: the run's classes are not ``classes``; one of a version that did not note them is taken on trust.
         CheckpointError: the file is cut short, no checkpoint, or of another network; names the file and the cure.
     """
     meta, tensors = read_checkpoint(path)
+    if "classes" in meta:
+        cure = "Resume on the data that the run was started on, or train into another folder (--out)."
+        match_classes(meta["classes"], classes, str(path), "the training data", cure)
     try:
         model.load_state_dict(_part(tensors, "model."))
         ema.load_state_dict(_part(tensors, "ema."))

@@ -12,11 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgeseg.data.labels import ClassTable
+from edgeseg.data.labels import ClassTable, match_classes
 from edgeseg.models.layers import resize
 from edgeseg.models.registry import create_model
 from edgeseg.training.losses import VOID, Terms, subsample
-from edgeseg.training.recipes import RecipeError
 
 
 class Teacher(nn.Module):
@@ -28,7 +27,7 @@ class Teacher(nn.Module):
         mean, std: what the student's images are normalised with; the teacher gets its own.
 
     Raises:
-        RecipeError: a teacher of other classes.
+        LabelError: a teacher of other classes, or of the same in another order.
     """
 
     factor: Tensor
@@ -38,11 +37,8 @@ class Teacher(nn.Module):
         super().__init__()
         self.model = create_model(weight).eval().requires_grad_(False)
         known = [c["name"] for c in self.model.meta["classes"]]  # type: ignore[index]
-        if known != list(table.names):
-            raise RecipeError(
-                f"teacher {weight} knows {', '.join(known)}; the data have {', '.join(table.names)}. Take one of the "
-                "same classes in the same order"
-            )
+        cure = "Take a teacher of the same classes in the same order."
+        match_classes(known, table.names, f"teacher {weight}", "the training data", cure)
         own_mean, own_std = (torch.tensor(self.model.meta[k]) for k in ("mean", "std"))  # type: ignore[index]
         given_mean, given_std = torch.tensor(mean), torch.tensor(std)
         self.register_buffer("factor", (given_std / own_std).view(3, 1, 1), persistent=False)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from edgeseg.data import NAMES, recognise
+from edgeseg.data.labels import match_classes
 from edgeseg.data.pairs import Dataset
 from edgeseg.download import atomic_write
 from edgeseg.inference import load_segmenter
@@ -47,6 +48,7 @@ def publish_run(
 
     Raises:
         WeightError, OSError: the run has no weights or report, or its data leave the licence open.
+        LabelError: ``data`` has other classes than the run, or has them in another order.
     """
     run, folder = Path(run), Path(folder)
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
@@ -55,6 +57,8 @@ def publish_run(
     if licence is None:
         licence, licence_file = _licence_of(recipe["data"], start, recipe.get("teacher"))
     meta: dict[str, Any] = model.meta  # type: ignore[assignment]
+    known, cure = [c["name"] for c in meta["classes"]], "Score it on data of its own classes (--data)."
+    match_classes(known, data.table.names, str(run), "the data", cure)
     path = folder / f"{name}.safetensors"
     sha256 = save_weights(path, model, meta, dtype=torch.float16, drop_aux=True)
     segmenter = load_segmenter(path)

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgeseg.data.labels import ClassTable
+from edgeseg.data.labels import ClassTable, LabelError, match_classes
+from edgeseg.models.records import find_weights
 from edgeseg.models.registry import ARCHS, SUFFIX, TRAINING_SWITCHES, create_model
 from edgeseg.models.weights import read_weights
 from edgeseg.training.batches import Resident, Stream, Streamed
@@ -35,6 +36,7 @@ class Run:
     scaler: torch.amp.GradScaler
     stream: Stream
     device: torch.device
+    classes: tuple[str, ...]  # names, in the order of the logits
     start: str  # what the weights were at step 0, for the report
     teacher: Teacher | None = None
     step: int = 0
@@ -165,7 +167,8 @@ def start_run(
     optimizer = make_optimizer(model, recipe)
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp == "fp16")
     teacher = Teacher(recipe.teacher, table, recipe.mean, recipe.std).to(device) if recipe.teacher else None
-    run = Run(recipe, model, objective, optimizer, EMA(model, recipe.ema), scaler, stream, device, start, teacher)
+    ema = EMA(model, recipe.ema)
+    run = Run(recipe, model, objective, optimizer, ema, scaler, stream, device, table.names, start, teacher)
     torch.manual_seed(recipe.seed + stream.rank)  # dropout differs between ranks
     return run
 
@@ -184,16 +187,23 @@ def _fresh(recipe: Recipe, num_classes: int) -> nn.Module:
 
 
 def _trained(init: str, recipe: Recipe, table: ClassTable) -> nn.Module:
-    """A trained weight to go on from; its heads start anew where the classes are others. Prints what was loaded."""
-    arch = read_weights(Path(init))[0]["arch"] if init.endswith(SUFFIX) else init.partition(".")[0]
+    """A trained weight to go on from. Prints what was loaded.
+
+    Its heads start anew where the classes are others, or are the same in another order.
+    """
+    meta = read_weights(Path(init) if init.endswith(SUFFIX) else find_weights(init))[0]
+    arch = meta["arch"]
     switches = {k: v for k, v in recipe.switches.items() if k in TRAINING_SWITCHES}  # the weight brings the others
     switches |= _boundary_head(recipe, arch)
     if arch in ARCHS and "aux" in ARCHS[arch].switches:
         switches["aux"] = recipe.aux_weight > 0  # the weight may have been published without
-    model = create_model(init, verbose=True, **switches)
-    if tuple(c["name"] for c in model.meta["classes"]) == tuple(table.names):  # type: ignore[index]
-        return model
-    return create_model(init, len(table), new_head=True, **switches)
+    try:
+        known = [c["name"] for c in meta["classes"]]
+        match_classes(known, table.names, init, "the training data", "The heads start anew.")
+    except LabelError as other_classes:
+        print(other_classes)
+        return create_model(init, len(table), new_head=True, **switches)
+    return create_model(init, verbose=True, **switches)
 
 
 def _boundary_head(recipe: Recipe, arch: str) -> dict[str, Any]:

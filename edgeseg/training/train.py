@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgeseg.data.labels import ClassTable
+from edgeseg.data.labels import ClassTable, match_classes
 from edgeseg.data.pairs import Dataset
 from edgeseg.inference import Segmenter
 from edgeseg.metrics import Scores, score
@@ -130,7 +130,8 @@ def fit(
         val: scored every `recipe.eval_every` epochs and at the end.
         out: folder of the run; must be new unless `resume`.
         device: default: CUDA where there is one, else the CPU.
-        init: a weight's name or file to start from; heads of another class count start anew, which is printed.
+        init: a weight's name or file to start from; where its class names, or their order, are not those of the data,
+            its heads start anew, which is printed.
         backbone: a public ImageNet checkpoint to start the backbone from, see `models.public`; instead of `init`.
         resume: go on from the folder's checkpoint, bit for bit as if never interrupted (on a CPU; a budget in minutes
             follows the clock and cannot be repeated exactly). The budget may be another: the schedule follows the new
@@ -147,7 +148,11 @@ def fit(
         TrainingError: the folder holds another run, or the loss is no longer finite.
         RecipeError: the recipe asks for a head or a backbone that the model does not have.
         WeightError: `init` or `backbone` is damaged or for another network.
+        LabelError: `val`, the teacher or the run to resume has other classes than `data`.
     """
+    if val is not None:
+        cure = "Give both the same class file."
+        match_classes(val.table.names, data.table.names, "the validation data", "the training data", cure)
     if init is not None and backbone is not None:
         raise TrainingError("init brings a backbone of its own: give either init (a trained weight) or backbone")
     rank, world, device = join_group(device)
@@ -164,7 +169,7 @@ def fit(
     stream = Stream(len(data), recipe.batch, recipe.seed, rank, world)
     run = start_run(recipe, samples, data.table, stream, device, init, None if resume else backbone)
     if resume:
-        meta = load_checkpoint(checkpoint, run.model, run.ema.model, run.optimizer, run.scaler)
+        meta = load_checkpoint(checkpoint, run.model, run.ema.model, run.optimizer, run.classes, run.scaler)
         budget, others = _changed(meta["recipe"], recipe)
         if others:
             raise TrainingError(f"{out} was started with another recipe ({others}); resume with the same")
@@ -221,6 +226,7 @@ def _finish(
     report: dict[str, Any] = {
         "recipe": recipe.as_json(),
         "start": run.start,
+        "classes": list(run.classes),
         "steps": run.step,
         "epochs": round(run.epoch, 2),
         "minutes": round(run.seconds / 60, 2),
@@ -259,7 +265,7 @@ def _save(path: Path, run: Run, log: RunLog) -> None:
         "start": run.start,
         "log_bytes": log.size(),
     }
-    save_checkpoint(path, run.model, run.ema.model, run.optimizer, meta, run.scaler)
+    save_checkpoint(path, run.model, run.ema.model, run.optimizer, run.classes, meta, run.scaler)
 
 
 def _require_finite(loss: float, run: Run, log: RunLog) -> None:
