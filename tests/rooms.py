@@ -21,6 +21,7 @@ from small import small
 
 SIZE = (64, 96)
 SHOWN = (360, 480)  # what the trained network was trained on
+HALF_THE_DIGITS = torch.finfo(torch.float32).eps ** 0.5  # 0.00035: no shorter format comes that near to float32
 
 
 def small_segmenter() -> Segmenter:
@@ -54,6 +55,35 @@ def difference(artefact: Artefact, segmenter: Segmenter, count: int) -> tuple[fl
         errors.append(float((artefact.logits(seen) - segmenter.model(seen)).abs().max()))
         same.append(float((artefact.labels(x) == segmenter(x)).float().mean()))
     return max(errors), float(np.mean(same))
+
+
+@torch.inference_mode()
+def worst_error(artefact: Artefact, segmenter: Segmenter, count: int = 2) -> float:
+    """Largest error of a logit, as a share of the largest logit, on test scenes of the artefact's size."""
+    errors = []
+    for image in images("test", count, artefact.size):
+        x = normalised(segmenter, as_input(image))
+        expected = segmenter.model(x)
+        errors.append(float((artefact.logits(x) - expected).abs().max() / expected.abs().max()))
+    return max(errors)
+
+
+@torch.inference_mode()
+def assert_same_in_float32(artefact: Artefact, segmenter: Segmenter, count: int = 2) -> None:
+    """Logits agree in half of their digits, and classes wherever these decide which one it is."""
+    assert worst_error(artefact, segmenter, count) <= HALF_THE_DIGITS
+    for image in images("test", count, artefact.size):
+        x = as_input(image)
+        logits = segmenter.model(normalised(segmenter, x))
+        first, second = logits.topk(2, 1).values.unbind(1)
+        decided = first - second > 2 * HALF_THE_DIGITS * logits.abs().max()
+        assert decided.float().mean() > 0.5
+        assert torch.equal(artefact.labels(x)[decided], segmenter(x)[decided])
+
+
+def rounding(dtype: torch.dtype, layers: int) -> float:
+    """What rounding in every layer adds up to: as independent errors do, by the root of their number."""
+    return layers**0.5 * torch.finfo(dtype).eps
 
 
 def miou(predict: Any, count: int, size: tuple[int, int]) -> float:

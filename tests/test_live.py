@@ -31,10 +31,36 @@ class Hangs(Blinks):
     def __init__(self):
         super().__init__()
         self.free = threading.Event()
+        self.back = False
 
     def shots(self):
         yield from Blinks(2).shots()
-        self.free.wait(30)
+        self.free.wait(60)
+        self.back = True
+
+
+class Counts(Blinks):
+    """Knows how many frames it has made."""
+
+    made = 0
+
+    def shots(self):
+        for shot in super().shots():
+            self.made += 1
+            yield shot
+
+
+class Waits(Blinks):
+    """Makes a frame when the last one has been seen."""
+
+    def __init__(self, count):
+        super().__init__(count)
+        self.seen = threading.Semaphore(0)
+
+    def shots(self):
+        for shot in super().shots():
+            yield shot
+            self.seen.acquire(timeout=60)
 
 
 def slowly(seconds):
@@ -53,19 +79,26 @@ def toy_segmenter():
 
 
 def test_latency_stays_bounded_when_the_source_is_faster_than_the_network():
-    lines = []
-    summary = watch(Blinks(pause=0.002), slowly(0.03), TABLE, lines=lines.append, frames=40)
-    bounded = sum(line["latency_ms"] < 1.5 * line["segment_ms"] + 15 for line in lines)
-    assert bounded >= 20  # one network time and a frame of the source, unless the machine was busy elsewhere
-    assert lines[-1]["latency_ms"] < 500  # a queue would have reached seconds
-    assert summary.dropped > 40
+    source, lines, made = Counts(pause=0.001), [], []
+
+    def segment(image):
+        until = source.made + 5
+        while source.made < until:
+            time.sleep(0.001)
+        made.append(source.made)
+        return split(image)
+
+    watch(source, segment, TABLE, lines=lines.append, frames=20)
     numbers = [line["frame"] for line in lines]
+    # the next frame is the newest: counted from 0, and the very last may still be on its way
+    assert all(number >= before - 2 for number, before in zip(numbers[1:], made[-len(lines) :], strict=False))
     assert numbers == sorted(set(numbers))
     assert lines[-1]["dropped"] + len(lines) >= numbers[-1]
 
 
 def test_nothing_is_dropped_when_the_source_is_slower():
-    summary = watch(Blinks(5, pause=0.1), split, TABLE)
+    source = Waits(5)
+    summary = watch(source, split, TABLE, lines=lambda _: source.seen.release())
     assert (summary.frames, summary.dropped, summary.ok, summary.ended) == (5, 0, True, "the source ended")
 
 
@@ -115,7 +148,7 @@ def test_the_summary_has_percentiles_of_every_stage():
 
 
 def test_it_stops_by_time_by_count_and_by_an_event():
-    assert watch(Blinks(pause=0.005), split, TABLE, seconds=0.3).seconds < 2
+    assert watch(Blinks(pause=0.005), split, TABLE, seconds=0.3).ended == "stopped as asked"
     assert watch(Blinks(pause=0.005), split, TABLE, frames=5).frames == 5
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
@@ -127,9 +160,8 @@ def test_it_stops_by_time_by_count_and_by_an_event():
 
 def test_a_source_that_hangs_ends_with_a_clear_line_and_does_not_hold_up():
     source = Hangs()
-    began = time.perf_counter()
     summary = watch(source, split, TABLE, stall=0.2)
-    assert time.perf_counter() - began < 5
+    assert not source.back
     assert not summary.ok
     assert summary.frames >= 1
     assert "blinks: no frame for 0.2 s" in summary.ended

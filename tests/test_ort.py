@@ -12,10 +12,12 @@ from rooms import (
     SIZE,
     as_input,
     assert_bad_files_are_named,
-    difference,
+    assert_same_in_float32,
     images,
     miou,
+    rounding,
     small_segmenter,
+    worst_error,
 )
 
 ABSENT = 'not installed: pip install "edgeseg[export]"'
@@ -49,9 +51,7 @@ def graph_of(artefact: Artefact, name: str = "labels") -> onnx.GraphProto:
 
 
 def test_the_small_network_is_the_same(plain, segmenter):
-    error, same = difference(plain, segmenter, 2)
-    assert error <= 1e-4
-    assert same >= 0.9999
+    assert_same_in_float32(plain, segmenter)
 
 
 def test_the_file_has_one_static_input_and_opset_18(plain):
@@ -101,14 +101,12 @@ def test_symmetric_int8_at_opset_20_has_no_zero_points_and_nothing_is_printed(se
 
 
 def test_a_half_graph_is_half_and_close(segmenter):
-    half = compile(segmenter, "onnx", "fp16", SIZE, graphs=("labels",), threads=1)
+    half = compile(segmenter, "onnx", "fp16", SIZE, threads=1)
     facts = half.describe()["graphs"]["labels"]
     assert facts["dtypes"] == {"float16": CONVOLUTIONS}
     assert facts["stored"]["float"] == 2  # mean and std: pixels are normalised in float32
-    assert facts["runs"] == {"float32": CONVOLUTIONS}  # ONNX Runtime's CPU kernels
-    x = as_input(images("test", 1)[0])
-    with torch.inference_mode():
-        assert (half.labels(x) == segmenter(x)).float().mean() > 0.99
+    assert sum(facts["runs"].values()) == CONVOLUTIONS  # float32 on x86; ONNX Runtime has half kernels for some others
+    assert worst_error(half, segmenter) <= rounding(torch.float16, CONVOLUTIONS)
 
 
 def test_the_result_of_one_call_outlives_the_next(plain):
@@ -145,9 +143,7 @@ def test_bad_files_are_named(plain, tmp_path):
 @pytest.mark.slow
 def test_the_trained_network_is_the_same_in_float32_and_within_a_point_in_int8():
     segmenter = load_segmenter("cross_cbam_m.streets")
-    error, same = difference(compile(segmenter, "onnx", "fp32", SHOWN, threads=1), segmenter, 2)
-    assert error <= 1e-4
-    assert same >= 0.9999
+    assert_same_in_float32(compile(segmenter, "onnx", "fp32", SHOWN, threads=1), segmenter)
     int8 = compile(
         segmenter, "onnx", "int8", SHOWN, calibration=images("train", 16, SHOWN), graphs=("labels",), threads=1
     )

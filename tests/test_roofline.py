@@ -1,7 +1,7 @@
 """Modules are timed where they run, predictions follow the roofline's formula, and the model stays as it was."""
 
 import json
-import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -46,17 +46,19 @@ def test_modules_carry_the_counts_and_a_time(model, measured):
     assert measured.predicted_ms >= measured.arithmetic_ms
 
 
-def test_time_is_booked_on_the_module_that_runs_and_not_on_its_parents():
+def test_time_is_booked_on_the_module_that_runs_and_not_on_its_parents(monkeypatch):
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    monkeypatch.setattr("edgeseg.deploy.roofline.time", clock)
+
     class Slow(nn.Module):
         def forward(self, x):
-            time.sleep(0.03)
+            clock.now += 0.03
             return x + 1
 
     net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(Slow(), nn.ReLU()))
     times = {m.name: m.ms for m in measure_roofline(net, (32, 32), runs=2, peaks=PEAKS).modules}
-    assert times["1.0"] >= 30
-    assert times["0"] < 30
-    assert times["1.1"] < 30
+    assert times["1.0"] == pytest.approx(30)
+    assert times["0"] == times["1.1"] == 0
 
 
 def test_kinds_tell_convolutions_apart(measured):

@@ -81,8 +81,10 @@ def test_half_precision_halves_the_file_and_loads_into_float32(tmp_path, file, t
     assert half.stat().st_size < 0.6 * file.stat().st_size
     model = create_model(str(half))
     assert {p.dtype for p in model.parameters()} == {torch.float32}
-    torch.testing.assert_close(logits(model), logits(trained), rtol=0.02, atol=0.02)
     state = read_weights(half)[1]
+    exact, roundings = logits(trained), sum(v.dtype == torch.float16 for v in state.values())
+    error = (logits(model) - exact).abs().max() / exact.abs().max()
+    assert error <= roundings**0.5 * torch.finfo(torch.float16).eps
     assert state["classifier.weight"].dtype == torch.float16
     assert state["backbone.stage1.bn.running_var"].dtype == torch.float32
 
