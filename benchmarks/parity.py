@@ -16,13 +16,13 @@ from pathlib import Path
 
 import torch
 
-from edgeseg.cli.options import parse_size
+from edgeseg.bench.peers import untrained
 from edgeseg.data.labels import CAMVID
 from edgeseg.deploy import DeployError, compile, get_runtime, list_runtimes
 from edgeseg.deploy.parity import check_parity, mini_set
-from edgeseg.deploy.peers import untrained
 from edgeseg.inference import Segmenter, load_segmenter
 from edgeseg.models.registry import create_model, list_models
+from edgeseg.text import parse_size
 
 HEAD = "| model | weights | runtime | precision | max error | largest logit | disagreement % | mIoU lost | build s |"
 

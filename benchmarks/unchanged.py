@@ -99,7 +99,7 @@ def papers() -> Any:
     try:
         return import_module("edgeseg.models.papers")
     except ModuleNotFoundError:
-        return import_module("edgeseg.models.paper_counts")
+        return import_module("edgeseg.models.papers")
 
 
 def _on_meta(name: str) -> torch.nn.Module:

@@ -2,32 +2,36 @@
 
 `Segmenter` is the graph that prediction, evaluation, live demos, benchmarks and deployment all go through: uint8 pixels
 in, class ids out, at the image's own size. Normalisation, resizing and argmax are inside, so nothing can differ between
-them.
+them. `as_pixels` is the one way from a file, a PIL image or an array to those pixels.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
+from PIL.Image import Image
 from torch import Tensor, nn
 
+from edgeseg.data.pairs import read_image
 from edgeseg.models.layers import resize
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from edgeseg.data.labels import ClassTable
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Segmenter(nn.Module):
-    """A model together with its preprocessing.
+    """A model together with its preprocessing, in eval mode.
 
     Args:
-        model: logits from normalised RGB, see `edgeseg.models`.
+        model: logits from normalised RGB, see `edgeseg.models`. It keeps its mode, device and dtype: the segmenter has
+            modules of its own, on the same weights in memory until it is moved.
         mean, std: of the RGB values in 0…1, as the model was trained.
         size: (H, W) that the network sees; ``None``: the image's own size.
         table: the classes, for names and colours.
@@ -48,7 +52,7 @@ class Segmenter(nn.Module):
         table: ClassTable | None = None,
     ) -> None:
         super().__init__()
-        self.model = model
+        self.model = _own_modules(model)
         self.size = size
         self.table = table
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
@@ -79,11 +83,11 @@ class Segmenter(nn.Module):
         return self.logits(images).argmax(1).to(torch.int32)
 
     @torch.inference_mode()
-    def predict(self, image: Image | np.ndarray, flip: bool = False) -> np.ndarray:
+    def predict(self, image: str | Path | Image | np.ndarray, flip: bool = False) -> np.ndarray:
         """Segment one image.
 
         Args:
-            image: PIL image, or (H, W, 3) uint8 RGB.
+            image: what `as_pixels` takes.
             flip: average the probabilities with those of the mirrored image: slower, a little better.
 
         Returns:
@@ -98,29 +102,46 @@ class Segmenter(nn.Module):
         return (self.logits(x).softmax(1) + mirrored).argmax(1)[0].to(torch.uint8).cpu().numpy()
 
 
-def as_pixels(image: Image | np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a PIL image or an array.
+def _own_modules(model: M) -> M:
+    """The same network with a mode and a device of its own; it shares the weights' memory until it is moved."""
+    kept = (value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor))
+    shared: dict[int, Tensor] = {id(tensor): tensor for tensor in (*kept, *model.buffers())}
+    # parameters of its own on the same data: moving a module changes its parameters in place
+    shared |= {id(p): nn.Parameter(p.detach(), p.requires_grad) for p in model.parameters()}
+    return copy.deepcopy(model, shared)
+
+
+def as_pixels(image: str | Path | Image | np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a picture, whichever way it comes; neither file, PIL image nor array is changed.
+
+    Args:
+        image: a file or a PIL image, of any kind that `edgeseg.data.pairs` lists, turned as its EXIF orientation says;
+            or an (H, W, 3) uint8 array, upright, in the order red, green, blue (OpenCV's are the other way round:
+            ``image[:, :, ::-1]``).
 
     Raises:
-        TypeError, ValueError: another type, shape or dtype; says what is expected.
+        TypeError, ValueError: another type, shape or dtype; says what is expected. `DataError`, a ValueError: a picture
+            that cannot be read; names the file.
     """
-    if hasattr(image, "convert"):
-        return np.array(image.convert("RGB"))
+    if isinstance(image, str | Path | Image):
+        image = read_image(image)
     if not isinstance(image, np.ndarray):
         raise TypeError(f"an image is a path, a PIL image or an (H, W, 3) uint8 array, not {type(image).__name__}")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(
-            f"the image array is {image.dtype} {image.shape}; give (H, W, 3) uint8 RGB, e.g. "
-            "numpy.asarray(pil.convert('RGB'))"
+            f"the image array is {image.dtype} {image.shape}; give (H, W, 3) uint8 RGB. From grey or RGBA of 8 bits: "
+            "PIL.Image.fromarray(image); from (3, H, W): image.transpose(1, 2, 0); from 0…1: "
+            "(image * 255).round().astype(numpy.uint8)"
         )
-    return np.ascontiguousarray(image)
+    return np.require(image, requirements=("C", "W", "E"))  # torch takes no negative strides, and warns of read-only
 
 
 def load_segmenter(model: str | Path | nn.Module, device: str | torch.device = "cpu") -> Segmenter:
     """A ready `Segmenter` from a weight's name, a weight file, or a model that `create_model` loaded with weights.
 
     Args:
-        model: e.g. ``"cross_cbam_m.streets"``, ``"runs/mine/weights.safetensors"``, a model or a `Segmenter`.
+        model: e.g. ``"cross_cbam_m.streets"``, ``"runs/mine/weights.safetensors"``, a model or a `Segmenter`; none is
+            changed or moved.
         device: where to run.
 
     Raises:
@@ -129,7 +150,7 @@ def load_segmenter(model: str | Path | nn.Module, device: str | torch.device = "
     from edgeseg.models.registry import create_model
 
     if isinstance(model, Segmenter):
-        return model.to(device)
+        return model if model.mean.device == torch.device(device) else _own_modules(model).to(device)
     if isinstance(model, str | Path):
         model = create_model(str(model))
     meta: dict[str, Any] | None = getattr(model, "meta", None)
@@ -154,15 +175,13 @@ def predict(model: str | Path | nn.Module, image: str | Path | Image | np.ndarra
 
     Args:
         model: a weight's name (``"cross_cbam_m.streets"``), a weight file, a loaded model or a `Segmenter`.
-        image: a file, a PIL image, or (H, W, 3) uint8 RGB.
+        image: a file, a PIL image, or (H, W, 3) uint8 RGB; see `as_pixels`.
         flip: average with the mirrored image.
 
     Returns:
         (H, W) uint8 class ids at the image's own size; 255 is never predicted.
     """
-    if isinstance(image, str | Path):
-        from edgeseg.data.pairs import read_image
-
-        image = read_image(image)
+    if isinstance(model, Segmenter):
+        return model.predict(image, flip)
     device = next(model.parameters()).device if isinstance(model, nn.Module) else "cpu"
     return load_segmenter(model, device).predict(image, flip)

@@ -19,7 +19,7 @@ from edgeseg import plots
 from edgeseg.data import open_data
 from edgeseg.data.labels import CAMVID
 from edgeseg.data.pairs import Dataset
-from edgeseg.download import atomic_write
+from edgeseg.files import atomic_write
 from edgeseg.inference import load_segmenter
 from edgeseg.training.recipes import Recipe, get_recipe
 from edgeseg.training.train import evaluate, fit

@@ -6,11 +6,20 @@ import pytest
 import torch
 
 from edgeseg.deploy import Artefact, DeployError, compile, get_runtime
-from edgeseg.deploy.aoti import cpu_vectors
 from edgeseg.deploy.artefact import normalised
-from edgeseg.deploy.graph import in_precision
+from edgeseg.deploy.runtimes.aoti import cpu_vectors
+from edgeseg.deploy.runtimes.graph import in_precision
 from edgeseg.inference import Segmenter, load_segmenter
-from rooms import SHOWN, SIZE, as_input, assert_bad_files_are_named, difference, images, miou, small_segmenter
+from small_segmenters import (
+    SHOWN,
+    SIZE,
+    as_input,
+    assert_bad_files_are_named,
+    difference,
+    images,
+    miou,
+    small_segmenter,
+)
 
 needs_compiler = pytest.mark.skipif(
     get_runtime("aoti").why_not("fp32") is not None, reason=str(get_runtime("aoti").why_not("fp32"))

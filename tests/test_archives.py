@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.data.archives import extract
-from edgeseg.download import DownloadError
+from edgeseg.files import DownloadError, extract
 
 FILES = {"top/a.txt": b"one", "top/sub/b.bin": bytes(1000), "c.txt": b""}
 

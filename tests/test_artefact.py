@@ -14,8 +14,8 @@ from torch import nn
 from edgeseg.data.labels import ClassTable
 from edgeseg.deploy import Artefact, DeployError, compile, get_runtime, list_runtimes
 from edgeseg.deploy.artefact import DESCRIPTION, normalised
-from edgeseg.deploy.graph import compute_dtypes, export_graph
 from edgeseg.deploy.parity import Sample, Tolerance, check_parity, mini_set
+from edgeseg.deploy.runtimes.graph import compute_dtypes, export_graph
 from edgeseg.inference import Segmenter, load_segmenter
 from edgeseg.models.registry import create_model
 

@@ -16,15 +16,8 @@ import typer
 from typer.testing import CliRunner
 
 from edgeseg import plots
-from edgeseg.cli.bench import bench as bench_command
-from edgeseg.data.labels import CAMVID
-from edgeseg.deploy import DeployError
-from edgeseg.deploy.benchmark import FULL, QUICK, Protocol, _Child, bench, best, stages, turns
-from edgeseg.deploy.environment import Watch, describe_environment, peak_memory, physical_cores, warnings
-from edgeseg.deploy.parity import mini_set
-from edgeseg.deploy.pictures import bench_picture
-from edgeseg.deploy.report import bench_text
-from edgeseg.deploy.variants import (
+from edgeseg.bench.pictures import bench_picture
+from edgeseg.bench.plan import (
     Network,
     Variant,
     default_choices,
@@ -32,8 +25,15 @@ from edgeseg.deploy.variants import (
     open_variant,
     parse_choice,
 )
-from edgeseg.deploy.worker import serve
+from edgeseg.bench.table import bench_text
+from edgeseg.bench.timing import FULL, QUICK, Protocol, _Child, bench, best, stages, turns
+from edgeseg.bench.worker import serve
+from edgeseg.cli.bench import bench as bench_command
+from edgeseg.data.labels import CAMVID
+from edgeseg.deploy import DeployError
+from edgeseg.deploy.parity import mini_set
 from edgeseg.inference import Segmenter
+from edgeseg.machine import Watch, describe_environment, peak_memory, physical_cores, warnings
 from edgeseg.models.registry import create_model
 
 SIZE = (64, 96)
@@ -283,7 +283,7 @@ def test_the_environment_is_json_and_the_cores_are_those_allowed():
 def test_peak_memory_of_a_process_does_not_start_from_its_parents():
     if not Path("/proc/self/status").exists():
         pytest.skip("needs /proc")
-    command = "from edgeseg.deploy.environment import peak_memory; print(peak_memory())"
+    command = "from edgeseg.machine import peak_memory; print(peak_memory())"
 
     def of_a_child() -> float:
         told = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)

@@ -13,8 +13,8 @@ import pytest
 
 pytest.importorskip("jupytext", reason='notebooks are built with jupytext: pip install -e ".[dev]"')
 
-from builder import build, execution
-from lessons import HOME
+from course_builder import build, execution
+from lesson_cells import HOME
 
 TINY = '''\
 # %% [markdown]

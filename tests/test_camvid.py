@@ -23,9 +23,9 @@ from edgeseg.data.camvid import (
     find_camvid,
     prepare_camvid,
 )
+from edgeseg.data.check import check_data
 from edgeseg.data.labels import CAMVID, CAMVID32, VOID, LabelError
 from edgeseg.data.pairs import DataError, folder_pairs
-from edgeseg.data.report import check
 
 SIZES = {"train": 367, "val": 101, "test": 233, "trainval": 468, "fold_train": 266, "fold_val": 101}
 FRAMES = {split: camvid_frames(split) for split in CAMVID_SPLITS}
@@ -298,7 +298,7 @@ def test_the_real_copy_has_the_frames_and_pixels_on_record(camvid_root, split):
     record = json.loads((camvid_root / "classes.json").read_text())["splits"][split]
     ds = camvid_pairs(camvid_root, split)
     assert list(ds.names) == (camvid_root / f"{split}.txt").read_text().split()
-    report = check(ds, progress=False)
+    report = check_data(ds, progress=False)
     assert report.problems == []
     assert report.sizes == {(360, 480): record["n"]}
     assert report.pixels.tolist() == record["pixel_counts"]

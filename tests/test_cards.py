@@ -17,7 +17,7 @@ from edgeseg.training import cards
 from edgeseg.training.card_pictures import MOST_BYTES, confusion_picture, gallery_picture
 from edgeseg.training.card_text import confused_pairs, limits, render_card
 from edgeseg.training.cards import FACTORS, Measured, measure, write_card
-from shelf import METRIC, own_shelves, put_weight
+from finished_weights import METRIC, own_shelves, put_weight
 
 NAME = "cross_cbam_m.toy"
 SIZE = (64, 96)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from edgeseg import cli
-from edgeseg.models import paper_counts
+from edgeseg.models import papers as paper_counts
 
 
 def edgeseg(monkeypatch, capsys, *words):
@@ -90,14 +90,95 @@ def test_training_writes_a_run(trained):
     assert {"weights.safetensors", "log.jsonl", "report.json"} <= {p.name for p in trained.iterdir()}
 
 
-def test_predict_writes_mask_and_overlay(run, trained, tmp_path):
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)).save(tmp_path / "street.jpg")
-    code, _, err = run("predict", tmp_path / "street.jpg", "--model", trained / "weights.safetensors")
+def photo(path, size=(90, 60)):
+    """A picture file of noise, width × height."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.effect_noise(size, 60).convert("RGB").save(path)
+    return path
+
+
+@pytest.fixture
+def segment(run, trained, monkeypatch, tmp_path):
+    """``edgeseg predict`` with the tiny network, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: run("predict", *words, "--model", trained / "weights.safetensors")
+
+
+def test_predict_writes_mask_and_overlay_and_says_how_to_read_them(segment, tmp_path):
+    code, out, err = segment(photo(tmp_path / "photos" / "street.jpg"))
     assert code == 0, err
-    with Image.open(tmp_path / "street.mask.png") as mask:
+    with Image.open(tmp_path / "predictions" / "street.mask.png") as mask:
         assert mask.size == (90, 60)
         assert np.asarray(mask).max() < 11
-    assert (tmp_path / "street.overlay.png").exists()
+    assert (tmp_path / "predictions" / "street.overlay.png").exists()
+    assert [p.name for p in (tmp_path / "photos").iterdir()] == ["street.jpg"]
+    assert "predictions/street.mask.png" in out.replace("\\", "/")
+    assert "np.asarray(Image.open(" in out
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("cam0/0001.jpg", "cam1/0001.jpg"), ("a.jpg", "a.png"), ("A.jpg", "a.png")]
+)
+def test_predict_refuses_two_pictures_with_one_result_before_it_starts(segment, tmp_path, first, second):
+    code, _, err = segment(photo(tmp_path / first), photo(tmp_path / second), "--out", "o")
+    assert code == 2
+    assert str(tmp_path / first) in err
+    assert str(tmp_path / second) in err
+    assert "--out" in err
+    assert not (tmp_path / "o").exists()
+
+
+def test_predict_takes_a_picture_that_is_named_twice_once(segment, tmp_path):
+    photo(tmp_path / "a.jpg")
+    code, out, err = segment("a.jpg", "./a.jpg", tmp_path / "a.jpg")
+    assert code == 0, err
+    assert out.count("a.mask.png,") == 1
+
+
+def test_predict_never_segments_its_own_results(segment, tmp_path):
+    photo(tmp_path / "a.png")
+    for _ in range(2):
+        code, _, err = segment(*sorted(tmp_path.glob("*.png")), "--out", ".")
+        assert code == 0, err
+        assert sorted(p.name for p in tmp_path.glob("*.png")) == ["a.mask.png", "a.overlay.png", "a.png"]
+    assert "2 result(s) of edgeseg predict" in err
+    code, _, err = segment("a.mask.png")
+    assert code == 2
+    assert "a.mask.png" in err
+
+
+def test_predicting_a_data_sets_images_leaves_it_a_data_set(run, segment, monkeypatch, tmp_path):
+    assert run("streets", tmp_path / "scenes", "--count", 2, "--size", "64x96")[0] == 0
+    monkeypatch.chdir(tmp_path / "scenes" / "images")
+    code, _, err = segment(*sorted((tmp_path / "scenes" / "images").iterdir()))
+    assert code == 0, err
+    assert run("data", "check", tmp_path / "scenes")[0] == 0
+
+
+def test_predict_goes_on_after_a_picture_that_fails_and_lists_the_failures(segment, tmp_path):
+    good, more = photo(tmp_path / "good.jpg"), photo(tmp_path / "more.png")
+    small, bad = photo(tmp_path / "small.png", (20, 20)), tmp_path / "bad.jpg"
+    bad.write_bytes(good.read_bytes()[:300])
+    code, out, err = segment(good, bad, small, "missing.jpg", more)
+    assert code == 2
+    assert "3 of 5" in err
+    for words in (f"{bad}: truncated", f"{small}: ", "missing.jpg: no such file"):
+        assert err.count(words) == 1, words
+    assert "good.mask.png" in out
+    assert "more.mask.png" in out
+    assert {p.name for p in (tmp_path / "predictions").glob("*.mask.png")} == {"good.mask.png", "more.mask.png"}
+
+
+def test_live_refuses_to_record_over_what_it_reads(run, tmp_path):
+    video, both = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    video.write_bytes(b"a film that must survive")
+    for words in (("--record", video), ("--json", video), ("--record", both, "--json", both)):
+        code, _, err = run("live", video, "--headless", *words)
+        assert code == 2
+        assert "--record" in err or "--json" in err
+        assert "of its own" in err
+    assert video.read_bytes() == b"a film that must survive"
+    assert not both.exists()
 
 
 def test_eval_writes_percent_with_protocol(run, trained, tmp_path):

@@ -7,9 +7,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from edgeseg.models.counts import count, count_by_rules
 from edgeseg.models.layers import GlobalMaxPool
-from edgeseg.models.paper_counts import MMCV_SYNCBN_RULES
+from edgeseg.models.papers import MMCV_SYNCBN_RULES
 from edgeseg.models.registry import ARCHS, create_model
-from small import small
+from small_networks import small
 
 
 def test_one_convolution_by_hand():

@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from edgeseg import course
-from edgeseg.course import marks, start
+from edgeseg.course import learner as marks
+from edgeseg.course import start
 from edgeseg.course.syllabus import SYLLABUS
 from edgeseg.models.cross_cbam import CCBAM
 from edgeseg.models.layers import ConvBNReLU
@@ -293,7 +294,7 @@ def test_a_damaged_progress_file_is_put_aside_and_told(capsys):
 
 
 def test_a_right_block_is_kept_with_all_that_it_uses_and_found_by_a_later_lesson(capsys):
-    from lessons import execute
+    from lesson_cells import execute
 
     scope: dict = {"__name__": "__main__", "course": course, "CCBAM": CCBAM, "PAIR": PAIR}
     execute("import torch\nfrom torch import nn\nfrom torch.nn import functional as F\nHALF = 16", "setup", scope)

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 
 from edgeseg.models.registry import ARCHS
-from small import small
+from small_networks import small
 
 SCRIPT = Path(__file__).with_name("trt_standin.py")
 SIZES = [(512, 1024), (360, 480), (720, 960), (768, 1536)]

@@ -9,8 +9,8 @@ import torch
 
 from edgeseg.data.labels import VOID, ClassTable, LabelError
 from edgeseg.inference import load_segmenter
-from edgeseg.training.distill import Distillation, Teacher
-from edgeseg.training.objective import Objective
+from edgeseg.training.distill import Teacher
+from edgeseg.training.losses import Distillation, Objective
 from edgeseg.training.recipes import RecipeError
 from edgeseg.training.train import fit
 from test_training import TABLE, TINY, Toy

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-import edgeseg.download as module
-from edgeseg.download import DownloadError, atomic_write, fetch
+import edgeseg.files as module
+from edgeseg.files import DownloadError, atomic_write, fetch
 
 BODY = bytes(range(256)) * 2000  # 512 000 bytes: two chunks
 MD5 = hashlib.md5(BODY).hexdigest()
@@ -248,7 +248,7 @@ def run_on_full_disk(folder: Path, megabytes: float, code: str) -> str:
 )
 def test_a_disk_that_fills_up_leaves_a_part_and_a_clear_message(server, tmp_path):
     code = f"""
-import os, edgeseg.download as d
+import os, edgeseg.files as d
 from pathlib import Path
 d.DISK_MARGIN = -10**9  # as if another program had filled the disk after the check
 folder = Path({str(tmp_path / "disk")!r})
@@ -323,7 +323,7 @@ def test_a_writer_killed_in_the_middle_leaves_the_old_file(tmp_path):
     path.write_bytes(b"old")
     code = f"""
 import os, signal
-from edgeseg.download import atomic_write
+from edgeseg.files import atomic_write
 with atomic_write({str(path)!r}) as file:
     file.write(b"half"); file.flush(); os._exit(9)
 """

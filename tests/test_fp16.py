@@ -12,7 +12,7 @@ from torch import nn
 from edgeseg.data.camvid import camvid_pairs
 from edgeseg.data.streets import Streets
 from edgeseg.deploy.fp16 import AGREEMENT, Fp16Report, fp16_report
-from edgeseg.deploy.runtime import DeployError
+from edgeseg.deploy.runtimes.base import DeployError
 from edgeseg.inference import Segmenter, load_segmenter
 
 SIZE = (96, 128)

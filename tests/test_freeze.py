@@ -13,8 +13,7 @@ from edgeseg.training import train
 from edgeseg.training.batches import Resident, Stream
 from edgeseg.training.optim import learning_rate
 from edgeseg.training.recipes import RecipeError
-from edgeseg.training.run import backbone_of, start_run
-from edgeseg.training.train import fit
+from edgeseg.training.train import backbone_of, fit, start_run
 from test_training import TABLE, TINY, Toy, assert_same, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:the backbone stays at its random weights")

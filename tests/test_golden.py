@@ -12,10 +12,10 @@ import torch
 
 from edgeseg.data.streets import dataset
 from edgeseg.inference import load_segmenter
-from edgeseg.models.records import WeightRecord, get_record
-from edgeseg.training import golden
-from edgeseg.training.golden import TOLERANCE, add_golden, golden_fault, golden_output, verify_weight
-from shelf import own_shelves, put_weight
+from edgeseg.models.zoo import WeightRecord, get_record
+from edgeseg.training import publish as golden
+from edgeseg.training.publish import TOLERANCE, add_golden, golden_fault, golden_output, verify_weight
+from finished_weights import own_shelves, put_weight
 
 NAME = "cross_cbam_m.toy"
 

@@ -21,12 +21,18 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = (  # top to bottom; a room may import from its own floor, unless listed below, and from those under it
     {"", "__main__", "cli", "quickstart"},  # "": the package's face; `from edgeseg import __version__` is free for all
-    {"training", "deploy", "explain", "course"},
+    {"course"},
+    {"training", "deploy", "bench", "live"},
     {"inference", "plots"},
     {"models", "data"},
-    {"metrics", "download"},
+    {"metrics", "files", "machine", "text"},
 )
-STRANGERS = ({"training", "deploy"}, {"models", "data"}, {"metrics", "download"})  # on one floor, but without a door
+CLOSED = {  # (importer, imported) on one floor, without a door
+    ("training", "deploy"), ("training", "bench"), ("training", "live"), ("deploy", "training"), ("deploy", "bench"),
+    ("deploy", "live"), ("bench", "training"), ("bench", "live"), ("live", "training"), ("live", "bench"),
+    ("models", "data"), ("data", "models"),
+}  # fmt: skip
+LONGEST = 600  # lines: a file holds one idea, however long it takes up to about this
 
 
 def project() -> dict:
@@ -79,8 +85,7 @@ def test_arrows_point_down():
     up = []
     for module, targets in ARROWS.items():
         for target in targets:
-            pair = {room(module), room(target)}
-            if floor(target) < floor(module) or pair in STRANGERS:
+            if floor(target) < floor(module) or (room(module), room(target)) in CLOSED:
                 up.append(f"{module} imports {target}")
     assert not up
 
@@ -101,7 +106,7 @@ def test_no_imports_go_round_in_a_circle():
 
 
 def test_loading_weights_needs_no_network():
-    below = {"edgeseg.models.weights", "edgeseg.models.records", "edgeseg.models.layers"}
+    below = {"edgeseg.models.weights", "edgeseg.models.zoo", "edgeseg.models.layers"}
     for module in sorted(below & set(ARROWS)):
         assert {t for t in ARROWS[module] if room(t) == "models"} <= below
     assert "edgeseg.models.weights" in ARROWS["edgeseg.models.registry"]
@@ -121,10 +126,10 @@ def test_every_module_says_what_it_is(path):
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path.name} has no docstring"
 
 
-def test_no_file_is_over_400_lines():
+def test_no_file_is_over_600_lines():
     files = [p for folder in ("edgeseg", "tests", "benchmarks", "data_scripts") for p in (HOME / folder).rglob("*.py")]
     lengths = {str(p.relative_to(HOME)): p.read_text(encoding="utf-8").count("\n") for p in files}
-    assert not {name: n for name, n in lengths.items() if n > 400}
+    assert not {name: n for name, n in lengths.items() if n > LONGEST}
 
 
 def test_no_public_function_shares_its_modules_name():

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from edgeseg.models.counts import training_memory
 from edgeseg.models.hrnet import Exchange, HRNet
-from edgeseg.models.memory import training_memory
 from edgeseg.models.public import load_public_backbone, load_public_hrnet
 from edgeseg.models.registry import create_model
 from edgeseg.models.weights import WeightError

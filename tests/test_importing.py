@@ -10,21 +10,22 @@ import torch
 
 import edgeseg
 from edgeseg.inference import load_segmenter
-from edgeseg.models import importing, records
-from edgeseg.models.importing import import_weights
-from edgeseg.models.parts import split_file
-from edgeseg.models.records import (
+from edgeseg.models import zoo as importing
+from edgeseg.models import zoo as records
+from edgeseg.models.weights import WeightError
+from edgeseg.models.zoo import (
     checked_file,
     find_weights,
     get_record,
+    import_weights,
     licence_text,
     list_weights,
     own_folder,
     record_folder,
+    split_file,
 )
-from edgeseg.models.weights import WeightError
-from edgeseg.training.golden import verify_weight
-from shelf import LICENCE, camvid_licence, own_shelves, put_weight
+from edgeseg.training.publish import verify_weight
+from finished_weights import LICENCE, camvid_licence, own_shelves, put_weight
 
 NAME = "cross_cbam_m.toy"
 

@@ -16,13 +16,13 @@ import typer
 from typer.testing import CliRunner
 
 from edgeseg.cli.live import live
-from edgeseg.deploy.live import watch
-from edgeseg.deploy.screen import Recorder
-from edgeseg.deploy.sources import SourceError, open_source
 from edgeseg.inference import Segmenter
+from edgeseg.live.display import Recorder
+from edgeseg.live.frames import SourceError, open_source
+from edgeseg.live.loop import watch
 from edgeseg.models.registry import create_model
 from edgeseg.models.weights import save_weights, weight_meta
-from live_parts import TABLE, Blinks, Looks, cut, make_video, split
+from frame_makers import TABLE, Blinks, Looks, cut, make_video, split
 
 
 class Hangs(Blinks):
@@ -170,7 +170,7 @@ def test_a_source_that_hangs_ends_with_a_clear_line_and_does_not_hold_up():
 
 
 def test_a_lost_camera_is_opened_again(monkeypatch):
-    monkeypatch.setattr("edgeseg.deploy.capture._LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr("edgeseg.live.frames._LONGEST_PAUSE", 0.02)
     said = []
     source = Blinks(20, 0.002, live=True, fails=["error", "refuse", "end", ""])
     summary = watch(source, split, TABLE, say=said.append, frames=15)
@@ -184,7 +184,7 @@ def test_a_lost_camera_is_opened_again(monkeypatch):
 
 
 def test_a_camera_that_stays_away_is_given_up(monkeypatch):
-    monkeypatch.setattr("edgeseg.deploy.capture._LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr("edgeseg.live.frames._LONGEST_PAUSE", 0.02)
     source = Blinks(live=True, pause=0.01, fails=["error", "refuse", "refuse", "refuse"])
     summary = watch(source, split, TABLE, say=lambda line: None, tries=2)
     assert not summary.ok

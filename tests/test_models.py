@@ -14,7 +14,7 @@ from edgeseg.models.cross_cbam import CCBAM, SEASPP, ChannelAttention, SpatialAt
 from edgeseg.models.layers import ConvBNReLU, check_input, init_weights, resize
 from edgeseg.models.registry import ARCHS, UnknownModelError, create_model, list_models
 from edgeseg.models.stdc import STDCModule
-from small import small
+from small_networks import small
 
 CLASSES = 5
 # Every architecture, and Cross-CBAM and HRNet under every switch; small, so that a test takes milliseconds.

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("jupytext", reason='lessons are read with jupytext: pip install -e ".[dev]"')
 
 from edgeseg.course.syllabus import SYLLABUS
-from lessons import HOME, SOURCES, execute, for_checks
+from lesson_cells import HOME, SOURCES, execute, for_checks
 
 AT_LEAST = 5  # wrong answers an exercise
 

@@ -13,9 +13,9 @@ import pytest
 
 pytest.importorskip("jupytext", reason='lessons are read with jupytext: pip install -e ".[dev]"')
 
-from builder import build, execution
+from course_builder import build, execution
 from edgeseg.course.syllabus import SYLLABUS
-from lessons import HOME, SOURCES, cells, execute, for_checks
+from lesson_cells import HOME, SOURCES, cells, execute, for_checks
 
 TAGS = {"setup", "reference", "exercise", "build", "check", "help", "predict", "slider", "nbval-check-output"}
 HEADER = re.compile(r"^### Exercise (?P<key>\d\d\.\d+) · (?P<name>.+?) +(?P<stars>[●○]{5}) · \d+ minutes$", re.M)

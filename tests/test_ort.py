@@ -7,7 +7,7 @@ import torch
 
 from edgeseg.deploy import Artefact, DeployError, compile, get_runtime
 from edgeseg.inference import Segmenter, load_segmenter
-from rooms import (
+from small_segmenters import (
     SHOWN,
     SIZE,
     as_input,

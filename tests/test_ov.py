@@ -8,7 +8,7 @@ from torch import nn
 
 from edgeseg.deploy import Artefact, DeployError, compile, get_runtime
 from edgeseg.inference import Segmenter, load_segmenter
-from rooms import (
+from small_segmenters import (
     SHOWN,
     SIZE,
     as_input,
@@ -117,7 +117,7 @@ def test_bad_options_and_int8_without_images_are_refused(segmenter, tmp_path):
 
 def test_a_processor_without_bfloat16_is_told_so(monkeypatch):
     """The one answer of OpenVINO that this machine cannot be made to give."""
-    monkeypatch.setattr("edgeseg.deploy.ov._capabilities", lambda: ["FP32", "INT8"])
+    monkeypatch.setattr("edgeseg.deploy.runtimes.openvino._capabilities", lambda: ["FP32", "INT8"])
     room = get_runtime("openvino")
     assert "no bfloat16 instructions" in str(room.why_not("bf16"))
     assert room.why_not("fp32") is None

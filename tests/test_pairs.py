@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgeseg.data.check import check_data
 from edgeseg.data.labels import CAMVID, VOID, ClassTable, LabelError
 from edgeseg.data.pairs import DataError, Pairs, find_splits, folder_pairs, read_image, read_label
-from edgeseg.data.report import check
 
 TABLE = ClassTable("three", ("road", "car", "sky"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)))
 RGB = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
@@ -129,7 +129,7 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
         (folder / name).write_bytes(data)
     found = {name: (folder / name, words) for name, (_, words) in content.items()}
     found["missing"] = folder / "missing.png", "no such file"
-    found["folder"] = folder, "no such file"
+    found["folder"] = folder, "is a folder"
     return found
 
 
@@ -364,7 +364,7 @@ def test_the_report_counts_exactly_and_does_not_stop_at_a_bad_pair(tmp_path):
         save(tmp_path / "labels" / f"{i}.png", labels[i])
     (tmp_path / "images" / "3.png").write_bytes(b"")
     save(tmp_path / "labels" / "4.png", np.full((8, 8), 7, np.uint8))
-    report = check(folder_pairs(tmp_path, TABLE), progress=False)
+    report = check_data(folder_pairs(tmp_path, TABLE), progress=False)
     assert report.samples == 5
     assert [p.split(":")[0] for p in report.problems] == ["3", "4"]
     good = labels[:3]
@@ -381,7 +381,7 @@ def test_the_report_counts_exactly_and_does_not_stop_at_a_bad_pair(tmp_path):
 
 def test_a_report_on_nothing_but_bad_pairs_divides_by_nothing(tmp_path):
     ds = Pairs([tmp_path / "a.png"], [tmp_path / "a.png"], TABLE)
-    report = check(ds, progress=False)
+    report = check_data(ds, progress=False)
     assert len(report.problems) == 1
     assert np.isfinite([*report.share, *report.mean, *report.std]).all()
 
@@ -396,4 +396,4 @@ def test_a_data_set_whose_reader_gives_impossible_ids_is_reported():
         def __getitem__(self, index):
             return RGB, np.full((4, 6), 9, np.uint8)
 
-    assert "class ids over 2" in check(Broken(), progress=False).problems[0]
+    assert "class ids over 2" in check_data(Broken(), progress=False).problems[0]

@@ -8,7 +8,7 @@ from edgeseg.models.baselines import STDCFCN
 from edgeseg.models.cross_cbam import CCBAM, SEASPP, CrossCBAM
 from edgeseg.models.hrnet import HRNet
 from edgeseg.models.improved_hrnet import BFEM, CCSF, FUSM, ImprovedHRNet
-from edgeseg.models.paper_counts import (
+from edgeseg.models.papers import (
     count_as_cross_cbam_paper,
     count_as_improved_hrnet_paper,
     format_tables,

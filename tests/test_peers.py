@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from edgeseg.deploy import DeployError, peers
-from edgeseg.deploy.graph import export_graph
-from edgeseg.deploy.peers import PEERS, Peer, PlainLogits, list_peers, peer, untrained, why_not
+from edgeseg.bench import peers
+from edgeseg.bench.peers import PEERS, Peer, PlainLogits, list_peers, peer, untrained, why_not
+from edgeseg.deploy import DeployError
+from edgeseg.deploy.runtimes.graph import export_graph
 
 HERE = [name for name in list_peers() if why_not(name) is None]
 

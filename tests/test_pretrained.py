@@ -12,9 +12,9 @@ import edgeseg
 from edgeseg.data.streets import Streets
 from edgeseg.inference import load_segmenter
 from edgeseg.metrics import score
-from edgeseg.models.records import PACKAGED, get_record, licence_text, list_weights
 from edgeseg.models.weights import WeightError
-from edgeseg.training.golden import verify_weight
+from edgeseg.models.zoo import PACKAGED, get_record, licence_text, list_weights
+from edgeseg.training.publish import verify_weight
 
 NAMES = [path.name.removesuffix(".json") for path in sorted(PACKAGED.glob("*.json"))]
 

@@ -11,13 +11,11 @@ import torch
 import edgeseg
 from edgeseg.inference import load_segmenter
 from edgeseg.metrics import score
-from edgeseg.models.records import WeightRecord, licence_text, list_weights
 from edgeseg.models.weights import WeightError, read_weights
-from edgeseg.training.golden import verify_weight
-from edgeseg.training.publish import _data_text, _licence_of, _recipe_text, publish_run
+from edgeseg.models.zoo import WeightRecord, licence_text, list_weights
+from edgeseg.training.publish import _data_text, _licence_of, _recipe_text, publish_run, verify_weight
 from edgeseg.training.recipes import get_recipe
-from edgeseg.training.run import RANDOM
-from edgeseg.training.train import fit
+from edgeseg.training.train import RANDOM, fit
 from test_training import TINY, Toy
 
 PROTOCOL = {"data": "toy", "split": "test", "definition": "toy"}

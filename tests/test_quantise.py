@@ -25,7 +25,7 @@ from edgeseg.deploy.quantise import (
     sensitivity,
 )
 from edgeseg.inference import Segmenter, load_segmenter
-from rooms import SHOWN, SIZE, images, scenes, small_segmenter
+from small_segmenters import SHOWN, SIZE, images, scenes, small_segmenter
 
 LAYERS = ["model.backbone.stage1.conv", "model.backbone.stage10.conv", "model.decoder.a.conv", "model.classifier"]
 SPOILT = "backbone.stage2.conv"

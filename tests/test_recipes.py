@@ -56,7 +56,7 @@ def test_the_published_scripts_recipe_differs_from_the_papers_as_the_scripts_do(
 @pytest.mark.parametrize("name", list_recipes())
 def test_every_recipe_names_a_model_and_losses_that_exist(name):
     from edgeseg.models.registry import ARCHS
-    from edgeseg.training.objective import Objective
+    from edgeseg.training.losses import Objective
 
     recipe = get_recipe(name)
     assert recipe.model in ARCHS

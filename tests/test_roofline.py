@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from edgeseg import plots
-from edgeseg.deploy.pictures import roofline_picture
-from edgeseg.deploy.roofline import NOTE, Peaks, group_by_kind, measure_peaks, measure_roofline, using_threads
+from edgeseg.bench.pictures import roofline_picture
+from edgeseg.bench.roofline import NOTE, Peaks, group_by_kind, measure_peaks, measure_roofline, using_threads
 from edgeseg.models.counts import count
 from edgeseg.models.registry import create_model
 
@@ -48,7 +48,7 @@ def test_modules_carry_the_counts_and_a_time(model, measured):
 
 def test_time_is_booked_on_the_module_that_runs_and_not_on_its_parents(monkeypatch):
     clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
-    monkeypatch.setattr("edgeseg.deploy.roofline.time", clock)
+    monkeypatch.setattr("edgeseg.bench.roofline.time", clock)
 
     class Slow(nn.Module):
         def forward(self, x):

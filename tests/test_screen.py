@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from edgeseg.data.labels import CAMVID, CITYSCAPES, ClassTable
-from edgeseg.deploy.live import watch
-from edgeseg.deploy.screen import Page, Painter, Recorder
-from edgeseg.deploy.sources import VideoSource, open_source
-from live_parts import TABLE, Blinks, split
+from edgeseg.live.display import Page, Painter, Recorder
+from edgeseg.live.frames import VideoSource, open_source
+from edgeseg.live.loop import watch
+from frame_makers import TABLE, Blinks, split
 
 # pictures
 
@@ -137,7 +137,7 @@ def test_the_page_serves_pictures_while_they_come_and_stops():
 
 def test_the_page_of_one_program_is_a_live_source_of_another(monkeypatch):
     pytest.importorskip("av")
-    monkeypatch.setattr("edgeseg.deploy.capture._LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr("edgeseg.live.frames._LONGEST_PAUSE", 0.02)
     page, stop = Page(0), threading.Event()
     sender = threading.Thread(
         target=watch, args=(Blinks(pause=0.01), split, TABLE), kwargs={"screens": [page], "stop": stop}

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeseg.deploy import sources
-from edgeseg.deploy.sources import SourceError, VideoSource, open_source, without_password
-from live_parts import cut, make_video
+from edgeseg.live import frames as sources
+from edgeseg.live.frames import SourceError, VideoSource, open_source, without_password
+from frame_makers import cut, make_video
 
 
 def read(source):

@@ -13,10 +13,9 @@ from edgeseg import cli
 from edgeseg.models.layers import resize
 from edgeseg.models.weights import WeightError, read_weights
 from edgeseg.training.batches import Resident, Stream
-from edgeseg.training.objective import Objective
+from edgeseg.training.losses import Objective
 from edgeseg.training.recipes import RecipeError
-from edgeseg.training.run import start_run
-from edgeseg.training.train import TrainingError, fit
+from edgeseg.training.train import TrainingError, fit, start_run
 from test_stdc import public_stdc
 from test_training import TABLE, TINY, Toy, weights
 

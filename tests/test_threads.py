@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.deploy import Artefact, compile, get_runtime
-from edgeseg.deploy.aoti import _torch_threads
+from edgeseg.deploy.runtimes.aoti import _torch_threads
 from edgeseg.inference import Segmenter
 
 SIZE, THREADS, CALLS = (32, 48), 4, 25

@@ -18,7 +18,7 @@ from edgeseg.data.labels import VOID, ClassTable
 from edgeseg.inference import load_segmenter
 from edgeseg.training.batches import Resident, Stream, Streamed, augmented, load_samples
 from edgeseg.training.checkpoint import CheckpointError, read_checkpoint
-from edgeseg.training.objective import Objective
+from edgeseg.training.losses import Objective
 from edgeseg.training.recipes import Recipe, RecipeError
 from edgeseg.training.train import TrainingError, fit
 

@@ -14,10 +14,17 @@ import pytest
 import torch
 from torch import nn
 
-from edgeseg.deploy import trt
-from edgeseg.deploy.graph import compute_dtypes
-from edgeseg.deploy.runtime import DeployError
-from edgeseg.deploy.trt import TensorRT, cache_folder, check_engine, check_machine, compile_settings, typed_program
+from edgeseg.deploy.runtimes import tensorrt as trt
+from edgeseg.deploy.runtimes.base import DeployError
+from edgeseg.deploy.runtimes.graph import compute_dtypes
+from edgeseg.deploy.runtimes.tensorrt import (
+    TensorRT,
+    cache_folder,
+    check_engine,
+    check_machine,
+    compile_settings,
+    typed_program,
+)
 from edgeseg.inference import Segmenter
 from edgeseg.models.registry import create_model
 
@@ -223,8 +230,9 @@ TRAPS = """
 import json, sys, torch
 from trt_standin import install, no_gpu, settings
 torch_tensorrt = install()
-from edgeseg.deploy.runtime import DeployError
-from edgeseg.deploy.trt import compile_program, compile_settings, engines_and_rest, signature, typed_program
+from edgeseg.deploy.runtimes.base import DeployError
+from edgeseg.deploy.runtimes.tensorrt import compile_program, compile_settings, engines_and_rest, signature
+from edgeseg.deploy.runtimes.tensorrt import typed_program
 from test_trt import CACHE, tiny_segmenter
 
 segmenter, pixels = tiny_segmenter(), torch.zeros(1, 3, 32, 32, dtype=torch.uint8)

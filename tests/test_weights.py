@@ -14,8 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import edgeseg
-from edgeseg.models import records
-from edgeseg.models.records import PROTOCOL, WeightRecord, find_weights, get_record, list_weights, weight_folders
+from edgeseg.models import zoo as records
 from edgeseg.models.registry import create_model
 from edgeseg.models.weights import (
     WeightError,
@@ -24,6 +23,7 @@ from edgeseg.models.weights import (
     save_weights,
     weight_meta,
 )
+from edgeseg.models.zoo import PROTOCOL, WeightRecord, find_weights, get_record, list_weights, weight_folders
 
 NAMES = ("Sky", "Road", "Car")
 COLORS = ((128, 128, 128), (128, 64, 128), (64, 0, 128))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edgeseg.models.records import get_record
-from edgeseg.training.golden import verify_weight
-from shelf import LICENCE, METRIC, camvid_licence, own_shelves, put_weight
+from edgeseg.models.zoo import get_record
+from edgeseg.training.publish import verify_weight
+from finished_weights import LICENCE, METRIC, camvid_licence, own_shelves, put_weight
 from test_cli import edgeseg
 
 NAME = "cross_cbam_m.toy"

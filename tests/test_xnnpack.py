@@ -9,7 +9,15 @@ import torch
 
 from edgeseg.deploy import Artefact, DeployError, compile, get_runtime
 from edgeseg.inference import Segmenter, load_segmenter
-from rooms import SHOWN, SIZE, as_input, assert_bad_files_are_named, assert_same_in_float32, images, small_segmenter
+from small_segmenters import (
+    SHOWN,
+    SIZE,
+    as_input,
+    assert_bad_files_are_named,
+    assert_same_in_float32,
+    images,
+    small_segmenter,
+)
 
 PRESENT = importlib.util.find_spec("executorch") is not None
 needs_executorch = pytest.mark.skipif(

@@ -121,7 +121,7 @@ def no_gpu() -> Iterator[None]:
 
 def settings(**changes: Any) -> dict[str, Any]:
     """What edgeseg gives to ``torch_tensorrt.dynamo.compile``, as a dry run."""
-    from edgeseg.deploy.trt import TensorRT, compile_settings, signature
+    from edgeseg.deploy.runtimes.tensorrt import TensorRT, compile_settings, signature
 
     ours = compile_settings(signature(), TensorRT.options, Path("unused"))
     return {**ours, "device": "cuda:0", "dryrun": True, **changes}
@@ -159,7 +159,7 @@ def dry_run(job: dict[str, Any]) -> dict[str, Any]:
     import torch
     import torch_tensorrt
 
-    from edgeseg.deploy.trt import engines_and_rest, typed_program
+    from edgeseg.deploy.runtimes.tensorrt import engines_and_rest, typed_program
     from edgeseg.inference import Segmenter
     from edgeseg.models.registry import create_model
 
@@ -171,7 +171,7 @@ def dry_run(job: dict[str, Any]) -> dict[str, Any]:
     if job.get("dynamic"):
         program, example = _dynamic(module, example, job["precision"])
     elif job.get("input") == "uint8":
-        from edgeseg.deploy.graph import export_graph
+        from edgeseg.deploy.runtimes.graph import export_graph
 
         program = export_graph(module, example, job["precision"])
     else:
@@ -197,7 +197,7 @@ def _dynamic(module: Any, example: Any, precision: str) -> tuple[Any, Any]:
     import torch
     import torch_tensorrt
 
-    from edgeseg.deploy.graph import DTYPES, in_precision
+    from edgeseg.deploy.runtimes.graph import DTYPES, in_precision
 
     example = example.to(DTYPES[precision]).expand(2, -1, -1, -1).contiguous()
     with torch.no_grad():

@@ -28,7 +28,7 @@ from edgeseg.data.streets import Streets
 from edgeseg.inference import Segmenter, load_segmenter
 from edgeseg.models.counts import count
 from edgeseg.models.layers import resize
-from edgeseg.models.records import get_record
+from edgeseg.models.zoo import get_record
 
 lesson = course.begin("00", version="0.1")
 
@@ -584,8 +584,8 @@ course.progress()
 
 # %% [markdown]
 # ## Beyond
-# - Your own photo: `Image.open("street.jpg")` with Pillow, then `segment(np.array(photo.convert("RGB")))`. It has
-#   never seen a real street. What does it still know? (The README has its score on CamVid.)
+# - Your own photo: `segment(as_pixels("street.jpg"))`; `as_pixels`, from `edgeseg.inference`, also turns it upright.
+#   The network has never seen a real street. What does it still know? (The README has its score on CamVid.)
 # - Swap red and blue (`image[:, :, ::-1].copy()`), or use mean 0 and std 1. How much is lost, and does anything warn
 #   you?
 # - Of the pixels with a confidence between 0.8 and 0.9, how many are right? And if you throw away the tenth that it

@@ -27,7 +27,7 @@ from edgeseg.data.streets import Streets
 from edgeseg.inference import load_segmenter
 from edgeseg.models.cross_cbam import CrossCBAM
 from edgeseg.models.layers import ConvBNReLU, resize
-from edgeseg.models.paper_counts import count_as_cross_cbam_paper
+from edgeseg.models.papers import count_as_cross_cbam_paper
 
 lesson = course.begin("03", version="0.1")
 

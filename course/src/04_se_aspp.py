@@ -26,7 +26,7 @@ from edgeseg.data.streets import Streets
 from edgeseg.inference import load_segmenter
 from edgeseg.models.counts import count, count_by_rules
 from edgeseg.models.layers import ConvBNReLU, GlobalAvgPool, GlobalMaxPool
-from edgeseg.models.paper_counts import MMCV_SYNCBN_RULES, count_as_cross_cbam_paper
+from edgeseg.models.papers import MMCV_SYNCBN_RULES, count_as_cross_cbam_paper
 
 lesson = course.begin("04", version="0.1")
 

@@ -27,7 +27,7 @@ from edgeseg.metrics import ConfusionMatrix
 from edgeseg.models import cross_cbam, stdc
 from edgeseg.models.counts import count, count_by_rules
 from edgeseg.models.layers import ConvBNReLU, FCNHead, init_weights, resize
-from edgeseg.models.paper_counts import MMCV_SYNCBN_RULES
+from edgeseg.models.papers import MMCV_SYNCBN_RULES
 from edgeseg.plots import colorize, overlay
 
 lesson = course.begin("06", version="0.1")

@@ -24,7 +24,8 @@ from tqdm.auto import tqdm
 from edgeseg import course, plots
 from edgeseg.course.lessons import lesson_07 as ours
 from edgeseg.models import cross_cbam
-from edgeseg.training import losses, objective, optim
+from edgeseg.training import losses, optim
+from edgeseg.training import losses as objective
 from edgeseg.training.losses import VOID, Loss
 from edgeseg.training.recipes import Recipe
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.cli.options import write_lines
+from edgeseg.files import write_lines
 
 
 def ablate(

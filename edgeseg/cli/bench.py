@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from edgeseg.cli.options import parse_size, write_json
+from edgeseg.files import write_json
+from edgeseg.text import parse_size
 
 if TYPE_CHECKING:
-    from edgeseg.deploy.benchmark import Protocol
+    from edgeseg.bench.plan import Choice, Network, Variant
+    from edgeseg.bench.roofline import Roofline
+    from edgeseg.bench.timing import Protocol
     from edgeseg.deploy.parity import Sample
-    from edgeseg.deploy.roofline import Roofline
-    from edgeseg.deploy.variants import Choice, Network, Variant
     from edgeseg.inference import Segmenter
 
 Size = tuple[int, int]
@@ -52,8 +53,8 @@ def bench(
     Two numbers, never mixed: net (tensor → logits) and e2e (uint8 image → class map). Variants take turns, each in a
     process of its own; ratios are formed within each round. Measure on a quiet machine.
     """
-    from edgeseg.deploy.environment import load_average, physical_cores
-    from edgeseg.deploy.roofline import using_threads
+    from edgeseg.bench.roofline import using_threads
+    from edgeseg.machine import load_average, physical_cores
 
     plan = _Plan(models, runtime, size, threads or physical_cores(), quick, load_average())
     protocol = _protocol(rounds, quick)
@@ -89,8 +90,8 @@ class _Plan:
     left_out: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        from edgeseg.bench.plan import default_choices, parse_choice
         from edgeseg.deploy.artefact import DESCRIPTION
-        from edgeseg.deploy.variants import default_choices, parse_choice
 
         self.folders = [Path(m) for m in self.models if (Path(m) / DESCRIPTION).is_file()]
         self.choices: list[Choice] = [parse_choice(r) for r in self.runtimes or ()]
@@ -110,7 +111,7 @@ class _Plan:
 
     def add_peers(self) -> None:
         """Every peer that can be built here, with as many classes as the first network."""
-        from edgeseg.deploy.peers import PEERS, peer, why_not
+        from edgeseg.bench.peers import PEERS, peer, why_not
 
         classes = getattr(self.networks[0].segmenter.model, "num_classes", 19) if self.networks else 19
         taken = {n.name for n in self.networks}
@@ -134,8 +135,8 @@ class _Plan:
 
     def variants(self, size: Size, folder: Path) -> list[Variant]:
         """Compile and check everything of one size."""
+        from edgeseg.bench.plan import open_variant
         from edgeseg.deploy.artefact import Artefact
-        from edgeseg.deploy.variants import open_variant
 
         found = []
         for number, (network, choice) in enumerate((n, c) for n in self.networks for c in self.choices):
@@ -148,7 +149,7 @@ class _Plan:
 
     def _make(self, network: Network, choice: Choice, size: Size, folder: Path) -> Variant | None:
         """One variant; a peer that a runtime cannot compile is left out, a network of ours is an error."""
-        from edgeseg.deploy.variants import make_variant
+        from edgeseg.bench.plan import make_variant
 
         print(f"compiling {network.name} {choice} {size[0]}x{size[1]}", file=sys.stderr)
         try:
@@ -171,9 +172,9 @@ class _Plan:
         """Trained networks by weight; architectures and peers with random weights, as many classes as the trained."""
         import torch
 
+        from edgeseg.bench.peers import list_peers, peer, untrained
+        from edgeseg.bench.plan import Network
         from edgeseg.cli.evaluate import _sha256
-        from edgeseg.deploy.peers import list_peers, peer, untrained
-        from edgeseg.deploy.variants import Network
         from edgeseg.inference import load_segmenter
         from edgeseg.models.registry import ARCHS, DEFAULT_CLASSES, create_model
 
@@ -208,15 +209,15 @@ def _with_camvids_classes() -> Segmenter:
     """What asks for labelled scenes and training scenes, whichever networks are compared."""
     import torch
 
+    from edgeseg.bench.peers import IMAGENET
     from edgeseg.data.labels import CAMVID
-    from edgeseg.deploy.peers import IMAGENET
     from edgeseg.inference import Segmenter
 
     return Segmenter(torch.nn.Identity(), *IMAGENET, table=CAMVID)
 
 
 def _protocol(rounds: int | None, quick: bool) -> Protocol:
-    from edgeseg.deploy.benchmark import FULL, QUICK
+    from edgeseg.bench.timing import FULL, QUICK
 
     protocol = QUICK if quick else FULL
     return protocol if rounds is None else replace(protocol, rounds=rounds)
@@ -227,9 +228,9 @@ def _run(
 ) -> dict[str, Any]:
     """Time the variants of one size, print the table, draw the picture."""
     from edgeseg import plots
-    from edgeseg.deploy import benchmark
-    from edgeseg.deploy.pictures import bench_picture
-    from edgeseg.deploy.report import bench_text
+    from edgeseg.bench import timing as benchmark
+    from edgeseg.bench.pictures import bench_picture
+    from edgeseg.bench.table import bench_text
 
     samples = plan.samples(None, size)
     images = [s.image for s in samples[:: max(1, len(samples) // 4)]]
@@ -254,8 +255,8 @@ def _rooflines(plan: _Plan, reports: Sequence[dict[str, Any]], picture: Path | N
     import torch
 
     from edgeseg import plots
-    from edgeseg.deploy.pictures import roofline_picture
-    from edgeseg.deploy.roofline import measure_peaks, measure_roofline, using_threads
+    from edgeseg.bench.pictures import roofline_picture
+    from edgeseg.bench.roofline import measure_peaks, measure_roofline, using_threads
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     found = []

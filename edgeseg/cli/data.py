@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeseg.cli.options import parse_size, write_json
+from edgeseg.files import write_json
+from edgeseg.text import parse_size
 
 app = typer.Typer(no_args_is_help=True, help="Get, prepare and check data sets.")
 
@@ -130,12 +131,12 @@ def check(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
 ) -> None:
     """Read every pair and report what is there and what is wrong. Exit code 1 if something is."""
-    from edgeseg.data import report as reports
+    from edgeseg.data import check as reports
 
     results: dict[str, Any] = {}
     found = _splits(data, classes, definition, partial)
     for split, ds in found.items():
-        result = reports.check(ds)
+        result = reports.check_data(ds)
         results[split] = result.to_dict()
         typer.echo(_table(split, result))
     shared = _in_two_splits(found)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.cli.options import parse_size, write_json
+from edgeseg.files import write_json
+from edgeseg.text import parse_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -154,7 +155,7 @@ def _without_background(scores: Scores, names: Sequence[str]) -> dict[str, float
 
 
 def _sha256(model: str) -> str:
-    from edgeseg.models.records import find_weights
+    from edgeseg.models.zoo import find_weights
 
     path = Path(model) if model.endswith(".safetensors") else find_weights(model)
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeseg.cli.options import parse_size, write_json
+from edgeseg.files import write_json
+from edgeseg.text import parse_size
 
 
 def export(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.cli.options import parse_size
+from edgeseg.text import parse_size
 
 _EXTRAS = {
     "course": "jupyterlab",
@@ -67,7 +67,7 @@ def models(
     """List models with their parameters and multiply-adds."""
     import edgeseg
     from edgeseg.models.counts import count
-    from edgeseg.models.paper_counts import format_tables, paper_tables
+    from edgeseg.models.papers import format_tables, paper_tables
 
     if paper:
         print(format_tables(paper_tables()))
@@ -89,7 +89,7 @@ def _print_memory(pattern: str, size: tuple[int, int], batch: int) -> None:
     """One line per architecture, and a second where activations can be computed twice instead of kept."""
     import torch
 
-    from edgeseg.models.memory import training_memory
+    from edgeseg.models.counts import training_memory
     from edgeseg.models.registry import ARCHS, create_model, list_models
 
     for name in (n for n in list_models(pattern) if n in ARCHS):

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.cli.options import parse_size, write_json
+from edgeseg.files import check_targets, write_json
+from edgeseg.text import parse_size
 
 if TYPE_CHECKING:
     from edgeseg.deploy import Artefact
@@ -56,10 +57,12 @@ def live(
     The picture appears on a page of this machine (another machine: ssh -L 8080:127.0.0.1:8080 BOARD). Frames that come
     faster than the network are dropped, so that the picture is never old.
     """
-    from edgeseg.deploy.live import watch
-    from edgeseg.deploy.screen import Page, Recorder
-    from edgeseg.deploy.sources import open_source
+    from edgeseg.live.display import Page, Recorder
+    from edgeseg.live.frames import open_source
+    from edgeseg.live.loop import watch
 
+    files = {source: source, "--record": record, "--json": None if json == "-" else json, "--summary": summary}
+    check_targets(((k, Path(v)) for k, v in files.items() if v is not None), "Give each a file of its own.")
     segment, fixed = _open_model(model, device, threads)
     wished = parse_size(size) if size else None
     if fixed and wished and wished != fixed:

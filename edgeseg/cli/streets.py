@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.cli.options import parse_size
+from edgeseg.text import parse_size
 
 
 def streets(

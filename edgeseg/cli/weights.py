@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.cli.options import parse_size
+from edgeseg.text import parse_size
 
 if TYPE_CHECKING:
-    from edgeseg.models.records import WeightRecord
+    from edgeseg.models.zoo import WeightRecord
 
 app = typer.Typer(no_args_is_help=True, help="Finished weights: list, show, verify, import, publish, model cards.")
 
@@ -20,7 +20,7 @@ WIDTH = 100  # columns of what is printed
 @app.command("list")
 def list_all() -> None:
     """Every weight with its metric, what that was measured on, its size and its licence."""
-    from edgeseg.models.records import get_record, list_weights, local_file
+    from edgeseg.models.zoo import get_record, list_weights, local_file
 
     rows = [("weight", "mIoU %", "scored on (network input→label size)", "MB", "licence")]
     for name in list_weights():
@@ -39,7 +39,7 @@ def list_all() -> None:
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="of a weight")]) -> None:
     """The whole record of a weight, and where its file is."""
-    from edgeseg.models.records import get_record, local_file
+    from edgeseg.models.zoo import get_record, local_file
 
     record = get_record(name)
     file = local_file(name)
@@ -70,8 +70,8 @@ def verify(
     names: Annotated[list[str] | None, typer.Argument(help="of weights; default: all that are here")] = None,
 ) -> None:
     """Check hash, description, loading and golden output; exit status 1 where something is wrong."""
-    from edgeseg.models.records import get_record, list_weights, local_file
-    from edgeseg.training.golden import verify_weight
+    from edgeseg.models.zoo import get_record, list_weights, local_file
+    from edgeseg.training.publish import verify_weight
 
     faulty = 0
     for name in names or list_weights():
@@ -93,7 +93,7 @@ def verify(
 @app.command()
 def licence(name: Annotated[str, typer.Argument(help="of a weight")]) -> None:
     """Print the text of a weight's licence."""
-    from edgeseg.models.records import licence_text
+    from edgeseg.models.zoo import licence_text
 
     print(licence_text(name), end="")
 
@@ -104,8 +104,7 @@ def import_(
     replace: Annotated[bool, typer.Option("--replace", help="an own weight of the same name")] = False,
 ) -> None:
     """Copy weights with their records into your own folder, EDGESEG_WEIGHTS or the cache; all is checked first."""
-    from edgeseg.models.importing import import_weights
-    from edgeseg.models.records import own_folder
+    from edgeseg.models.zoo import import_weights, own_folder
 
     for record in import_weights(source, replace):
         print(f"{record.name} → {own_folder() / record.file}: mIoU {record.metric['miou']:.2f} %, {record.licence}")
@@ -114,7 +113,7 @@ def import_(
 @app.command()
 def golden(names: Annotated[list[str], typer.Argument(help="of weights")]) -> None:
     """Measure a weight's golden output and write it into its record."""
-    from edgeseg.training.golden import add_golden
+    from edgeseg.training.publish import add_golden
 
     for name in names:
         print(f"golden output of {name} written to {add_golden(name)}")
@@ -153,7 +152,7 @@ def publish(
 ) -> None:
     """Write a run's averaged weights as fp16 with a record; the metric is measured on the written file."""
     from edgeseg.data import open_data
-    from edgeseg.models.parts import split_file
+    from edgeseg.models.zoo import split_file
     from edgeseg.training.publish import publish_run
 
     pairs = open_data(data, split, size=parse_size(data_size) if data_size else None, count=count)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgeseg.course.checking import case, check
-    from edgeseg.course.marks import mine, progress
+    from edgeseg.course.learner import mine, progress
     from edgeseg.course.pictures import before_after, network_map
     from edgeseg.course.start import begin
 
@@ -19,9 +19,9 @@ _HOMES = {
     "begin": "start",
     "case": "checking",
     "check": "checking",
-    "mine": "marks",
+    "mine": "learner",
     "network_map": "pictures",
-    "progress": "marks",
+    "progress": "learner",
 }
 
 

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgeseg.course import comparing, marks, trace, transfer
-from edgeseg.course.show import Verdict
+from edgeseg.course import comparing, trace, transfer
+from edgeseg.course import learner as marks
+from edgeseg.course.message import Verdict
 from edgeseg.course.start import is_strict
 
 T = TypeVar("T")

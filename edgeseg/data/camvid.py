@@ -25,9 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.data.labels import CAMVID, ClassTable, camvid, camvid_from_codes
-from edgeseg.data.local import fetch_archives, full_disk_named, write_copy, write_text
+from edgeseg.data.local import fetch_archives, full_disk_named, write_copy
 from edgeseg.data.pairs import DataError, Pairs, read_list
 from edgeseg.data.sources import CAMVID_SOURCES, data_home
+from edgeseg.files import write_text
 
 CAMVID_MEAN = (0.41189, 0.42513, 0.43267)
 """Mean of R, G, B over SegNet's 367 training PNGs, in 0…1 (a JPEG copy: within 0.0005)."""
@@ -235,7 +236,7 @@ def get_camvid(source: str = "fastai", to: str | Path | None = None, progress: b
 
     Raises:
         DataError: unknown source, or the folder holds something else.
-        DownloadError: see `edgeseg.download`.
+        DownloadError: see `edgeseg.files`.
     """
     if source not in CAMVID_SOURCES:
         raise DataError(f"CamVid has no source {source!r}; choose one of {', '.join(CAMVID_SOURCES)}")

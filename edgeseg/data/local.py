@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from edgeseg.data.archives import extract
 from edgeseg.data.labels import VOID, ClassTable
 from edgeseg.data.pairs import DataError, Dataset
 from edgeseg.data.sources import Source
-from edgeseg.download import atomic_write, fetch, no_space
+from edgeseg.files import atomic_write, extract, fetch, no_space, write_text
 
 
 def fetch_archives(source: Source, folder: Path, progress: bool = True) -> None:
@@ -31,7 +30,7 @@ def fetch_archives(source: Source, folder: Path, progress: bool = True) -> None:
     it is unpacked.
 
     Raises:
-        DownloadError: see `edgeseg.download`.
+        DownloadError: see `edgeseg.files`.
     """
     for archive in source.archives:
         part = folder / archive.folder
@@ -122,12 +121,6 @@ def write_png(path: Path, image: Image.Image) -> None:
     """Write a PNG whole or not at all."""
     with atomic_write(path) as file:
         image.save(file, format="PNG")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    with atomic_write(path, "w") as file:
-        file.write(text)
 
 
 def _unwritten(

@@ -5,7 +5,8 @@ uint8 RGB and label (H, W) uint8 class ids (void 255), ``ds.table``, ``ds.names`
 once:
 
 * Images: JPEG, PNG, BMP, TIFF, WebP, GIF (first frame), PPM, up to `MAX_PIXELS`. Grey, palette and CMYK become RGB;
-  alpha is dropped; 16-bit values keep their high byte (v // 256), grey or colour; an EXIF orientation is applied.
+  alpha is dropped; 16-bit values keep their high byte (v // 256), grey or colour; an EXIF orientation is applied. What
+  Pillow has opened already is read in the same way.
 * Labels: the same formats but JPEG, which blurs ids. Palette files give their indices, not their colours; RGB files go
   through the class table's colours. Never interpolated.
 """
@@ -65,26 +66,41 @@ class Dataset(Protocol):
 # one file -------------------------------------------------------------------------------------------------------------
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(source: str | Path | Image.Image) -> np.ndarray:
     """One picture as (H, W, 3) uint8 RGB, upright.
+
+    Args:
+        source: a file, or what Pillow opened or made: of several frames that which it shows; it stays as it is.
 
     Raises:
         DataError: missing, empty, truncated, corrupt, too large, no picture, or of float or 32-bit values.
     """
-    path = Path(path)
+    if isinstance(source, Image.Image):
+        name = getattr(source, "filename", "") or "the picture"
+        with _named_faults(name):
+            return _rgb(source, name)
+    path = Path(source)
     with _opened(path) as file:
-        kind, mode = file.format, file.mode
-        image = _upright(file)
-        if mode.startswith("I;16") or (mode == "I" and kind in ("PNG", "PPM")):  # older Pillow calls 16-bit grey "I"
-            grey = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
-            return np.repeat(grey[..., None], 3, axis=2)
-        if mode in ("I", "F"):
-            raise DataError(
-                f"{path}: holds {'32-bit' if mode == 'I' else 'float'} values of unknown range. Save it with 8 bits."
-            )
-        if mode in ("P", "PA"):
-            image = image.convert("RGBA")  # straight to RGB, Pillow warns about palettes with transparency
-        return np.array(image.convert("RGB"))
+        return _rgb(file, path)
+
+
+def _rgb(picture: Image.Image, name: str | Path) -> np.ndarray:
+    _check_size(picture)
+    image = _upright(picture)
+    mode = image.mode
+    # older Pillow calls 16-bit grey "I"
+    if mode.startswith("I;16") or (mode == "I" and picture.format in ("PNG", "PPM")):
+        grey = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if mode in ("I", "F"):
+        raise DataError(
+            f"{name}: holds {'32-bit' if mode == 'I' else 'float'} values of unknown range. Save it with 8 bits."
+        )
+    if mode in ("P", "PA"):
+        image = image.convert("RGBA")  # straight to RGB, Pillow warns about palettes with transparency
+    if mode == "La":
+        image = image.convert("LA")  # Pillow knows no way from La to RGB
+    return np.array(image.convert("RGB"))
 
 
 def read_label(path: str | Path, table: ClassTable) -> np.ndarray:
@@ -119,29 +135,41 @@ def read_label(path: str | Path, table: ClassTable) -> np.ndarray:
 @contextmanager
 def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     """An open picture of acceptable size; every way in which reading it can fail becomes a `DataError`."""
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder. Give the picture files in it.")
     if not path.is_file():
         raise DataError(f"{path}: no such file. Check the path and its upper and lower case.")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty (0 bytes). Copy or download it again.")
+    with _named_faults(path), Image.open(path, formats=_FORMATS) as image:
+        _check_size(image)
+        yield image
+
+
+def _check_size(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise Image.DecompressionBombError(f"{image.width}×{image.height} pixels")
+
+
+@contextmanager
+def _named_faults(name: str | Path) -> Iterator[None]:
+    """What goes wrong while a picture is opened or decoded becomes a `DataError` with its name and a cure."""
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError(f"{image.width}×{image.height} pixels")
-            yield image
+        yield
     except DataError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(
-            f"{path}: too large to be read ({error}; {MAX_PIXELS} pixels are allowed). Cut it into tiles or shrink it."
+            f"{name}: too large to be read ({error}; {MAX_PIXELS} pixels are allowed). Cut it into tiles or shrink it."
         ) from error
     except PermissionError as error:
-        raise DataError(f"{path}: may not be read ({error.strerror}). Change its permissions.") from error
+        raise DataError(f"{name}: may not be read ({error.strerror}). Change its permissions.") from error
     except Image.UnidentifiedImageError as error:
         raise DataError(
-            f"{path}: not a picture, or a damaged one (known: {', '.join(_FORMATS)}). Convert or get it again."
+            f"{name}: not a picture, or a damaged one (known: {', '.join(_FORMATS)}). Convert or get it again."
         ) from error
     except Exception as error:  # Pillow's decoders raise a dozen kinds on bad bytes
-        raise DataError(f"{path}: truncated or corrupt ({error}). Copy or download it again.") from error
+        raise DataError(f"{name}: truncated or corrupt ({error}). Copy or download it again.") from error
 
 
 def _upright(image: Image.Image) -> Image.Image:

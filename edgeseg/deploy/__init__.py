@@ -8,7 +8,7 @@ from typing import Any
 _HOMES = {
     "Artefact": "artefact",
     "compile": "artefact",
-    "DeployError": "runtime",
+    "DeployError": "runtimes.base",
     "get_runtime": "runtimes",
     "list_runtimes": "runtimes",
 }

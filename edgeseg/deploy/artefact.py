@@ -30,8 +30,8 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg import __version__
-from edgeseg.deploy.runtime import DeployError, Runner, Runtime
 from edgeseg.deploy.runtimes import get_runtime
+from edgeseg.deploy.runtimes.base import DeployError, Runner, Runtime
 from edgeseg.inference import Segmenter, as_pixels, load_segmenter
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.fx import Interpreter, Node
 
-from edgeseg.deploy.graph import DTYPES, export_graph
-from edgeseg.deploy.runtime import DeployError
+from edgeseg.deploy.runtimes.base import DeployError
+from edgeseg.deploy.runtimes.graph import DTYPES, export_graph
 from edgeseg.inference import Segmenter, as_pixels
 
 AGREEMENT = 0.995

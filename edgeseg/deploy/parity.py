@@ -13,7 +13,7 @@ from PIL import Image
 
 from edgeseg.data.labels import CAMVID, class_lookup, match_classes
 from edgeseg.deploy.artefact import Artefact, normalised
-from edgeseg.deploy.runtime import DeployError
+from edgeseg.deploy.runtimes.base import DeployError
 from edgeseg.inference import Segmenter
 from edgeseg.metrics import ConfusionMatrix
 

@@ -24,7 +24,7 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from edgeseg.deploy.runtime import DeployError
+from edgeseg.deploy.runtimes.base import DeployError
 from edgeseg.inference import Segmenter
 from edgeseg.metrics import ConfusionMatrix
 

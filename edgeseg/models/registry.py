@@ -20,8 +20,8 @@ from torch import nn
 from edgeseg.models.baselines import STDCFCN, PPLiteSeg, STDCSeg
 from edgeseg.models.cross_cbam import CrossCBAM
 from edgeseg.models.improved_hrnet import ImprovedHRNet
-from edgeseg.models.records import find_weights, list_weights
 from edgeseg.models.weights import load_weights, read_weights
+from edgeseg.models.zoo import find_weights, list_weights
 
 DEFAULT_CLASSES = 19
 SUFFIX = ".safetensors"

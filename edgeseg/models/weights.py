@@ -4,7 +4,7 @@ A weight *file* describes itself: beside the tensors, its header's ``edgeseg`` e
 its switches, the classes (names and colours) and the preprocessing. A weight *record* (``NAME.json`` beside
 ``NAME.safetensors``) adds what only its maker knows: hash, recipe, data, seeds, metric with protocol, licence.
 
-Records live in `edgeseg.models.records`. Pickles (``.pth``, ``.pt``, ``.tar``) can run code when opened, so they are
+Records live in `edgeseg.models.zoo`. Pickles (``.pth``, ``.pt``, ``.tar``) can run code when opened, so they are
 refused. The one door for public backbones is `read_public_checkpoint`, which lets torch's restricted unpickler read
 tensors and nothing else.
 """
@@ -109,7 +109,7 @@ def save_weights(
     Raises:
         WeightError: a description that does not fit the model, or a value that is not finite in ``dtype``.
     """
-    from edgeseg.download import atomic_write
+    from edgeseg.files import atomic_write
 
     meta = {**meta, **{k: getattr(model, k) for k in ("arch", "switches", "num_classes") if hasattr(model, k)}}
     _check_meta(meta, path)

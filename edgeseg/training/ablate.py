@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgeseg.data.labels import match_classes
 from edgeseg.data.pairs import Dataset
-from edgeseg.training.recipe_fields import Recipe, RecipeError, differing, override
-from edgeseg.training.run import start_text
-from edgeseg.training.train import TrainingError, fit
+from edgeseg.training.recipe import Recipe, RecipeError, differing, override
+from edgeseg.training.train import TrainingError, fit, start_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeseg.metrics import Scores, percent
-from edgeseg.models.records import WeightRecord
+from edgeseg.models.zoo import WeightRecord
 
 PAIRS = 8  # most-confused pairs that are listed
 WEAK = 40.0  # percent IoU under which a class is called weak

@@ -18,10 +18,10 @@ from tqdm.auto import tqdm
 from edgeseg.data import NAMES, open_data, recognise
 from edgeseg.data.pairs import DataError, Dataset
 from edgeseg.data.streets import Streets
-from edgeseg.download import atomic_write
+from edgeseg.files import atomic_write
 from edgeseg.inference import Segmenter, load_segmenter
 from edgeseg.metrics import ConfusionMatrix, Scores
-from edgeseg.models.records import WeightRecord, get_record, local_file
+from edgeseg.models.zoo import WeightRecord, get_record, local_file
 from edgeseg.training.card_pictures import confusion_picture, gallery_picture
 from edgeseg.training.card_text import CardFacts, render_card
 

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from edgeseg.data.labels import match_classes
-from edgeseg.download import atomic_write
+from edgeseg.files import atomic_write
 
 
 class CheckpointError(RuntimeError):

@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeseg.data.labels import ClassTable, match_classes
-from edgeseg.models.layers import resize
 from edgeseg.models.registry import create_model
-from edgeseg.training.losses import VOID, Terms, subsample
 
 
 class Teacher(nn.Module):
@@ -52,32 +49,3 @@ class Teacher(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) as the student sees it → (N, classes, H, W) logits."""
         return self.model(x * self.factor + self.shift)
-
-
-class Distillation(nn.Module):
-    """T² · KL(teacher ‖ student) of the softened distributions, a mean over the pixels that have a label.
-
-    Args:
-        temperature: T > 0; above 1 the teacher's small probabilities count for more.
-        stride: at 1/stride of the label's size, see `edgeseg.training.losses.Loss`.
-        align_corners: how the student's logits are resized to it, see there.
-    """
-
-    def __init__(self, temperature: float = 1.0, stride: int = 1, align_corners: bool = False) -> None:
-        super().__init__()
-        self.temperature, self.stride, self.align_corners = temperature, stride, align_corners
-
-    def terms(self, logits: Tensor, teacher: Tensor, target: Tensor) -> Terms:
-        """Sum over the pixels, and their number, as in `edgeseg.training.losses`.
-
-        Args:
-            logits: the student's, (N, C, h, w) at any resolution.
-            teacher: the teacher's, (N, C, H, W).
-            target: (N, H, W) class ids, void 255.
-        """
-        valid = subsample(target, self.stride) != VOID
-        truth = subsample(teacher.flatten(0, 1), self.stride).unflatten(0, teacher.shape[:2]).float()
-        student = resize(logits.float(), valid.shape[1:], align_corners=self.align_corners)
-        truth, student = ((z / self.temperature).log_softmax(1) for z in (truth, student))
-        pixel = F.kl_div(student, truth, reduction="none", log_target=True).sum(1)
-        return self.temperature**2 * (pixel * valid).sum(), valid.sum()

@@ -16,7 +16,9 @@ indexing.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +26,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeseg.models.layers import resize
+from edgeseg.training import losses
+from edgeseg.training.recipe import Recipe, RecipeError
 
 VOID = 255
 Terms = tuple[Tensor, Tensor]
@@ -41,7 +45,7 @@ class Loss(nn.Module):
         stride: work at 1/stride of the label size, labels taken at the nearest pixel, logits resized bilinearly.
 
     Attributes:
-        align_corners: of that resize; `edgeseg.training.objective.Objective` sets it to what the network does in eval
+        align_corners: of that resize; `edgeseg.training.losses.Objective` sets it to what the network does in eval
             mode, because the two conventions lie up to half a cell of the logits apart.
     """
 
@@ -391,3 +395,107 @@ def class_weights(counts: np.ndarray | Tensor | Sequence[int], kind: str = "enet
     else:
         raise ValueError(f"class weights {kind!r}: choose 'none', 'enet' or 'median'")
     return torch.from_numpy(weight.astype(np.float32))
+
+
+_TERM = re.compile(r"^(?:([\d.]+)\s*\*?\s*)?([a-z]+)$")
+_LOSSES = {"ce": losses.CrossEntropy, "ohem": losses.OHEM, "focal": losses.Focal, "dice": losses.Dice}
+_WEIGHTED = ("ce", "ohem", "focal")  # take class weights
+
+
+def make_losses(text: str, class_weights: Tensor | None, stride: int) -> list[tuple[float, losses.Loss]]:
+    """``"ohem + 0.5 dice"`` → ``[(1.0, OHEM), (0.5, Dice)]``, each taken at 1/stride of the label's size."""
+    found = []
+    for part in text.split("+"):
+        match = _TERM.match(part.strip())
+        if not match or match[2] not in _LOSSES:
+            raise RecipeError(
+                f"loss {text!r}: write a sum of {', '.join(_LOSSES)} with optional factors, e.g. 'ohem + 0.5 dice'"
+            )
+        options: dict[str, Any] = {"weight": class_weights} if match[2] in _WEIGHTED else {}
+        found.append((float(match[1] or 1), _LOSSES[match[2]](stride=stride, **options)))
+    return found
+
+
+class Distillation(nn.Module):
+    """T² · KL(teacher ‖ student) of the softened distributions, a mean over the pixels that have a label.
+
+    Args:
+        temperature: T > 0; above 1 the teacher's small probabilities count for more.
+        stride: at 1/stride of the label's size, see `edgeseg.training.losses.Loss`.
+        align_corners: how the student's logits are resized to it, see there.
+    """
+
+    def __init__(self, temperature: float = 1.0, stride: int = 1, align_corners: bool = False) -> None:
+        super().__init__()
+        self.temperature, self.stride, self.align_corners = temperature, stride, align_corners
+
+    def terms(self, logits: Tensor, teacher: Tensor, target: Tensor) -> Terms:
+        """Sum over the pixels, and their number, as in `edgeseg.training.losses`.
+
+        Args:
+            logits: the student's, (N, C, h, w) at any resolution.
+            teacher: the teacher's, (N, C, H, W).
+            target: (N, H, W) class ids, void 255.
+        """
+        valid = subsample(target, self.stride) != VOID
+        truth = subsample(teacher.flatten(0, 1), self.stride).unflatten(0, teacher.shape[:2]).float()
+        student = resize(logits.float(), valid.shape[1:], align_corners=self.align_corners)
+        truth, student = ((z / self.temperature).log_softmax(1) for z in (truth, student))
+        pixel = F.kl_div(student, truth, reduction="none", log_target=True).sum(1)
+        return self.temperature**2 * (pixel * valid).sum(), valid.sum()
+
+
+class Objective(nn.Module):
+    """Weighted sum of the losses of all heads.
+
+    Args:
+        recipe: names the losses, their weights and strides.
+        class_weights: (C,) or None.
+        align_corners: how the network resizes its logits, see `losses.Loss`.
+    """
+
+    def __init__(self, recipe: Recipe, class_weights: Tensor | None = None, align_corners: bool = False) -> None:
+        super().__init__()
+        main = make_losses(recipe.loss, class_weights, recipe.loss_stride)
+        aux = [(w * recipe.aux_weight, m) for w, m in make_losses(recipe.aux_loss, class_weights, recipe.aux_stride)]
+        self.main, self.aux = main, aux
+        for _, loss in (*main, *aux):
+            loss.align_corners = align_corners
+        self.parts = nn.ModuleList(loss for _, loss in (*main, *aux))  # so that .to(device) moves the class weights
+        self.boundary = losses.Boundary() if recipe.boundary_weight else None
+        self.boundary_weight = recipe.boundary_weight
+        distillation = Distillation(recipe.temperature, recipe.loss_stride, align_corners)
+        self.distillation = distillation if recipe.teacher else None
+        self.teacher_weight = recipe.teacher_weight
+
+    def terms(self, outputs: dict[str, Any], target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights, sums and normalisers of all terms: the loss is Σ weight · sum / count.
+
+        Args:
+            outputs: of a model in train mode, ``{"out": (N, C, h, w), "aux": [...], "boundary": ...}``, and under
+                ``"teacher"`` a teacher's logits (N, C, H, W) where the recipe has one.
+            target: (N, H, W) class ids, void 255.
+
+        Returns:
+            three (T,) tensors; sums and counts of several ranks add up, so that the loss is that of the whole batch.
+        """
+        calls = [(weight, loss, outputs["out"]) for weight, loss in self.main]
+        for logits in outputs["aux"]:
+            calls += [(weight, loss, logits) for weight, loss in self.aux]
+        if self.boundary is not None:
+            calls.append((self.boundary_weight, self.boundary, outputs["boundary"]))
+        terms = [(weight, loss.terms(logits, target)) for weight, loss, logits in calls]
+        if self.distillation is not None:
+            terms.append((self.teacher_weight, self.distillation.terms(outputs["out"], outputs["teacher"], target)))
+        weights, sums, counts = [], [], []
+        for weight, term in terms:
+            total, count = (t.reshape(-1).float() for t in term)
+            weights.append(torch.full_like(total, weight))
+            sums.append(total)
+            counts.append(count)
+        return torch.cat(weights), torch.cat(sums), torch.cat(counts)
+
+    def forward(self, outputs: dict[str, Any], target: Tensor) -> Tensor:
+        """The loss of one batch on one process."""
+        weights, sums, counts = self.terms(outputs, target)
+        return (weights * sums / counts.clamp(min=1)).sum()

@@ -1,6 +1,6 @@
 """Recipes: one function each, which says where its numbers come from.
 
-What a recipe is, and how `field=value` changes it, is in `edgeseg.training.recipe_fields`. Core-minutes are those of
+What a recipe is, and how `field=value` changes it, is in `edgeseg.training.recipe`. Core-minutes are those of
 cores with bfloat16 instructions (AVX512-BF16); others need several times as many.
 """
 
@@ -11,7 +11,7 @@ import fnmatch
 from collections.abc import Callable
 from dataclasses import replace
 
-from edgeseg.training.recipe_fields import BUDGETS, Recipe, RecipeError, override
+from edgeseg.training.recipe import BUDGETS, Recipe, RecipeError, override
 
 __all__ = ["BUDGETS", "Recipe", "RecipeError", "get_recipe", "list_recipes", "override", "summary"]
 

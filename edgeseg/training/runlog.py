@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from edgeseg import __version__
 from edgeseg.data.labels import ClassTable
-from edgeseg.download import atomic_write
+from edgeseg.files import atomic_write
 from edgeseg.inference import Segmenter
 from edgeseg.metrics import Scores
 from edgeseg.models.weights import save_weights, weight_meta

@@ -19,7 +19,7 @@ curve).
 """
 
 from edgeseg.data.streets.dataset import GENERATOR_VERSION, SPLITS, Streets, default_cache
-from edgeseg.data.streets.files import write_streets
+from edgeseg.data.streets.folders import write_streets
 from edgeseg.data.streets.ride import drive
 from edgeseg.data.streets.scene import FACTORS, Scene, make_scene, render
 

@@ -1,0 +1,1 @@
+"""Benchmarks: the timing protocol, the roofline, other people's networks to compare with."""

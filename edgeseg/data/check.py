@@ -1,0 +1,102 @@
+"""What a data set holds and what is wrong with it: `check_data`, for any data set of the package."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edgeseg.data.labels import VOID, ClassTable
+from edgeseg.data.pairs import Dataset
+
+
+@dataclass
+class Report:
+    """What `check_data` found in a data set of C classes.
+
+    Attributes:
+        table: the classes.
+        samples: pairs in the set, readable or not.
+        problems: one line per pair that cannot be used.
+        pixels: (C + 1,) int64, pixels per class, void last.
+        images_with_class: (C + 1,) int64, images that show the class, void last.
+        mean: (3,) mean of R, G, B in 0…1, over the pixels of all readable pairs.
+        std: (3,) their standard deviation.
+        all_void: names of the images without a labelled pixel (usable; nothing is learnt from them).
+        sizes: (H, W) → number of images.
+    """
+
+    table: ClassTable
+    samples: int
+    problems: list[str]
+    pixels: np.ndarray
+    images_with_class: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    all_void: list[str] = field(default_factory=list)
+    sizes: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    @property
+    def share(self) -> np.ndarray:
+        """(C + 1,) percent: each class of the labelled pixels, and last void of all pixels."""
+        labelled, void = int(self.pixels[:-1].sum()), int(self.pixels[-1])
+        return 100.0 * np.append(self.pixels[:-1] / max(1, labelled), void / max(1, labelled + void))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values; shares in percent with two decimals."""
+        names = (*self.table.names, "void")
+        return {
+            "samples": self.samples,
+            "sizes": {f"{w}x{h}": n for (h, w), n in sorted(self.sizes.items())},
+            "classes": {
+                name: {"share": round(float(s), 2), "pixels": int(p), "images": int(i)}
+                for name, s, p, i in zip(names, self.share, self.pixels, self.images_with_class, strict=True)
+            },
+            "mean": [round(float(v), 5) for v in self.mean],
+            "std": [round(float(v), 5) for v in self.std],
+            "all_void": self.all_void,
+            "problems": self.problems,
+        }
+
+
+def check_data(ds: Dataset, progress: bool = True) -> Report:
+    """Read every pair of a data set, and report all that is wrong or worth knowing.
+
+    Args:
+        ds: any data set.
+        progress: show a bar.
+    """
+    from tqdm import tqdm
+
+    classes = len(ds.table)
+    pixels, images_with_class = np.zeros(classes + 1, np.int64), np.zeros(classes + 1, np.int64)
+    levels = np.zeros((3, 256), np.int64)
+    problems, all_void, sizes = [], [], Counter[tuple[int, int]]()
+    for index in tqdm(range(len(ds)), desc="check", unit=" pairs", disable=not progress):
+        try:
+            image, label = ds[index]
+        except (ValueError, OSError) as error:
+            problems.append(f"{ds.names[index]}: {error}")
+            continue
+        counts = np.bincount(label.ravel(), minlength=256)
+        if counts[classes:VOID].any():
+            problems.append(f"{ds.names[index]}: class ids over {classes - 1}; the reader of this data set is at fault")
+            continue
+        counts = np.append(counts[:classes], counts[VOID])
+        pixels += counts
+        images_with_class += counts > 0
+        levels += [np.bincount(image[..., channel].ravel(), minlength=256) for channel in range(3)]
+        sizes[label.shape] += 1
+        if not counts[:classes].any():
+            all_void.append(ds.names[index])
+    mean, std = _moments(levels)
+    return Report(ds.table, len(ds), problems, pixels, images_with_class, mean, std, all_void, dict(sizes))
+
+
+def _moments(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation in 0…1 of each row of a (3, 256) histogram; zeros where nothing was counted."""
+    values, count = np.arange(256) / 255.0, np.maximum(1, levels.sum(axis=1))
+    mean = levels @ values / count
+    return mean, np.sqrt(np.maximum(0.0, levels @ values**2 / count - mean**2))

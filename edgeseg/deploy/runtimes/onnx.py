@@ -1,0 +1,326 @@
+"""ONNX, the format that every vendor's tools read, and ONNX Runtime, which runs it.
+
+On a Jetson the same file becomes a TensorRT engine without any Python. JetPack brings the tool; build on the device
+that will run the engine (commands from NVIDIA's manual, not tried here)::
+
+    edgeseg export cross_cbam_m.streets --runtime onnx --size 512x1024 --out artefact          # anywhere
+    /usr/src/tensorrt/bin/trtexec --onnx=artefact/labels.onnx --saveEngine=labels.engine --fp16 --skipInference
+    /usr/src/tensorrt/bin/trtexec --loadEngine=labels.engine --useCudaGraph --useSpinWait --warmUp=30000 \\
+        --duration=60 --iterations=1024
+
+- int8: export with ``precision="int8", symmetric=True`` (TensorRT takes no zero points) and add ``--int8`` beside
+  ``--fp16``; the scales are in the file, so that trtexec needs no calibration cache.
+- A TensorRT that has given up ``--fp16`` (11) or warns of it: export with ``precision="fp16"`` and say
+  ``--stronglyTyped`` in its place.
+- Out of memory on 8 GB: add ``--memPoolSize=workspace:1024``.
+
+Opset 18 is the default because TensorRT 10's parser (JetPack 6) reads all of it.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgeseg.deploy.quantise import select_layers
+from edgeseg.deploy.runtimes.base import (
+    DeployError,
+    Runner,
+    Runtime,
+    lacking,
+    new_file,
+    reading,
+    silenced,
+    size_of,
+    versions,
+)
+from edgeseg.deploy.runtimes.graph import export_graph
+
+INPUT = "image"
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+_WHOLE = 2**31 - 1024  # bytes that one protobuf can hold
+
+
+class OnnxRuntime(Runtime):
+    """ONNX, run by ONNX Runtime on the CPU.
+
+    Precisions: fp32; int8, static and per channel, of convolutions only, as quantise-dequantise pairs that other tools
+    read too; fp16, a graph for TensorRT: ONNX Runtime's CPU kernels compute it in float32 (``runs`` in the facts).
+
+    Options:
+        opset: of the graph, 18 to 20.
+        keep: int8: names of convolutions or parts that stay in float, see `edgeseg.deploy.quantise`.
+        symmetric: int8: signed activations around zero, as TensorRT wants them. Slower on the CPU, where a ReLU then
+            cannot be merged and half the convolutions run in float32 (``runs`` in the facts).
+        provider: ``"cpu"``; ``"cuda"`` or ``"tensorrt"`` with onnxruntime-gpu (tensors still come from and go to the
+            CPU). The last two are untested.
+    """
+
+    name = "onnx"
+    precisions = ("fp32", "fp16", "int8")
+    options: Mapping[str, Any] = MappingProxyType({"opset": 18, "keep": (), "symmetric": False, "provider": "cpu"})
+
+    def why_not(self, precision: str, building: bool = True) -> str | None:
+        """Running takes onnxruntime; building also onnx and onnxscript."""
+        needed = ("onnx", "onnxscript", "onnxruntime") if building else ("onnxruntime",)
+        return lacking(needed, "export")
+
+    def build(
+        self,
+        module: nn.Module,
+        example: Tensor,
+        stem: Path,
+        precision: str,
+        calibration: Sequence[Tensor] | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        options = self.checked_options(options)
+        check_calibration(precision, calibration, options)
+        _check_provider(options["provider"])
+        path = new_file(stem, ".onnx")
+        graph_precision = "fp32" if precision == "int8" else precision
+        model = export_onnx(module, example, stem.name, graph_precision, options["opset"])
+        kept: set[str] = set()
+        if precision == "int8":
+            assert calibration is not None
+            layers = layer_nodes(model)
+            kept = select_layers(layers, options["keep"])
+            model = _quantised(model, [layers[name] for name in kept], calibration, options["symmetric"])
+        _write(model, path)
+        runs = _what_runs(path)
+        if precision == "int8" and not runs["int8"]:
+            raise DeployError(f"{path}: asked for int8, but ONNX Runtime runs {dict(runs)}; keep fewer layers in float")
+        return {
+            **graph_facts(model),
+            "runs": dict(runs),
+            "kept": sorted(kept),
+            "provider": options["provider"],
+            "bytes": size_of(path),
+            "versions": versions("onnx", "onnxscript", "onnxruntime"),
+        }
+
+    def open(self, stem: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
+        path = stem.with_suffix(".onnx")
+        provider = _check_provider(facts.get("provider", "cpu"))
+        with reading(path):
+            session = _session(path, threads, provider)
+        if session.get_providers()[0] != provider:
+            raise DeployError(
+                f"{path}: {provider} was asked for, but ONNX Runtime took {session.get_providers()[0]}. Its CUDA "
+                "libraries do not fit; or export with provider=cpu"
+            )
+
+        def run(x: Tensor) -> Tensor:
+            return torch.from_numpy(session.run(None, {INPUT: x.contiguous().numpy()})[0])
+
+        return run
+
+
+def check_calibration(precision: str, calibration: Sequence[Tensor] | None, options: Mapping[str, Any]) -> None:
+    """int8 needs calibration inputs, and only int8 has layers to keep.
+
+    Raises:
+        DeployError: one without the other.
+    """
+    if precision == "int8" and not calibration:
+        raise DeployError(
+            "int8 takes its ranges from images: give calibration=calibration_images(segmenter, size), or --calibration "
+            "on the command line"
+        )
+    if precision != "int8" and options["keep"]:
+        raise DeployError(f"keep names layers that int8 leaves in float; {precision} has none to keep")
+
+
+def export_onnx(module: nn.Module, example: Tensor, output: str, precision: str = "fp32", opset: int = 18) -> Any:
+    """A module as a checked ONNX model of static shape, without the traces of source files that the exporter adds.
+
+    Args:
+        module: one tensor in, one out.
+        example: an input.
+        output: name of the output; the input is called ``image``.
+        precision: of the graph, ``"fp32"`` or ``"fp16"``.
+        opset: 18 to 20.
+
+    Returns:
+        An ``onnx.ModelProto``. Weights are called as in PyTorch, also where batch normalisation was folded into them.
+    """
+    import onnx
+
+    if opset not in (18, 19, 20):
+        raise DeployError(f"opset = {opset}: 18, 19 and 20 are supported; 18 is what TensorRT 10 reads wholly")
+    program = export_graph(module, example, precision)
+    with silenced():
+        exported = torch.onnx.export(
+            program,
+            (),
+            input_names=[INPUT],
+            output_names=[output],
+            opset_version=opset,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    assert exported is not None
+    model = exported.model_proto
+    if model.ByteSize() > _WHOLE:
+        raise DeployError("the model has more than 2 GB, which one ONNX file cannot hold; take another runtime")
+    graph = model.graph
+    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer, graph, model):
+        del part.metadata_props[:]
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def layer_nodes(model: Any) -> dict[str, str]:
+    """Names of the convolutions in PyTorch → names of their nodes; the weights bring the former along."""
+    return {n.input[1].removesuffix(".weight"): n.name for n in model.graph.node if n.op_type == "Conv"}
+
+
+def graph_facts(model: Any) -> dict[str, Any]:
+    """Opset, operators, types of the stored tensors, and how many convolutions take which type."""
+    from onnx import TensorProto
+
+    graph = model.graph
+    stored = {i.name: TensorProto.DataType.Name(i.data_type).lower() for i in graph.initializer}
+    quantised = {n.output[0] for n in graph.node if n.op_type == "DequantizeLinear"}
+    dtypes: Counter[str] = Counter()
+    for node in graph.node:
+        if node.op_type == "Conv":
+            both = node.input[0] in quantised and node.input[1] in quantised
+            dtypes["int8" if both else _float_name(stored.get(node.input[1], "float"))] += 1
+    return {
+        "opset": next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")),
+        "ops": dict(Counter(n.op_type for n in graph.node).most_common()),
+        "stored": dict(Counter(stored.values()).most_common()),
+        "dtypes": dict(dtypes),
+    }
+
+
+def _float_name(name: str) -> str:
+    return "float32" if name == "float" else name
+
+
+def _quantised(model: Any, excluded: Sequence[str], calibration: Sequence[Tensor], symmetric: bool) -> Any:
+    """Quantise-dequantise pairs around every convolution but the excluded nodes.
+
+    A ReLU is listed too so that its result, and not what it is about to cut off, sets the range.
+    """
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.inputs: Iterator[Tensor] = iter(calibration)
+
+        def get_next(self) -> dict[str, Any] | None:
+            x = next(self.inputs, None)
+            return None if x is None else {INPUT: x.contiguous().numpy()}
+
+    with tempfile.TemporaryDirectory(prefix="edgeseg-") as folder, silenced():
+        path = Path(folder) / "int8.onnx"
+        quantize_static(
+            copy.deepcopy(model),  # it is changed on the way
+            path,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Relu"],
+            nodes_to_exclude=list(excluded),
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
+            extra_options={"ActivationSymmetric": symmetric},
+        )
+        quantised = onnx.load(path)
+    _give_floats(quantised, model, excluded)
+    onnx.checker.check_model(quantised, full_check=True)
+    return quantised
+
+
+def _give_floats(quantised: Any, original: Any, nodes: Sequence[str]) -> None:
+    """Let these nodes read what they read before: the quantiser rounds every convolution's result, whoever reads it.
+
+    It also merges a ReLU into the rounding and gives its name to what comes before; it is put back for these nodes.
+    """
+    from onnx import helper
+
+    graph = quantised.graph
+    reads = {node.name: node.input[0] for node in original.graph.node}
+    cut = {node.output[0] for node in original.graph.node if node.op_type == "Relu"}
+    cut -= {node.output[0] for node in graph.node if node.op_type == "Relu"}
+    for node in [n for n in graph.node if n.name in nodes]:
+        tensor = reads[node.name]
+        if tensor in cut:
+            again = f"{tensor}_for_{node.name}"
+            position = list(graph.node).index(node)
+            graph.node.insert(position, helper.make_node("Relu", [tensor], [again], name=f"{again}_relu"))
+            tensor = again
+        node.input[0] = tensor
+    for kind in ("DequantizeLinear", "QuantizeLinear"):  # in this order: the second may have served the first alone
+        read = {name for node in graph.node for name in node.input}
+        for node in [n for n in graph.node if n.op_type == kind and not read & set(n.output)]:
+            graph.node.remove(node)
+
+
+def _write(model: Any, path: Path) -> None:
+    try:
+        path.write_bytes(model.SerializeToString())
+    except OSError as error:
+        raise DeployError(f"{path}: cannot be written ({error.strerror}). Free some space, or move.") from error
+
+
+def _session(path: Path, threads: int | None, provider: str = _PROVIDERS["cpu"], optimised: Path | None = None) -> Any:
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads or 0
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 3
+    # a waiting pool that spins steals the time of everything else on the machine, other models' timings included
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if optimised is not None:
+        settings.optimized_model_filepath = str(optimised)
+    return onnxruntime.InferenceSession(
+        str(path), settings, providers=list(dict.fromkeys((provider, _PROVIDERS["cpu"])))
+    )
+
+
+def _what_runs(path: Path) -> Counter[str]:
+    """Types in which ONNX Runtime's CPU kernels compute the convolutions, from the graph as it has rewritten it."""
+    import onnx
+    from onnx import TensorProto
+
+    with tempfile.TemporaryDirectory(prefix="edgeseg-") as folder:
+        optimised = Path(folder) / "optimised.onnx"
+        with reading(path):
+            _session(path, 1, optimised=optimised)
+        graph = onnx.load(optimised).graph
+    stored = {i.name: TensorProto.DataType.Name(i.data_type).lower() for i in graph.initializer}
+    runs: Counter[str] = Counter()
+    for node in graph.node:
+        if node.op_type.startswith("QLinearConv"):
+            runs["int8"] += 1
+        elif node.op_type in ("Conv", "FusedConv", "NhwcFusedConv"):
+            runs[_float_name(stored.get(node.input[1], "float"))] += 1
+    return runs
+
+
+def _check_provider(name: str) -> str:
+    """ONNX Runtime's name of a provider that is installed."""
+    import onnxruntime
+
+    if name not in _PROVIDERS:
+        raise DeployError(f"provider = {name!r}: choose one of {', '.join(_PROVIDERS)}")
+    if _PROVIDERS[name] not in onnxruntime.get_available_providers():
+        raise DeployError(
+            f"provider = {name!r}: this onnxruntime has no {_PROVIDERS[name]}. With an NVIDIA GPU: pip uninstall "
+            "onnxruntime, pip install onnxruntime-gpu; else take provider=cpu"
+        )
+    return _PROVIDERS[name]

@@ -1,0 +1,229 @@
+"""OpenVINO: Intel's runtime, the fastest here on x86 processors; runs on AMD and ARM too.
+
+The graph comes from our ONNX and not from the ``ExportedProgram``, which OpenVINO reads too and runs equally fast: from
+ONNX the operations can be traced to PyTorch's names, by which layers are left out of int8.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgeseg.deploy.quantise import select_layers
+from edgeseg.deploy.runtimes.base import (
+    OPENING,
+    DeployError,
+    Runner,
+    Runtime,
+    lacking,
+    new_file,
+    one_at_a_time,
+    reading,
+    silenced,
+    size_of,
+    versions,
+)
+from edgeseg.deploy.runtimes.onnx import check_calibration, export_onnx, layer_nodes
+
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
+_NAMES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "u8": "int8", "i8": "int8"}
+_CONVOLUTIONS = ("Convolution", "GroupConvolution")
+_BIASED = "/WithoutBiases"  # a convolution with a bias becomes two operations
+_FOLDED = ("Mul", "Div", "Add", "Sub", "BatchNormalization")
+_HEAVY = ("Convolution", "Deconvolution", "FullyConnected", "MatMul")
+
+
+class OpenVINO(Runtime):
+    """OpenVINO on the CPU.
+
+    Precisions: fp32; bf16, weights stored in float32 and computed in bfloat16 (processors with AVX512-BF16 or AMX);
+    int8 by NNCF, symmetric weights per channel, calibrated, with NNCF's fast bias correction.
+
+    Options:
+        keep: int8: names of convolutions or parts that stay in float, see `edgeseg.deploy.quantise`.
+        rest: int8: what everything else computes in, ``"fp32"`` or ``"bf16"``.
+    """
+
+    name = "openvino"
+    precisions = ("fp32", "bf16", "int8")
+    options: Mapping[str, Any] = MappingProxyType({"keep": (), "rest": "fp32"})
+
+    def why_not(self, precision: str, building: bool = True) -> str | None:
+        """Running takes openvino; building also onnx and onnxscript, and nncf for int8."""
+        needed = ["openvino"]
+        if building:
+            needed += ["onnx", "onnxscript"] + ["nncf"] * (precision == "int8")
+        return lacking(needed, "export") or (_no_bf16() if precision == "bf16" else None)
+
+    def build(
+        self,
+        module: nn.Module,
+        example: Tensor,
+        stem: Path,
+        precision: str,
+        calibration: Sequence[Tensor] | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        options = self.checked_options(options)
+        check_calibration(precision, calibration, options)
+        path, weights = new_file(stem, ".xml"), new_file(stem, ".bin")
+        hint = _hint(options["rest"] if precision == "int8" else precision)
+        source = export_onnx(module, example, stem.name)
+        model = _converted(source)
+        kept: set[str] = set()
+        if precision == "int8":
+            assert calibration is not None
+            layers = _layer_operations(model, source)
+            kept = select_layers(layers, options["keep"])
+            model = _quantised(model, [layers[name] for name in sorted(kept)], calibration)
+        _save(model, path)
+        dtypes = _what_runs(_compiled(path, hint, 1))
+        _check(path, precision, hint, dtypes)
+        return {
+            "dtypes": dict(dtypes),
+            "kept": sorted(kept),
+            "hint": hint,
+            "bytes": size_of(path, weights),
+            "versions": versions("openvino", "nncf") if precision == "int8" else versions("openvino"),
+        }
+
+    def open(self, stem: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
+        path = stem.with_suffix(".xml")
+        with OPENING, reading(path, stem.with_suffix(".bin")), silenced():
+            compiled = _compiled(path, facts["hint"], threads)
+        if _what_runs(compiled) != Counter(facts["dtypes"]):
+            raise DeployError(
+                f"{path}: was built to compute in {facts['dtypes']}, but here it would in "
+                f"{dict(_what_runs(compiled))}: another processor or OpenVINO. Export it here."
+            )
+        request = compiled.create_infer_request()  # one is enough: a model of one stream computes one at a time anyway
+
+        def run(x: Tensor) -> Tensor:
+            # the result is a copy: the next call may overwrite the request's own memory
+            return torch.from_numpy(request.infer([x.contiguous().numpy()], share_inputs=True)[0])
+
+        return one_at_a_time(run)
+
+
+def _core() -> Any:
+    import openvino
+
+    return openvino.Core()
+
+
+def _capabilities() -> list[str]:
+    return list(_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+def _no_bf16() -> str | None:
+    if "BF16" in _capabilities():
+        return None
+    return "this processor has no bfloat16 instructions (AVX512-BF16 or AMX); take fp32 or int8"
+
+
+def _hint(precision: str) -> str:
+    """OpenVINO's name of a float precision that this processor has."""
+    if precision not in _HINTS:
+        raise DeployError(f"rest = {precision!r}: choose one of {', '.join(_HINTS)}")
+    reason = _no_bf16() if precision == "bf16" else None
+    if reason:
+        raise DeployError(f"openvino with bf16 cannot run here: {reason}")
+    return _HINTS[precision]
+
+
+def _converted(source: Any) -> Any:
+    """OpenVINO's model of an ONNX model. Without the conversion's clean-up NNCF would not see depthwise weights."""
+    import openvino
+
+    with silenced():
+        return openvino.convert_model(io.BytesIO(source.SerializeToString()))
+
+
+def _save(model: Any, path: Path) -> None:
+    import openvino
+
+    try:
+        openvino.save_model(model, path, compress_to_fp16=False)
+    except (OSError, RuntimeError) as error:
+        raise DeployError(f"{path}: cannot be written. Free some space, or choose another folder.") from error
+
+
+def _compiled(path: Path, hint: str, threads: int | None) -> Any:
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": 1}
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    return _core().compile_model(path, "CPU", settings)
+
+
+def _layer_operations(model: Any, source: Any) -> dict[str, str]:
+    """Names of the convolutions in PyTorch → names of their operations, which carry the names of the ONNX nodes.
+
+    Where a factor or offset was folded in, the convolution is called after that, or anyhow and the offset after it; so
+    the convolution is looked up behind either in the ONNX graph.
+    """
+    layer_of = {node: layer for layer, node in layer_nodes(source).items()}
+    nodes = {name: node for node in source.graph.node for name in (node.name, node.output[0])}
+    layers: dict[str, str] = {}
+    for operation in model.get_ops():
+        if operation.get_type_name() in _CONVOLUTIONS:
+            behind = [_convolution_behind(nodes[name], nodes) for name in _names(operation) if name in nodes]
+            layers.update((layer_of[node], operation.get_friendly_name()) for node in behind[:1] if node in layer_of)
+    return layers
+
+
+def _names(operation: Any) -> Iterator[str]:
+    """Name of an operation and, as long as each is alone in reading the one before, of what adds a constant to it."""
+    yield operation.get_friendly_name().removesuffix(_BIASED)
+    readers = [reader.get_node() for reader in operation.output(0).get_target_inputs()]
+    if len(readers) == 1 and readers[0].get_type_name() in ("Add", "Multiply"):
+        types = {readers[0].input_value(i).get_node().get_type_name() for i in (0, 1)}
+        if "Constant" in types:
+            yield from _names(readers[0])
+
+
+def _convolution_behind(node: Any, nodes: Mapping[str, Any]) -> str | None:
+    """Name of the ONNX node before all factors and offsets; ``None`` where two maps meet on the way."""
+    while node.op_type in _FOLDED:
+        before = [nodes[name] for name in node.input if name in nodes]
+        if len(before) != 1:
+            return None
+        node = before[0]
+    return str(node.name)
+
+
+def _quantised(model: Any, ignored: Sequence[str], calibration: Sequence[Tensor]) -> Any:
+    with silenced():
+        import nncf
+
+        return nncf.quantize(
+            model,
+            nncf.Dataset([x.contiguous().numpy() for x in calibration]),
+            subset_size=len(calibration),
+            preset=nncf.QuantizationPreset.PERFORMANCE,
+            ignored_scope=nncf.IgnoredScope(names=list(ignored)) if ignored else None,
+        )
+
+
+def _what_runs(compiled: Any) -> Counter[str]:
+    """Types in which convolutions and matrix products are executed, as the compiled model says itself."""
+    runs: Counter[str] = Counter()
+    for operation in compiled.get_runtime_model().get_ops():
+        about = operation.get_rt_info()
+        if "layerType" in about and about["layerType"].astype(str) in _HEAVY:
+            found = about["runtimePrecision"].astype(str)
+            runs[_NAMES.get(found, found)] += 1
+    return runs
+
+
+def _check(path: Path, precision: str, hint: str, runs: Counter[str]) -> None:
+    """What was asked for is what runs."""
+    wanted = {"fp32": {"float32"}, "bf16": {"bfloat16"}, "int8": {"int8", _NAMES[hint]}}[precision]
+    if not set(runs) <= wanted or (precision == "int8" and not runs["int8"]):
+        raise DeployError(f"{path}: asked for {precision}, but OpenVINO runs {dict(runs)}; please report this")

@@ -1,0 +1,1 @@
+"""Live segmentation: frames in, class maps out, shown, served or filmed."""

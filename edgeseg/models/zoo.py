@@ -1,0 +1,451 @@
+"""Finished weights: which there are, whether a file is the right one, what it scores; and how others come in.
+
+A weight is a file and its record, ``NAME.json`` beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from importlib import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from edgeseg.files import atomic_write
+from edgeseg.models.weights import WeightError, read_weights
+
+PACKAGED = Path(__file__).parent / "pretrained"
+# What a metric is worth nothing without; null where there is nothing to say, e.g. "tta": null.
+PROTOCOL = ("data", "split", "size", "definition", "seeds", "ema", "tta")
+PACKAGE_LICENCE = "Apache-2.0"
+_OPTIONAL = {"url", "licence_file", "golden"}
+_announced: set[str] = set()  # licence files that this process has spoken of
+
+
+@dataclass(frozen=True)
+class WeightRecord:
+    """What is known about one trained weight.
+
+    Args:
+        name: architecture and tag, e.g. ``"cross_cbam_m.streets"``.
+        arch: name of the architecture in the registry.
+        file: the weight file's name, in the record's folder.
+        sha256: of that file, in hexadecimal digits.
+        classes: class names in the order of the logits.
+        definition: which definition of the classes, e.g. ``"A"`` for CamVid.
+        size: (H, W) of the training crops.
+        mean: per-channel mean, RGB in 0…1.
+        std: per-channel divisor.
+        recipe: name of the recipe, with the fields that were changed.
+        data: what it was trained on.
+        seeds: every seed that was run.
+        metric: ``miou`` (percent) and whatever else was measured, with all of `PROTOCOL`.
+        licence: of the weights, in a few words.
+        url: where the file can be fetched, or ``None``.
+        licence_file: name of the file with the licence's text, in the record's folder; ``None``: the package's licence.
+        golden: what the network gives for a fixed image, see `edgeseg.training.publish`; ``None``: not measured.
+    """
+
+    name: str
+    arch: str
+    file: str
+    sha256: str
+    classes: tuple[str, ...]
+    definition: str
+    size: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    recipe: str
+    data: str
+    seeds: tuple[int, ...]
+    metric: Mapping[str, Any]
+    licence: str
+    url: str | None = None
+    licence_file: str | None = None
+    golden: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.name.partition(".")[0] != self.arch:
+            raise WeightError(f"record {self.name}: its architecture is {self.arch}; name it {self.arch}.TAG")
+        if Path(self.file).name != self.file or len(self.sha256) != 64:
+            raise WeightError(f"record {self.name}: needs a bare file name and a SHA-256 of 64 digits")
+        for word in (self.name, *([] if self.licence_file is None else [self.licence_file])):
+            if not re.fullmatch(r"[\w.-]+", word):
+                raise WeightError(f"record {self.name}: {word!r} becomes a file's name; use letters, digits, - and _")
+        absent = [k for k in ("miou", *PROTOCOL) if k not in self.metric]
+        if absent:
+            raise WeightError(f"record {self.name}: its metric lacks {', '.join(absent)}; null says that there is none")
+
+    @classmethod
+    def read(cls, path: str | Path) -> WeightRecord:
+        """Read a record file.
+
+        Raises:
+            WeightError: no JSON object, or fields missing or unknown.
+        """
+        try:
+            values: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise WeightError(f"{path}: no readable weight record ({error}); restore it") from error
+        known = {f.name for f in fields(cls)}
+        if not isinstance(values, dict) or values.keys() - known or known - _OPTIONAL - values.keys():
+            raise WeightError(
+                f"{path}: a weight record has the fields {', '.join(sorted(known))}, and only "
+                f"{', '.join(sorted(_OPTIONAL))} may be absent"
+            )
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        try:
+            return cls(**plain)
+        except (TypeError, AttributeError) as error:
+            raise WeightError(f"{path}: a field holds a value of another kind ({error}); restore the record") from error
+
+    def write(self, folder: str | Path) -> Path:
+        """Write the record as ``NAME.json`` into a folder; returns its path."""
+        from edgeseg.files import atomic_write
+
+        path = Path(folder) / f"{self.name}.json"
+        with atomic_write(path) as file:
+            file.write((_readable(asdict(self)) + "\n").encode())
+        return path
+
+
+def _readable(value: Any, indent: int = 0) -> str:
+    """JSON with a line per entry of an object, and lists on one line."""
+    if not isinstance(value, dict) or not value:
+        return json.dumps(value, ensure_ascii=False)
+    space = " " * (indent + 1)
+    lines = (f"{space}{json.dumps(k, ensure_ascii=False)}: {_readable(v, indent + 1)}" for k, v in value.items())
+    return "{\n" + ",\n".join(lines) + "\n" + " " * indent + "}"
+
+
+def list_weights() -> list[str]:
+    """Names of the weights that are here or can be fetched, sorted."""
+    return sorted(name for name, (record, path) in _records().items() if record.url or _local(record, path) is not None)
+
+
+def get_record(name: str) -> WeightRecord:
+    """The record of a weight.
+
+    Raises:
+        WeightError: there is none; the message lists those that there are.
+    """
+    return _record(name)[0]
+
+
+def record_folder(name: str) -> Path:
+    """The folder that the weight's record lies in.
+
+    Raises:
+        WeightError: there is no such record.
+    """
+    return _record(name)[1].parent
+
+
+def local_file(name: str) -> Path | None:
+    """The weight's file where it lies on this machine, not checked; ``None``: it would have to be fetched.
+
+    Raises:
+        WeightError: there is no such record.
+    """
+    return _local(*_record(name))
+
+
+def find_weights(name: str) -> Path:
+    """The file of a weight for use: as `checked_file`, and its licence is spoken of where it is one of its own.
+
+    Args:
+        name: a record's name.
+
+    Raises:
+        WeightError: as `checked_file`.
+    """
+    path = checked_file(name)
+    record = get_record(name)
+    if record.licence_file is not None and record.licence_file not in _announced:
+        _announced.add(record.licence_file)
+        print(
+            f"edgeseg: {name} has a licence of its own ({record.licence}); read it: edgeseg weights licence {name}",
+            file=sys.stderr,
+        )
+    return path
+
+
+def checked_file(name: str) -> Path:
+    """The checked file of a weight: local where it can be, fetched into the user's cache otherwise.
+
+    Args:
+        name: a record's name.
+
+    Raises:
+        WeightError: no such record, no file and no address, or a file with another hash.
+    """
+    record, path = _record(name)
+    local = _local(record, path)
+    if local is None:
+        local = _fetch(record)
+    if hashlib.sha256(local.read_bytes()).hexdigest() != record.sha256:
+        raise WeightError(
+            f"{local}: not the file that its record names (SHA-256 differs); delete it and fetch or copy it again"
+        )
+    return local
+
+
+def record_faults(record: WeightRecord, meta: Mapping[str, Any]) -> list[str]:
+    """Where a record and a file's own description (see `weights.read_weights`) say different things."""
+    pairs = {
+        "architecture": (record.arch, meta["arch"]),
+        "classes": (tuple(record.classes), tuple(c["name"] for c in meta["classes"])),
+        "mean": (tuple(record.mean), tuple(meta["mean"])),
+        "std": (tuple(record.std), tuple(meta["std"])),
+    }
+    return [
+        f"its record says {what} {recorded}, its file {own}; get record and file anew from one place"
+        for what, (recorded, own) in pairs.items()
+        if recorded != own
+    ]
+
+
+def licence_text(name: str) -> str:
+    """The text of a weight's licence.
+
+    Raises:
+        WeightError: no such record, or the text is not here.
+    """
+    record, path = _record(name)
+    if record.licence_file is not None:
+        return licence_path(record, path.parent).read_text(encoding="utf-8")
+    if record.licence != PACKAGE_LICENCE:
+        raise WeightError(f"{name}: its record brings no text of its licence, {record.licence}; ask its maker for it")
+    return _package_licence()
+
+
+def licence_path(record: WeightRecord, folder: Path) -> Path:
+    """The file with the text of a record's own licence, in the record's folder or where weights are searched.
+
+    Raises:
+        WeightError: it is in none of them.
+    """
+    for place in (folder, *weight_folders()):
+        if record.licence_file is not None and (place / record.licence_file).is_file():
+            return place / record.licence_file
+    raise WeightError(f"{record.name}: {record.licence_file}, the text of its licence, is missing; copy it to {folder}")
+
+
+def _package_licence() -> str:
+    try:
+        text = metadata.distribution("edgeseg").read_text("licenses/LICENSE")
+    except metadata.PackageNotFoundError:  # run from a checkout
+        text = (Path(__file__).parents[2] / "LICENSE").read_text(encoding="utf-8")
+    return text or f"{PACKAGE_LICENCE}: https://www.apache.org/licenses/LICENSE-2.0\n"
+
+
+def weight_folders() -> list[Path]:
+    """Folders that are searched for weight files: ``EDGESEG_WEIGHTS``, the package, the user's cache."""
+    own = os.environ.get("EDGESEG_WEIGHTS")
+    return [*([Path(own).expanduser()] if own else []), PACKAGED, _cache()]
+
+
+def own_folder() -> Path:
+    """The user's folder for weights: ``EDGESEG_WEIGHTS``, or else the cache."""
+    return next(folder for folder in weight_folders() if folder != PACKAGED)
+
+
+def _records() -> dict[str, tuple[WeightRecord, Path]]:
+    found: dict[str, tuple[WeightRecord, Path]] = {}
+    for folder in weight_folders():
+        for path in sorted(folder.glob("*.*.json")):  # ARCH.TAG.json; a user's folder may hold other JSON
+            record = WeightRecord.read(path)
+            found.setdefault(record.name, (record, path))
+    return found
+
+
+def _record(name: str) -> tuple[WeightRecord, Path]:
+    records = _records()
+    if name not in records:
+        raise WeightError(f"no weight {name!r}; there are: {', '.join(sorted(records)) or 'none'}")
+    return records[name]
+
+
+def _local(record: WeightRecord, path: Path) -> Path | None:
+    candidates = (folder / record.file for folder in (path.parent, *weight_folders()))
+    return next((c for c in candidates if c.is_file()), None)
+
+
+def _fetch(record: WeightRecord) -> Path:
+    if record.url is None:
+        folders = ", ".join(str(f) for f in weight_folders())
+        raise WeightError(
+            f"{record.file} is in none of {folders}, and its record gives no address; copy it into one of them, or "
+            "bring it in from a folder that has it: edgeseg weights import FOLDER"
+        )
+    from edgeseg.files import fetch
+
+    return fetch(record.url, _cache() / record.file, sha256=record.sha256)
+
+
+def _cache() -> Path:
+    """The user's cache folder for weights, as each system has it."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return base / "edgeseg" / "weights"
+
+
+_PART = re.compile(r"\.(\d+)of(\d+)$")
+
+
+def split_file(file: Path, most: int) -> list[Path]:
+    """Replace a file by parts of at most `most` bytes; one that is small enough stays as it is.
+
+    Returns:
+        The parts in order, or the file alone.
+    """
+    blob = file.read_bytes()
+    count = -(-len(blob) // most)
+    if count <= 1:
+        return [file]
+    parts = [file.with_name(f"{file.name}.{i + 1}of{count}") for i in range(count)]
+    for i, part in enumerate(parts):
+        with atomic_write(part) as out:
+            out.write(blob[i * most : (i + 1) * most])
+    file.unlink()  # last: at no moment is there neither the file nor all its parts
+    return parts
+
+
+def joined(file: Path) -> bytes | None:
+    """Content of a file that is here whole or in parts; ``None`` where there is neither.
+
+    Raises:
+        WeightError: a part is missing, or parts of two splittings lie side by side.
+    """
+    if file.is_file():
+        return file.read_bytes()
+    found: dict[int, Path] = {}
+    counts = set()
+    for path in file.parent.glob(f"{file.name}.*of*"):
+        if match := _PART.search(path.name):
+            found[int(match[1])] = path
+            counts.add(int(match[2]))
+    if not found:
+        return None
+    if len(counts) > 1 or sorted(found) != list(range(1, max(counts) + 1)):
+        raise WeightError(
+            f"{file}: here are the parts {', '.join(sorted(p.name for p in found.values()))}, which do not make it "
+            "whole; copy all parts of one splitting, and no others, into one folder"
+        )
+    return b"".join(found[i].read_bytes() for i in sorted(found))
+
+
+@dataclass(frozen=True)
+class _Parcel:
+    """A weight that was checked: what is to be written."""
+
+    record: WeightRecord
+    blob: bytes
+    licence: bytes | None
+
+
+def import_weights(source: str | Path, replace_other: bool = False) -> list[WeightRecord]:
+    """Copy a weight, or all of a folder, into `records.own_folder`; from then on each is known by its name.
+
+    Everything is checked before anything is written. Parts (`edgeseg.models.zoo`) are joined. A copy is called
+    ``NAME.safetensors``, whatever it was called.
+
+    Args:
+        source: a weight file with its record ``NAME.json`` beside it, such a record, or a folder of both.
+        replace_other: put it in the place of another weight of the same name, if that lies in the user's folder.
+
+    Returns:
+        The records as written.
+
+    Raises:
+        WeightError: a pickle, a damaged file, one that is not its record's, no record or no file, or a name that is
+            taken; the message names the file and the cure.
+    """
+    source = Path(source).expanduser()
+    target = own_folder()
+    parcels = [_parcel(path) for path in _record_paths(source)]
+    for parcel in parcels:
+        _refuse_taken_name(parcel.record, target, replace_other)
+    for parcel in parcels:
+        _write(parcel, target)
+    return [parcel.record for parcel in parcels]
+
+
+def _record_paths(source: Path) -> list[Path]:
+    if source.is_dir():
+        found = sorted(source.glob("*.*.json"))
+        if not found:
+            raise WeightError(
+                f"{source}: no record (ARCHITECTURE.TAG.json) in this folder; ask the weights' maker for it, or make "
+                "one of a run: edgeseg weights publish RUN NAME --to FOLDER"
+            )
+        return found
+    if source.suffix == ".json":
+        return [source]
+    read_weights(source)  # says what is wrong with a file that is no weight, record or not
+    record = source.with_suffix(".json")
+    if not record.is_file():
+        raise WeightError(
+            f"{source}: its record {record.name} is not beside it, so neither hash nor licence are known; get it from "
+            "the weight's maker, or use the file as it is, by its path"
+        )
+    return [record]
+
+
+def _parcel(path: Path) -> _Parcel:
+    record = WeightRecord.read(path)
+    file = path.parent / record.file
+    blob = joined(file)
+    if blob is None:
+        raise WeightError(f"{path}: the record names {record.file}, which is not beside it; copy both into one folder")
+    if not file.is_file() and hashlib.sha256(blob).hexdigest() != record.sha256:
+        raise WeightError(f"{file}: its parts are not those of the record's file; copy all of them again")
+    with TemporaryDirectory() as folder:
+        whole = file if file.is_file() else Path(folder) / file.name
+        if whole is not file:
+            whole.write_bytes(blob)
+        meta, _ = read_weights(whole, record.sha256)
+    if hashlib.sha256(blob).hexdigest() != record.sha256:  # of the very bytes that will be written
+        raise WeightError(f"{file}: changed while it was read; import it again when nothing writes to it")
+    faults = record_faults(record, meta)
+    if faults:
+        raise WeightError(f"{path}: {'; '.join(faults)}")
+    licence = None if record.licence_file is None else licence_path(record, path.parent).read_bytes()
+    return _Parcel(replace(record, file=f"{record.name}.safetensors"), blob, licence)
+
+
+def _refuse_taken_name(record: WeightRecord, target: Path, replace_other: bool) -> None:
+    """A weight of this name with other bytes stays, unless it is the user's own and may be replaced."""
+    if record.name not in list_weights() or get_record(record.name).sha256 == record.sha256:
+        return
+    place = record_folder(record.name)
+    if place == target and replace_other:
+        return
+    folders = weight_folders()
+    if place != target and folders.index(target) < folders.index(place):
+        return  # the user's folder is searched first
+    cure = (
+        "add --replace to put this one in its place"
+        if place == target
+        else "which is searched first; set EDGESEG_WEIGHTS to a folder of your own, and it will be"
+    )
+    raise WeightError(f"{record.name}: another weight of this name is in {place}; {cure}")
+
+
+def _write(parcel: _Parcel, target: Path) -> None:
+    with atomic_write(target / parcel.record.file) as file:
+        file.write(parcel.blob)
+    if parcel.licence is not None and parcel.record.licence_file is not None:
+        with atomic_write(target / parcel.record.licence_file) as file:
+            file.write(parcel.licence)
+    parcel.record.write(target)  # last: a record never names a file that is not there
