@@ -5,6 +5,7 @@
 # make lab          install what the course needs, open its first lesson in JupyterLab
 # make browser      three lessons in a real JupyterLab and a real browser, and the book; needs Chromium or Chrome
 # make book         lessons, guides and reference as web pages in docs/_build/html
+# make house        the package as a picture: docs/images/house.png
 # make lint         ruff and mypy
 # make bench        measured ratios, printed
 # make coverage     which operations TensorRT would take, shown without TensorRT
@@ -28,7 +29,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 NOTEBOOKS = EDGESEG_PROGRESS="$$(mktemp -d)" EDGESEG_FAST=1 EDGESEG_THREADS=1 OMP_NUM_THREADS=1 \
   $(BIN)/python -m pytest -c tests/nbval.ini --rootdir .
 
-.PHONY: quickstart test lessons course-strict lab browser book lint bench coverage coverage-all clean
+.PHONY: quickstart test lessons course-strict lab browser book house lint bench coverage coverage-all clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/edgeseg quickstart $(ARGS)
@@ -58,6 +59,9 @@ book: $(VENV)/.installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -c docs -d docs/_build/doctrees . docs/_build/html $(ARGS)
 	@echo "open docs/_build/html/index.html"
 
+house: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/house.py docs/images/house.png
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -75,7 +79,7 @@ coverage-all: coverage
 	OMP_NUM_THREADS=1 $(BIN)/python tests/test_coverage.py
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build dist docs/_build
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build dist docs/_build docs/api
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # the stamps: an environment is made once, and again only when pyproject.toml changes

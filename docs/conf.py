@@ -32,13 +32,14 @@ include_patterns = [
     "course/README.md",
     "course/solutions/*.ipynb",
     "docs/*.md",
-    "docs/api/*.md",
+    "docs/api/*.rst",
     "docs/models/*.md",
 ]
 exclude_patterns = [".*", "docs/_build", "edgeseg", "env*", "venv*", "runs", "data", "exports", "build", "dist"]
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx.ext.mathjax",
@@ -53,7 +54,9 @@ nb_ipywidgets_js: dict[str, dict[str, str]] = {}
 nb_code_prompt_show = "Show a solution"
 nb_code_prompt_hide = "Hide the solution"
 
-# Reference
+# Reference: a page a module, generated from the modules that there are
+autosummary_generate = True
+templates_path = ["docs/_templates"]
 default_role = "py:obj"  # a name in `single backticks` becomes a link where the reference has it
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False  # a block's forward has nothing to say that nn.Module's docstring says
