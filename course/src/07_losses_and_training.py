@@ -25,7 +25,6 @@ from edgeseg import course, plots
 from edgeseg.course.lessons import lesson_07 as ours
 from edgeseg.models import cross_cbam
 from edgeseg.training import losses, optim
-from edgeseg.training import losses as objective
 from edgeseg.training.losses import VOID, Loss
 from edgeseg.training.recipes import Recipe
 
@@ -694,7 +693,7 @@ print(f"to see 0.17 points: about {math.ceil((2 * s / 0.17) ** 2)} pairs of runs
 
 # %%
 def package_train(model, data, recipe):
-    loss, average = objective.Objective(recipe), optim.EMA(model, recipe.ema)
+    loss, average = losses.Objective(recipe), optim.EMA(model, recipe.ema)
     optimizer = optim.make_optimizer(model.train(), recipe)
     for step in range(recipe.iterations):
         for group in optimizer.param_groups:
