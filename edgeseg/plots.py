@@ -1,4 +1,4 @@
-"""Pictures: class maps in colour, overlays, image/truth/prediction/error panels, training curves.
+"""Pictures: class maps in colour, overlays, image/truth/prediction/error panels, training curves; and all colours.
 
 Every function returns a PIL image, an array or a matplotlib figure; nothing is shown, and no global matplotlib state is
 touched, so that they work alike in a script, a server and a notebook.
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageColor
 
 from edgeseg.data.labels import VOID, ClassTable
 
@@ -20,8 +20,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# errors: blue and orange stay apart for colour-blind readers
-_RIGHT, _WRONG, _VOID = (226, 232, 240), (213, 94, 0), (255, 255, 255)
+# the colours of Okabe and Ito, which stay apart for colour-blind readers
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+GREY, DARK_GREY = "#999999", "#777777"
+
+# error maps, in RGB
+RIGHT, WRONG, NOT_SCORED = (226, 232, 240), ImageColor.getrgb(VERMILION), (255, 255, 255)
+
+# live pictures, in RGB
+DISPLAY_BACKGROUND, DISPLAY_TEXT, DISPLAY_LINE = (24, 26, 30), (235, 235, 235), (110, 114, 120)
 
 
 def colorize(label: np.ndarray, table: ClassTable) -> np.ndarray:
@@ -37,8 +44,8 @@ def overlay(image: np.ndarray, label: np.ndarray, table: ClassTable, alpha: floa
 
 def error_map(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Where a prediction is wrong: (H, W, 3) uint8, wrong orange, right light grey, void white."""
-    out = np.where((prediction != target)[..., None], np.array(_WRONG, np.uint8), np.array(_RIGHT, np.uint8))
-    out[target == VOID] = _VOID
+    out = np.where((prediction != target)[..., None], np.array(WRONG, np.uint8), np.array(RIGHT, np.uint8))
+    out[target == VOID] = NOT_SCORED
     return out
 
 
@@ -75,7 +82,7 @@ def panel(
         if names:
             axes[i, 0].set_ylabel(names[i], fontsize=7)
     patches = [Patch(color=_hex(c), label=n) for n, c in zip(table.names, table.colors, strict=True)]
-    patches += [Patch(color="black", label="void"), Patch(color=_hex(_WRONG), label="wrong")]
+    patches += [Patch(color="black", label="void"), Patch(color=_hex(WRONG), label="wrong")]
     figure.legend(handles=patches, loc="outside lower center", ncols=7, fontsize=8, frameon=False)
     if title:
         figure.suptitle(title, fontsize=11)
@@ -115,19 +122,19 @@ def curves(log: str | Path) -> Figure:
 
 
 def _loss_curve(axis: Axes, steps: Sequence[Mapping[str, Any]]) -> None:
-    axis.plot([r["epoch"] for r in steps], [r["loss"] for r in steps], color="#0072B2", lw=1)
+    axis.plot([r["epoch"] for r in steps], [r["loss"] for r in steps], color=BLUE, lw=1)
     axis.set(xlabel="epoch", ylabel="training loss")
     if any(r["loss"] > 0 for r in steps):
         axis.set_yscale("log")
     lr_axis = axis.twinx()
-    lr_axis.plot([r["epoch"] for r in steps], [r["lr"] for r in steps], color="#999999", lw=1, ls="--")
-    lr_axis.set_ylabel("learning rate (dashed)", color="#777777")
+    lr_axis.plot([r["epoch"] for r in steps], [r["lr"] for r in steps], color=GREY, lw=1, ls="--")
+    lr_axis.set_ylabel("learning rate (dashed)", color=DARK_GREY)
 
 
 def _score_curve(axis: Axes, scores: Sequence[Mapping[str, Any]]) -> None:
     epochs = [r["epoch"] for r in scores]
-    axis.plot(epochs, [r["miou"] for r in scores], "o-", color="#D55E00", label="mIoU")
-    axis.plot(epochs, [r["pixel_accuracy"] for r in scores], "s--", color="#009E73", ms=4, label="pixel accuracy")
+    axis.plot(epochs, [r["miou"] for r in scores], "o-", color=VERMILION, label="mIoU")
+    axis.plot(epochs, [r["pixel_accuracy"] for r in scores], "s--", color=GREEN, ms=4, label="pixel accuracy")
     last = (epochs[-1], scores[-1]["miou"])
     axis.annotate(f"{last[1]:.1f}", last, (-4, 6), textcoords="offset points", ha="right")
     axis.legend(frameon=False, fontsize=8)

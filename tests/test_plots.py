@@ -30,8 +30,8 @@ def test_errors_are_marked_and_void_is_not_an_error():
     wrong = LABEL.copy()
     wrong[0, 0], wrong[1, 1] = 5, 7
     picture = plots.error_map(wrong, LABEL)
-    assert (picture == plots._WRONG).all(-1).sum() == 1
-    assert tuple(picture[1, 1]) == plots._VOID
+    assert (picture == plots.WRONG).all(-1).sum() == 1
+    assert tuple(picture[1, 1]) == plots.NOT_SCORED
 
 
 def test_a_saved_mask_reads_back_as_its_ids(tmp_path):
