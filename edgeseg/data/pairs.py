@@ -78,6 +78,7 @@ def read_image(source: str | Path | Image.Image) -> np.ndarray:
     if isinstance(source, Image.Image):
         name = getattr(source, "filename", "") or "the picture"
         with _named_faults(name):
+            _check_size(source)
             return _rgb(source, name)
     path = Path(source)
     with _opened(path) as file:
@@ -85,7 +86,6 @@ def read_image(source: str | Path | Image.Image) -> np.ndarray:
 
 
 def _rgb(picture: Image.Image, name: str | Path) -> np.ndarray:
-    _check_size(picture)
     image = _upright(picture)
     mode = image.mode
     # older Pillow calls 16-bit grey "I"
