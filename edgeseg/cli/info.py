@@ -31,7 +31,7 @@ def check() -> None:
 
     import edgeseg
     from edgeseg.data.sources import data_home
-    from edgeseg.training.precision import has_bf16
+    from edgeseg.machine import has_bf16
 
     print(f"edgeseg {edgeseg.__version__}, Python {platform.python_version()}, {platform.platform()}")
     for package in ("torch", "torchvision", "numpy", "pillow", "safetensors", "matplotlib"):

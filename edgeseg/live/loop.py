@@ -27,7 +27,7 @@ from edgeseg.data.labels import ClassTable
 from edgeseg.inference import Segmenter
 from edgeseg.live.display import Painter, Recorder, Screen
 from edgeseg.live.frames import Capture, Captured, Source, SourceError
-from edgeseg.machine import peak_memory
+from edgeseg.machine import peak_memory, resident_memory
 
 Segment = Callable[[np.ndarray], np.ndarray]
 """(H, W, 3) uint8 RGB → (H, W) uint8 class ids: an `edgeseg.deploy.Artefact`, or any function."""
@@ -107,7 +107,7 @@ def watch(
         recorder: gets every picture.
         lines: gets one dict per frame: ``frame``, ``time_s``, ``capture_ms``, ``wait_ms``, ``segment_ms``, ``draw_ms``,
             ``latency_ms`` (their sum), ``preprocess_ms``, ``net_ms`` and ``post_ms`` of a `Segmenter`, ``record_ms``
-            with a recorder, ``dropped`` so far, ``rss_mb`` on Linux, ``classes``: name → share of the picture.
+            with a recorder, ``dropped`` so far, ``rss_mb`` with psutil, ``classes``: name → share of the picture.
         every_frame: process a file whole, however long it takes, instead of dropping what comes too fast.
         seconds, frames: when to stop.
         stall: seconds without a frame after which a source counts as stalled.
@@ -320,19 +320,7 @@ def _line(
     line: dict[str, Any] = {"frame": captured.number, "time_s": round(captured.time, 3)}
     line |= {f"{name}_ms": round(1000 * stages[name], 3) for name in STAGES if name in stages}
     line["dropped"] = dropped
-    if (rss := rss_mb()) is not None:
-        line["rss_mb"] = rss
+    if (memory := resident_memory()) is not None:
+        line["rss_mb"] = memory
     line["classes"] = {table.names[i]: round(share, 4) for i, share in shares.items() if i < len(table)}
     return line
-
-
-def rss_mb() -> float | None:
-    """Memory of this process now, in MB (10⁶ bytes), where the system tells it (Linux)."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            pages = int(file.read().split()[1])
-    except OSError:
-        return None
-    import resource
-
-    return round(pages * resource.getpagesize() / 1e6, 1)

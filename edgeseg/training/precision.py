@@ -6,6 +6,8 @@ import warnings
 
 import torch
 
+from edgeseg.machine import has_bf16
+
 _TYPES = {"none": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -26,12 +28,3 @@ def compute_type(amp: str, device: torch.device) -> torch.dtype:
         )
         return torch.float32
     return _TYPES[amp]
-
-
-def has_bf16() -> bool:
-    """Whether PyTorch convolves in bfloat16 by instructions of this CPU: AVX512-BF16 or AMX, on ARM its BF16."""
-    if not torch.backends.mkldnn.is_available():  # the library that has such convolutions
-        return False
-    if torch.backends.cpu.get_cpu_capability().startswith("AVX"):
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
