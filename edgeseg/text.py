@@ -126,13 +126,14 @@ class Field:
         return all(self.low <= v <= self.high for v in numbers if not isinstance(v, bool))
 
 
-def parse_fields(texts: Iterable[str], fields: Mapping[str, Field], what: str) -> dict[str, Any]:
+def parse_fields(texts: Iterable[str], fields: Mapping[str, Field], what: str, noun: str = "field") -> dict[str, Any]:
     """``["lr=0.02", "crop=288,384"]`` → ``{"lr": 0.02, "crop": (288, 384)}``.
 
     Args:
         texts: one ``field=value`` each.
         fields: those that exist.
         what: whose they are, for the message, e.g. ``"a recipe"``.
+        noun: what they are called there.
 
     Raises:
         ValueError: no ``=``, a field given twice or that does not exist (lists the near ones), or another value.
@@ -142,14 +143,14 @@ def parse_fields(texts: Iterable[str], fields: Mapping[str, Field], what: str) -
         name, equals, value = text.partition("=")
         name = name.strip()
         if not equals:
-            raise ValueError(f"{text!r}: write field=value, e.g. {next(iter(fields), 'name')}=…")
+            raise ValueError(f"{text!r}: write {noun}=value, e.g. {next(iter(fields), 'name')}=…")
         if name in found:
             raise ValueError(f"{name} is given twice; give it once")
-        found[name] = known_field(name, fields, what).parse(name, value)
+        found[name] = known_field(name, fields, what, noun).parse(name, value)
     return found
 
 
-def known_field(name: str, fields: Mapping[str, Field], what: str) -> Field:
+def known_field(name: str, fields: Mapping[str, Field], what: str, noun: str = "field") -> Field:
     """A field by name.
 
     Raises:
@@ -159,7 +160,7 @@ def known_field(name: str, fields: Mapping[str, Field], what: str) -> Field:
         return fields[name]
     near = difflib.get_close_matches(name, fields, 3, 0.5)
     hint = f"near: {', '.join(near)}" if near else f"it has {', '.join(fields) or 'none'}"
-    raise ValueError(f"{what} has no field {name!r}; {hint}")
+    raise ValueError(f"{what} has no {noun} {name!r}; {hint}")
 
 
 def split_assignments(text: str) -> list[str]:

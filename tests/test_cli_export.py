@@ -56,7 +56,7 @@ def test_outside_the_tolerance_the_artefact_is_kept_aside(monkeypatch, tmp_path,
     [
         (("--runtime", "onxx"), "did you mean onnx"),
         (("--runtime", "eager", "--option", "cuda_graphs=True"), "no option 'cuda_graphs'"),
-        (("--runtime", "eager", "--option", "device"), "write name=value"),
+        (("--runtime", "eager", "--option", "device"), "write option=value"),
         (("--size", "640"), "write height x width"),
     ],
 )

@@ -128,9 +128,9 @@ def test_int8_wants_images_and_only_int8_keeps_layers(segmenter, tmp_path):
 
 def test_bad_options_are_refused(segmenter, tmp_path):
     room, x = get_runtime("onnx"), torch.zeros(1, 3, *SIZE)
-    with pytest.raises(DeployError, match="opset = 9: 18, 19 and 20"):
+    with pytest.raises(DeployError, match="opset=9: give a whole number from 18 to 20"):
         room.build(segmenter.model, x, tmp_path / "g", "fp32", opset=9)
-    with pytest.raises(DeployError, match="provider = 'npu': choose one of cpu, cuda, tensorrt"):
+    with pytest.raises(DeployError, match="provider=npu: give one of cpu, cuda, tensorrt"):
         room.build(segmenter.model, x, tmp_path / "g", "fp32", provider="npu")
     with pytest.raises(DeployError, match="has no CUDAExecutionProvider.*onnxruntime-gpu"):
         room.build(segmenter.model, x, tmp_path / "g", "fp32", provider="cuda")

@@ -104,7 +104,9 @@ def test_macos_is_told_what_to_take_instead(monkeypatch):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_version_takes_all_options_and_is_strongly_typed(version):
-    options = {**TensorRT.options, "optimization_level": 5, "immutable_weights": False, "cache_built_engines": True}
+    options = TensorRT().checked_options(
+        {"optimization_level": 5, "immutable_weights": False, "cache_built_engines": True}
+    )
     settings = compile_settings(VERSIONS[version], options, CACHE, version)
     assert set(settings) <= VERSIONS[version] - {"kwargs"}
     # 2.8 and 2.9 are weakly typed unless told; 2.13 and later have no such option and are always strongly typed
@@ -126,12 +128,12 @@ def test_an_option_that_the_version_would_swallow_is_refused_with_near_names(ver
 
 def test_a_version_without_an_option_of_ours_says_so():
     with pytest.raises(DeployError, match="'offload_module_to_cpu'"):
-        compile_settings(ALWAYS - {"offload_module_to_cpu"}, TensorRT.options, CACHE, "3.0")
+        compile_settings(ALWAYS - {"offload_module_to_cpu"}, TensorRT().checked_options({}), CACHE, "3.0")
 
 
 def test_caching_engines_that_cannot_be_refitted_is_refused():
     with pytest.raises(DeployError, match="immutable_weights=false"):
-        compile_settings(ALWAYS, {**TensorRT.options, "cache_built_engines": True}, CACHE)
+        compile_settings(ALWAYS, TensorRT().checked_options({"cache_built_engines": True}), CACHE)
 
 
 def test_the_runtime_refuses_unknown_options():
@@ -140,7 +142,7 @@ def test_the_runtime_refuses_unknown_options():
 
 
 def test_fp32_means_fp32_unless_tf32_is_asked_for():
-    assert compile_settings(ALWAYS, TensorRT.options, CACHE)["disable_tf32"] is True
+    assert compile_settings(ALWAYS, TensorRT().checked_options({}), CACHE)["disable_tf32"] is True
 
 
 def test_caches_of_two_gpus_or_versions_never_meet(monkeypatch, tmp_path):

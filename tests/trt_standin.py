@@ -123,7 +123,7 @@ def settings(**changes: Any) -> dict[str, Any]:
     """What edgeseg gives to ``torch_tensorrt.dynamo.compile``, as a dry run."""
     from edgeseg.deploy.runtimes.tensorrt import TensorRT, compile_settings, signature
 
-    ours = compile_settings(signature(), TensorRT.options, Path("unused"))
+    ours = compile_settings(signature(), TensorRT().checked_options({}), Path("unused"))
     return {**ours, "device": "cuda:0", "dryrun": True, **changes}
 
 

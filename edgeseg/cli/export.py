@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,17 +30,18 @@ def export(
     The artefact is checked against the model on test scenes (and CamVid's test frames where present). Outside the
     tolerance of its precision it is kept under another name, FOLDER.rejected, and the command fails.
     """
-    from edgeseg.deploy import DeployError, compile
+    from edgeseg.deploy import DeployError, compile, get_runtime
     from edgeseg.deploy.parity import check_parity
     from edgeseg.inference import load_segmenter
 
     height_width = parse_size(size)
     folder = out or Path(f"{Path(model).name.removesuffix('.safetensors')}.{runtime}.{precision}.{size}")
+    options = get_runtime(runtime).parse_options(option or ())
     _check_target(folder)
     segmenter = load_segmenter(model)
     images = _calibration(segmenter, precision, height_width, calibration, calibration_count)
     print(f"{model} → {runtime} {precision}, {size}: compiling")
-    artefact = compile(segmenter, runtime, precision, height_width, calibration=images, **_options(option or []))
+    artefact = compile(segmenter, runtime, precision, height_width, calibration=images, **options)
     parity = check_parity(artefact, segmenter)
     print(parity)
     kept = artefact.save(folder if parity.passed else _aside(folder))
@@ -78,20 +78,6 @@ def _calibration(
     from edgeseg.deploy.quantise import calibration_images
 
     return calibration_images(segmenter, size, data, count=count)
-
-
-def _options(texts: list[str]) -> dict[str, Any]:
-    """``["opset=18", "keep=['head']"]`` → ``{"opset": 18, "keep": ["head"]}``; what is no Python value is text."""
-    found = {}
-    for text in texts:
-        key, separator, value = text.partition("=")
-        if not separator:
-            raise ValueError(f"--option {text}: write name=value")
-        try:
-            found[key] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            found[key] = {"true": True, "false": False, "none": None}.get(value.lower(), value)
-    return found
 
 
 def _aside(folder: Path) -> Path:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from edgeseg.deploy.runtimes.base import OPENING, DeployError, Runner, Runtime, new_file, reading, silenced, size_of
 from edgeseg.deploy.runtimes.graph import compute_dtypes, export_graph
+from edgeseg.text import Field
 
 _VECTORS = ("avx", "amx", "fma", "f16c", "sse", "ssse", "bmi", "asimd", "sve", "neon", "fphp", "bf16", "i8mm")
 _NUMBER = threading.Lock()  # of PyTorch's threads: a thread takes over the process's when it first asks
@@ -36,7 +37,7 @@ class AOTInductor(Runtime):
 
     name = "aoti"
     precisions = ("fp32", "bf16")
-    options: Mapping[str, Any] = MappingProxyType({"freeze": True})
+    options: Mapping[str, Field] = MappingProxyType({"freeze": Field(bool, True)})
 
     def why_not(self, precision: str, building: bool = True) -> str | None:
         """Building takes a C++ compiler; running takes PyTorch alone."""

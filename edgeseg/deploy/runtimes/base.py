@@ -6,7 +6,6 @@ what ships: `build` only writes files, and `open` is the only way to run them.
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import io
 import logging
@@ -14,7 +13,7 @@ import os
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +21,8 @@ from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor, nn
+
+from edgeseg.text import Field, known_field, parse_fields
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
 Runner = Callable[[Tensor], Tensor]
@@ -50,13 +51,13 @@ class Runtime(ABC):
     Attributes:
         name: e.g. ``"onnx"``.
         precisions: which of `PRECISIONS` it builds.
-        options: build options with their defaults; any other is refused.
+        options: what `build` can be told, with types, ranges and defaults; anything else is refused.
         device: where its runners take and give tensors, ``"cpu"`` or ``"cuda"``.
     """
 
     name: str
     precisions: tuple[str, ...]
-    options: Mapping[str, Any] = MappingProxyType({})
+    options: Mapping[str, Field] = MappingProxyType({})
     device: str = "cpu"
 
     @abstractmethod
@@ -102,18 +103,30 @@ class Runtime(ABC):
         """
 
     def checked_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Defaults with the given options in their place.
+        """Every option's value: the given one, else its default.
 
         Raises:
-            DeployError: an option that this runtime does not have; lists the near ones.
+            DeployError: an option that this runtime does not have (lists the near ones), or a wrong value.
         """
-        for key in given:
-            if key not in self.options:
-                near = difflib.get_close_matches(key, self.options, 3, 0.5)
-                known = ", ".join(self.options) or "none"
-                hint = f"near: {', '.join(near)}" if near else f"it has {known}"
-                raise DeployError(f"{self.name} has no option {key!r}; {hint}")
-        return {**self.options, **given}
+        defaults = {name: option.default for name, option in self.options.items()}
+        try:
+            values = {
+                name: known_field(name, self.options, self.name, "option").check(name, v) for name, v in given.items()
+            }
+        except ValueError as error:
+            raise DeployError(f"{error}") from None
+        return {**defaults, **values}
+
+    def parse_options(self, texts: Iterable[str]) -> dict[str, Any]:
+        """``["opset=18", "keep=head,context"]`` → ``{"opset": 18, "keep": ("head", "context")}``.
+
+        Raises:
+            DeployError: as `checked_options`, or a text without ``=``.
+        """
+        try:
+            return parse_fields(texts, self.options, self.name, "option")
+        except ValueError as error:
+            raise DeployError(f"{error}") from None
 
     def check(self, precision: str, building: bool = True) -> None:
         """Refuse a precision that this runtime does not build, or cannot build (run) on this machine.

@@ -43,6 +43,7 @@ from edgeseg.deploy.runtimes.base import (
     versions,
 )
 from edgeseg.deploy.runtimes.graph import export_graph
+from edgeseg.text import Field
 
 INPUT = "image"
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
@@ -66,7 +67,14 @@ class OnnxRuntime(Runtime):
 
     name = "onnx"
     precisions = ("fp32", "fp16", "int8")
-    options: Mapping[str, Any] = MappingProxyType({"opset": 18, "keep": (), "symmetric": False, "provider": "cpu"})
+    options: Mapping[str, Field] = MappingProxyType(
+        {
+            "opset": Field(int, 18, 18, 20),
+            "keep": Field(tuple[str, ...], ()),
+            "symmetric": Field(bool, False),
+            "provider": Field(str, "cpu", choices=tuple(_PROVIDERS)),
+        }
+    )
 
     def why_not(self, precision: str, building: bool = True) -> str | None:
         """Running takes onnxruntime; building also onnx and onnxscript."""

@@ -31,6 +31,7 @@ from edgeseg.deploy.runtimes.base import (
     versions,
 )
 from edgeseg.deploy.runtimes.onnx import check_calibration, export_onnx, layer_nodes
+from edgeseg.text import Field
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 _NAMES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "u8": "int8", "i8": "int8"}
@@ -53,7 +54,9 @@ class OpenVINO(Runtime):
 
     name = "openvino"
     precisions = ("fp32", "bf16", "int8")
-    options: Mapping[str, Any] = MappingProxyType({"keep": (), "rest": "fp32"})
+    options: Mapping[str, Field] = MappingProxyType(
+        {"keep": Field(tuple[str, ...], ()), "rest": Field(str, "fp32", choices=("fp32", "bf16"))}
+    )
 
     def why_not(self, precision: str, building: bool = True) -> str | None:
         """Running takes openvino; building also onnx and onnxscript, and nncf for int8."""

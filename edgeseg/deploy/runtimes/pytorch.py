@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from edgeseg.deploy.runtimes.base import OPENING, DeployError, Runner, Runtime, one_at_a_time
 from edgeseg.deploy.runtimes.graph import compute_dtypes, export_graph
+from edgeseg.text import Field
 
 
 class Eager(Runtime):
@@ -22,7 +23,7 @@ class Eager(Runtime):
 
     name = "eager"
     precisions = ("fp32", "fp16", "bf16")
-    options: Mapping[str, Any] = MappingProxyType({"device": "auto", "channels_last": True})
+    options: Mapping[str, Field] = MappingProxyType({"device": Field(str, "auto"), "channels_last": Field(bool, True)})
 
     def why_not(self, precision: str, building: bool = True) -> str | None:
         return None
@@ -62,7 +63,7 @@ class Inductor(Eager):
     """The same graph through torch.compile, compiled when first run (seconds to minutes); CUDA graphs on a GPU."""
 
     name = "inductor"
-    options: Mapping[str, Any] = MappingProxyType({"device": "auto", "channels_last": True, "cudagraphs": True})
+    options: Mapping[str, Field] = MappingProxyType({**Eager.options, "cudagraphs": Field(bool, True)})
 
     def why_not(self, precision: str, building: bool = True) -> str | None:
         """Both take a compiler: this runtime compiles when it first runs."""

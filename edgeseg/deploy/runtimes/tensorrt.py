@@ -40,6 +40,7 @@ from torch.export import ExportedProgram
 
 from edgeseg.deploy.runtimes.base import OPENING, DeployError, Runner, Runtime, new_file, reading, silenced
 from edgeseg.deploy.runtimes.graph import DTYPES, compute_dtypes, export_graph
+from edgeseg.text import Field
 
 SUFFIX = ".ep"
 QUANTISED = ("int8", "fp8")
@@ -74,17 +75,17 @@ class TensorRT(Runtime):
     name = "tensorrt"
     precisions = ("fp32", "fp16", "bf16", "int8", "fp8")
     device = "cuda"
-    options: Mapping[str, Any] = MappingProxyType(
+    options: Mapping[str, Field] = MappingProxyType(
         {
-            "optimization_level": None,
-            "hardware_compatible": False,
-            "immutable_weights": True,
-            "cache_built_engines": False,
-            "offload_module_to_cpu": False,
-            "disable_tf32": True,
-            "workspace_size": 0,
-            "cuda_graphs": True,
-            "rest": "fp16",
+            "optimization_level": Field(int | None, None, 0, 5),
+            "hardware_compatible": Field(bool, False),
+            "immutable_weights": Field(bool, True),
+            "cache_built_engines": Field(bool, False),
+            "offload_module_to_cpu": Field(bool, False),
+            "disable_tf32": Field(bool, True),
+            "workspace_size": Field(int, 0, 0),
+            "cuda_graphs": Field(bool, True),
+            "rest": Field(str, "fp16", choices=("fp16", "fp32")),
         }
     )
 
