@@ -25,6 +25,7 @@ from edgeseg.models.weights import read_weights
 from edgeseg.models.zoo import find_weights
 from edgeseg.training.batches import RawBatch, Resident, Stream, Streamed, augmented, load_samples
 from edgeseg.training.checkpoint import load_checkpoint, save_checkpoint
+from edgeseg.training.compiled import compiled
 from edgeseg.training.distill import Teacher
 from edgeseg.training.distributed import global_loss, join_group, mean_over_ranks, same_buffers, slowest_clock
 from edgeseg.training.losses import Objective, class_weights
@@ -372,16 +373,12 @@ class Run:
         if self.recipe.freeze_epochs:
             backbone_of(self.model).requires_grad_(not frozen)
         # anew for every phase: DistributedDataParallel settles when it is made which gradients it waits for
-        self.forward = _wrapped(self.model, self.recipe, self.stream.world)
+        self.forward = _wrapped(self.model, self.recipe, self.stream.world, self.device)
 
 
-def _wrapped(model: nn.Module, recipe: Recipe, world: int) -> nn.Module:
+def _wrapped(model: nn.Module, recipe: Recipe, world: int, device: torch.device) -> nn.Module:
     forward: nn.Module = nn.parallel.DistributedDataParallel(model) if world > 1 else model
-    if recipe.compile:
-        # A compiled half-precision backward pass recomputes unrounded what `amax` looked at, finds no maximum in it and
-        # divides by zero (seen on a CPU, torch 2.15): this option rounds it as the forward pass did.
-        forward = torch.compile(forward, options={"emulate_precision_casts": True})  # type: ignore[assignment]
-    return forward
+    return compiled(forward, device) if recipe.compile else forward
 
 
 def backbone_of(model: nn.Module) -> nn.Module:
