@@ -28,8 +28,14 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 CHUNK = 1 << 18
-DISK_MARGIN = 64 << 20
-"""Bytes that stay free on the disk after a download."""
+EXTRACT_LIMIT = 20 << 30
+"""Bytes that an archive may unpack to: 20 GiB, over ten times CamVid."""
+ATTEMPTS = 4
+"""Connections in a row that bring no new byte, before a source is given up."""
+TIMEOUT = 30.0
+"""Seconds without a byte, before a connection counts as dead."""
+PAUSE = 1.0
+"""Seconds before the second attempt; doubled each time, at most 30."""
 _STALE_SECONDS = 3600
 
 
@@ -39,10 +45,6 @@ class DownloadError(RuntimeError):
 
 class _NextSource(Exception):  # noqa: N818  (not an error, a decision)
     """This source is of no use (gone, wrong size, wrong bytes); trying it again would not help."""
-
-
-class _WrongBytes(_NextSource):
-    """The whole file came, and it is not the right one."""
 
 
 class _TryAgain(Exception):  # noqa: N818
@@ -113,6 +115,19 @@ def write_json(path: Path | None, content: Mapping[str, Any]) -> None:
         write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file's object; empty where there is no such file, or no object in it.
+
+    Raises:
+        ValueError: the file is no JSON; names it.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig")) if path.is_file() else {}
+    except ValueError as error:
+        raise ValueError(f"{path}: not a JSON file ({error}). Write or get it anew.") from error
+    return content if isinstance(content, dict) else {}
+
+
 def write_lines(path: Path | None, lines: Sequence[str]) -> None:
     """Write lines of text whole or not at all; nothing without a path."""
     if path is not None:
@@ -138,11 +153,13 @@ def check_targets(targets: Iterable[tuple[str, Path]], cure: str) -> None:
 
 
 def cache_folder(*parts: str) -> Path:
-    """A folder in this user's cache, where weights, data and compiled engines are kept. It need not exist.
+    """A folder in this user's cache, where weights, data, scenes and compiled engines are kept. It need not exist.
 
-    ``~/Library/Caches`` on macOS, ``%LOCALAPPDATA%`` on Windows, else ``$XDG_CACHE_HOME`` where it is an absolute path
-    (as its specification asks), else ``~/.cache``; in it ``edgeseg``.
+    ``$EDGESEG_CACHE``; else ``edgeseg`` in ``~/Library/Caches`` on macOS, in ``%LOCALAPPDATA%`` on Windows, and
+    elsewhere in ``$XDG_CACHE_HOME`` where that is an absolute path (as its specification asks), else in ``~/.cache``.
     """
+    if chosen := os.environ.get("EDGESEG_CACHE"):
+        return Path(chosen).expanduser().joinpath(*parts)
     if sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     elif sys.platform == "win32":
@@ -163,10 +180,6 @@ def fetch(
     md5: str | None = None,
     sha256: str | None = None,
     progress: bool = True,
-    *,
-    retries: int = 4,
-    timeout: float = 30.0,
-    backoff: float = 1.0,
 ) -> Path:
     """Fetch one file, from the first source that has it right.
 
@@ -181,9 +194,6 @@ def fetch(
         md5: hexadecimal digest, if known; `sha256` is better.
         sha256: hexadecimal digest, if known.
         progress: show a bar.
-        retries: attempts in a row without a new byte before a source is given up.
-        timeout: seconds without a byte before a connection counts as dead.
-        backoff: seconds before the second attempt; doubled each time, at most 30.
 
     Returns:
         ``target``.
@@ -192,48 +202,53 @@ def fetch(
         DownloadError: no source worked, the hash is wrong everywhere, or the disk is full. After a full disk or a dead
             connection the ``.part`` file stays for the next call; after a wrong hash it is removed.
     """
-    urls = [urls] if isinstance(urls, str) else list(urls)
+    urls, target = [urls] if isinstance(urls, str) else list(urls), Path(target)
     for url in urls:
         if not url.lower().startswith(("http://", "https://")):
             raise DownloadError(f"{url}: only http and https addresses are fetched")
-    job = _Job(Path(target), size, {"md5": md5, "sha256": sha256}, progress, retries, timeout, backoff)
-    if job.target.is_file() and job.fault(job.target) is None:
-        return job.target
+    hashes = {kind: value.lower() for kind, value in (("md5", md5), ("sha256", sha256)) if value}
     try:
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-        return job.run(urls)
+        _Transfer(target, size, hashes, progress).run(urls)
     except OSError as error:
         if no_space(error):
-            kept = job.part.stat().st_size if job.part.exists() else 0
-            raise DownloadError(
-                f"{job.target.parent}: the disk is full after {readable_bytes(kept)} of {job.target.name}. Free some "
-                "space and run the same command again: it goes on from there. Or choose a folder on another disk."
-            ) from error
-        raise DownloadError(
-            f"{job.target}: cannot be written ({error}). Choose a folder that you may write to."
-        ) from error
+            cure = "the disk is full. Free some space and run the same command again: it goes on from there; or choose"
+            raise DownloadError(f"{target.parent}: {cure} a folder on another disk.") from error
+        raise DownloadError(f"{target}: cannot be written ({error}). Choose a folder that you may write to.") from error
+    return target
 
 
-class _Job:
-    """One target with what is known of it."""
+class _Transfer:
+    """One target, what is known of it, and ``.part``: the bytes that have come so far."""
 
-    def __init__(
-        self,
-        target: Path,
-        size: int | None,
-        hashes: dict[str, str | None],
-        progress: bool,
-        retries: int,
-        timeout: float,
-        backoff: float,
-    ) -> None:
-        self.target, self.size = target, size
-        self.hashes = {kind: value.lower() for kind, value in hashes.items() if value}
-        self.progress, self.retries, self.timeout, self.backoff = progress, max(1, retries), timeout, backoff
+    def __init__(self, target: Path, size: int | None, hashes: Mapping[str, str], progress: bool) -> None:
+        self.target, self.size, self.hashes, self.progress = target, size, hashes, progress
         self.part = target.with_name(target.name + ".part")
         self.validator = ""  # ETag or date of the version that .part is a piece of
 
-    def fault(self, path: Path) -> str | None:
+    def run(self, urls: Sequence[str]) -> None:
+        if self.target.is_file() and self._fault(self.target) is None:
+            return
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        if self.hashes and self.part.exists() and self._fault(self.part) is None:  # all but renamed the last time
+            os.replace(self.part, self.target)
+            return
+        reasons = []
+        for url in urls:
+            try:
+                self._fill(url)
+                os.replace(self.part, self.target)
+                return
+            except _NextSource as reason:
+                reasons.append(f"{url} {reason}")
+        raise DownloadError(
+            f"{self.target.name}: no source worked: {'; '.join(reasons)}. Check the network (a proxy or a login page "
+            f"may answer instead), or fetch the file by hand and put it at {self.target}."
+        )
+
+    def _have(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def _fault(self, path: Path) -> str | None:
         """What is wrong with a file, or ``None``."""
         got = path.stat().st_size
         if self.size is not None and got != self.size:
@@ -247,56 +262,33 @@ class _Job:
                 return f"has {kind} {digest.hexdigest()} where {want} is right"
         return None
 
-    def run(self, urls: Sequence[str]) -> Path:
-        if self.hashes and self.part.exists() and self.fault(self.part) is None:  # all but renamed the last time
-            os.replace(self.part, self.target)
-            return self.target
-        reasons = []
-        for url in urls:
-            old = self._have() > 0
-            try:
-                try:
-                    self._fetch(url)
-                except _WrongBytes:
-                    if not old:
-                        raise
-                    self._fetch(url)  # the bytes kept from before may be what was wrong
-                os.replace(self.part, self.target)
-                return self.target
-            except _NextSource as reason:
-                reasons.append(f"{url} {reason}")
-        raise DownloadError(
-            f"{self.target.name}: no source worked: {'; '.join(reasons)}. Check the network (a proxy or a login page "
-            f"may answer instead), or fetch the file by hand and put it at {self.target}."
-        )
-
-    def _have(self) -> int:
-        return self.part.stat().st_size if self.part.exists() else 0
-
-    def _fetch(self, url: str) -> None:
-        """Fill ``.part`` from one source and check it."""
+    def _fill(self, url: str) -> None:
+        """Complete ``.part`` from one source and check it."""
         self.validator = ""  # another source has its own
-        failures, furthest, reason = 0, self._have(), ""
-        while failures < self.retries:
+        kept = furthest = self._have()
+        failures, reason = 0, ""
+        while failures < ATTEMPTS:
             if not self.hashes and not self.validator:
                 self.part.unlink(missing_ok=True)  # nothing would prove that old and new bytes are of one file
             try:
                 if self.size is None or self._have() != self.size:
-                    self._attempt(url, self._have())
-                fault = self.fault(self.part)
+                    self._connect(url, self._have())
+                fault = self._fault(self.part)
                 if fault is None:
                     return
                 self.part.unlink(missing_ok=True)
-                raise _WrongBytes(f"sent a file that {fault} (it was removed)")
+                if not kept:
+                    raise _NextSource(f"sent a file that {fault} (it was removed)")
+                kept = furthest = 0  # the bytes of an earlier call may be what was wrong: once more without them
             except _TryAgain as error:
                 reason = str(error)
                 failures = 0 if self._have() > furthest else failures + 1
                 furthest = max(furthest, self._have())
-                if failures < self.retries:
-                    time.sleep(min(30.0, self.backoff * 2 ** max(0, failures - 1)))
-        raise _NextSource(f"failed {self.retries} times in a row ({reason})")
+                if failures < ATTEMPTS:
+                    time.sleep(min(30.0, PAUSE * 2 ** max(0, failures - 1)))
+        raise _NextSource(f"failed {ATTEMPTS} times in a row ({reason})")
 
-    def _attempt(self, url: str, have: int) -> None:
+    def _connect(self, url: str, have: int) -> None:
         """One connection: append to ``.part`` from byte ``have`` on."""
         headers = {"User-Agent": "edgeseg", "Accept-Encoding": "identity"}
         if have:
@@ -304,7 +296,7 @@ class _Job:
             if self.validator:
                 headers["If-Range"] = self.validator
         try:
-            response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=self.timeout)
+            response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
         except urllib.error.HTTPError as error:
             if error.code == 416:  # our part is longer than the file there: it is another file
                 self.part.unlink(missing_ok=True)
@@ -314,13 +306,12 @@ class _Job:
         except (OSError, http.client.HTTPException) as error:  # no route, refused, cut, timed out, TLS
             raise _TryAgain(str(getattr(error, "reason", error)) or type(error).__name__) from error
         with response:
-            have, total = self._begin(response, have)
-            self._check_space(total, have)
+            have, total = self._answer(response, have)
             etag = response.headers.get("ETag", "")
             self.validator = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
-            self._copy(response, have, total)
+            self._append(response, have, total)
 
-    def _begin(self, response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
+    def _answer(self, response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
         """First byte and total length of what the server is about to send."""
         length = response.headers.get("Content-Length", "")
         total = int(length) if length.isdigit() else None
@@ -336,15 +327,7 @@ class _Job:
             raise _NextSource(f"offers {total} bytes where {self.size} are right")
         return have, total if total is not None else self.size
 
-    def _check_space(self, total: int | None, have: int) -> None:
-        free = shutil.disk_usage(self.part.parent).free + (self._have() if have == 0 else 0)
-        if total is not None and total - have + DISK_MARGIN > free:
-            raise DownloadError(
-                f"{self.part.parent}: {readable_bytes(total - have)} are needed for {self.target.name} and "
-                f"{readable_bytes(free)} are free. Free some space, or choose a folder on another disk."
-            )
-
-    def _copy(self, response: http.client.HTTPResponse, have: int, total: int | None) -> None:
+    def _append(self, response: http.client.HTTPResponse, have: int, total: int | None) -> None:
         from tqdm import tqdm
 
         bar = tqdm(
@@ -356,13 +339,10 @@ class _Job:
                     block = response.read(CHUNK)
                 except (OSError, http.client.HTTPException) as error:
                     raise _TryAgain(f"the connection was cut: {error or type(error).__name__}") from error
-                if not block:
-                    break
-                file.write(block)
-                have += len(block)
+                have += file.write(block)
                 bar.update(len(block))
-                if total is not None and have > total:
-                    break  # it will fail the size check below
+                if not block or (total is not None and have > total):
+                    break
             file.flush()
             os.fsync(file.fileno())
         if total is not None and have < total:  # http.client ends a cut body without an error
@@ -372,18 +352,7 @@ class _Job:
             raise _NextSource(f"sends more than the {total} bytes it announced")
 
 
-def readable_bytes(count: float) -> str:
-    """``598913237`` → ``"599 MB"``."""
-    for unit in ("bytes", "KB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
-
-
-EXTRACT_LIMIT = 20 << 30
-"""Bytes that an archive may unpack to, unless the caller says otherwise: 20 GiB, over ten times CamVid."""
-MEMBER_LIMIT = 1_000_000
+# unpacking ------------------------------------------------------------------------------------------------------------
 
 
 def extract(archive: str | Path, target: str | Path, limit: int = EXTRACT_LIMIT, progress: bool = False) -> Path:
@@ -425,10 +394,8 @@ def extract(archive: str | Path, target: str | Path, limit: int = EXTRACT_LIMIT,
             cure = "the disk is full. Free some space, or choose a folder on another disk; nothing was left behind"
             raise DownloadError(f"{target}: {cure}.") from error
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DownloadError(
-            f"{archive}: cannot be unpacked to {target} ({reason}). If the file is damaged, "
-            "delete it and download it again."
-        ) from error
+        cure = "If the file is damaged, delete it and download it again"
+        raise DownloadError(f"{archive}: cannot be unpacked to {target} ({reason}). {cure}.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -437,10 +404,8 @@ def _unpack(archive: Path, folder: Path, limit: int, progress: bool) -> None:
     from tqdm import tqdm
 
     left = limit
-    members = _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive, folder)
-    for number, (name, stream) in enumerate(tqdm(members, desc=archive.name, unit=" files", disable=not progress)):
-        if number >= MEMBER_LIMIT:
-            raise DownloadError(_too_large(archive, f"{MEMBER_LIMIT} files"))
+    members = _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
+    for name, stream in tqdm(members, desc=archive.name, unit=" files", disable=not progress):
         path = folder.joinpath(*_safe_parts(name, archive))
         if stream is None:
             path.mkdir(parents=True, exist_ok=True)
@@ -452,29 +417,24 @@ def _unpack(archive: Path, folder: Path, limit: int, progress: bool) -> None:
             while block := stream.read(CHUNK):
                 left -= len(block)
                 if left < 0:
-                    raise DownloadError(_too_large(archive, readable_bytes(limit)))
+                    cure = "It was not unpacked; if it is meant to be that large, do it by hand"
+                    raise DownloadError(f"{archive}: unpacks to more than {limit} bytes. {cure}.")
                 output.write(block)
 
 
 def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
     with zipfile.ZipFile(archive) as file:
         for info in file.infolist():
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise DownloadError(_refused(archive, info.filename, "a link or a device"))
+            if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise _refused(archive, info.filename, "a link or a device")
             yield info.filename, None if info.is_dir() else file.open(info)
 
 
-def _tar_members(archive: Path, folder: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
-    # Python 3.12, and late 3.10 and 3.11: the standard library's own judgement comes on top
-    library_check = getattr(tarfile, "data_filter", None)
+def _tar_members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
     with tarfile.open(archive) as file:
         for member in file:
             if not (member.isreg() or member.isdir()):
-                raise DownloadError(_refused(archive, member.name, "a link or a device"))
-            _safe_parts(member.name, archive)
-            if library_check is not None:
-                library_check(member, str(folder))
+                raise _refused(archive, member.name, "a link or a device")
             yield member.name, None if member.isdir() else file.extractfile(member)
 
 
@@ -482,15 +442,9 @@ def _safe_parts(name: str, archive: Path) -> tuple[str, ...]:
     """The parts of a member's path, once it is certain that they stay below the target folder on every system."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name:
-        raise DownloadError(_refused(archive, name, "a path that may lead out of its folder"))
+        raise _refused(archive, name, "a path that may lead out of its folder")
     return path.parts
 
 
-def _too_large(archive: Path, limit: str) -> str:
-    return (
-        f"{archive}: unpacks to more than {limit}. It was not unpacked; if it is meant to be that large, do it by hand."
-    )
-
-
-def _refused(archive: Path, name: str, what: str) -> str:
-    return f"{archive}: member {name!r} is {what}. It was not unpacked; do not trust this file."
+def _refused(archive: Path, name: str, what: str) -> DownloadError:
+    return DownloadError(f"{archive}: member {name!r} is {what}. It was not unpacked; do not trust this file.")
