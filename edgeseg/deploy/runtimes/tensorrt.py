@@ -18,7 +18,6 @@ as the documentation and the packages' source have them.
 from __future__ import annotations
 
 import copy
-import difflib
 import importlib.metadata
 import importlib.util
 import inspect
@@ -29,6 +28,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -38,11 +38,11 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from edgeseg.deploy.runtimes.base import OPENING, DeployError, Runner, Runtime, new_file, reading, silenced
-from edgeseg.deploy.runtimes.graph import DTYPES, compute_dtypes, export_graph
+from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime
+from edgeseg.deploy.runtimes.graph import DTYPES, compute_dtypes, dtype_name, export_graph
+from edgeseg.files import cache_folder
 from edgeseg.text import Field
 
-SUFFIX = ".ep"
 QUANTISED = ("int8", "fp8")
 FIRST_GPUS = MappingProxyType({"bf16": (8, 0), "fp8": (8, 9)})
 """Compute capability of the first GPUs that have a type. Orin is 8.7: it has bf16 and int8, and no fp8."""
@@ -74,6 +74,7 @@ class TensorRT(Runtime):
 
     name = "tensorrt"
     precisions = ("fp32", "fp16", "bf16", "int8", "fp8")
+    suffix = ".ep"
     device = "cuda"
     options: Mapping[str, Field] = MappingProxyType(
         {
@@ -107,29 +108,20 @@ class TensorRT(Runtime):
             return f"{torch.cuda.get_device_name()} has no {precision}; take fp16 or int8"
         return None
 
-    def build(
-        self,
-        module: nn.Module,
-        example: Tensor,
-        stem: Path,
-        precision: str,
-        calibration: Sequence[Tensor] | None = None,
-        **options: Any,
-    ) -> dict[str, Any]:
+    def build(self, graph: Graph, path: Path, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """Untested on a GPU from the compilation on; see the module."""
         import torch_tensorrt
 
-        options, path, here = self.checked_options(options), new_file(stem, SUFFIX), machine()
-        settings = compile_settings(signature(), options, cache_folder(here), here["torch_tensorrt"])
+        here = machine()
+        settings = compile_settings(signature(), options, engine_cache(here), here["torch_tensorrt"])
         Path(settings["timing_cache_path"]).parent.mkdir(parents=True, exist_ok=True)
-        module, example = copy.deepcopy(module).cuda(), example.cuda()
-        program, example = typed_program(module, example, precision, calibration, options["rest"])
-        compiled = compile_program(program, example, settings)
-        torch_tensorrt.save(compiled, str(path), arg_inputs=[example])
+        on_gpu = replace(graph, module=copy.deepcopy(graph.module).cuda(), example=graph.example.cuda())
+        program, example = typed_program(on_gpu, precision, options["rest"])
+        torch_tensorrt.save(compile_program(program, example, settings), str(path), arg_inputs=[example])
         return {
             **here,
-            "dtypes": dict(compute_dtypes(program)),
-            "engine_input": str(example.dtype).removeprefix("torch."),
+            "dtypes": compute_dtypes(program),
+            "engine_input": dtype_name(example.dtype),
             "quantised": quantised_tensors(program),
             "engines": 1,
             "tf32": precision == "fp32" and not options["disable_tf32"],
@@ -137,14 +129,12 @@ class TensorRT(Runtime):
             "cuda_graphs": options["cuda_graphs"],
         }
 
-    def open(self, stem: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
+    def open(self, path: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
         """Untested on a GPU."""
         import torch_tensorrt
 
-        file = stem.with_suffix(SUFFIX)
-        check_machine(file, facts, machine())
-        with OPENING, reading(file), silenced():  # it prints a traceback of its own
-            module = torch_tensorrt.load(str(file)).module()
+        check_machine(path, facts, machine())
+        module = torch_tensorrt.load(str(path)).module()
         runtime, graphs = torch_tensorrt.runtime, bool(facts["cuda_graphs"])
         dtype = getattr(torch, facts["engine_input"])
 
@@ -160,40 +150,27 @@ class TensorRT(Runtime):
 # the graph ------------------------------------------------------------------------------------------------------------
 
 
-def typed_program(
-    module: nn.Module,
-    example: Tensor,
-    precision: str,
-    calibration: Sequence[Tensor] | None = None,
-    rest: str = "fp16",
-) -> tuple[ExportedProgram, Tensor]:
+def typed_program(graph: Graph, precision: str, rest: str = "fp16") -> tuple[ExportedProgram, Tensor]:
     """The graph that TensorRT is given, with its number types asserted.
 
     Args:
-        module: on the example's device; is quantised in place for int8 and fp8.
-        example: input of the graph's static shape.
+        graph: module and example on one device; the module is quantised in place for int8 and fp8.
         precision: one of ``TensorRT.precisions``.
-        calibration: inputs from which int8 and fp8 take their ranges.
         rest: see `TensorRT`.
 
     Returns:
         The graph, and the example as the graph takes it: uint8 pixels become floats, exactly.
 
     Raises:
-        DeployError: other types than asked for, nothing quantised, or int8 without calibration images.
+        DeployError: other types than asked for, or nothing quantised.
     """
     computes_in = rest if precision in QUANTISED else precision
-    if computes_in not in DTYPES:
-        raise DeployError(f"rest={rest!r}: choose from {', '.join(DTYPES)}")
-    if example.dtype == torch.uint8:
-        example = example.to(DTYPES[computes_in])
+    example = graph.example if graph.example.is_floating_point() else graph.example.to(DTYPES[computes_in])
     if precision not in QUANTISED:
-        return export_graph(module, example, precision), example
-    if not calibration:
-        raise DeployError(f"{precision} takes its ranges from images: give calibration images")
-    quantise(module, calibration, precision, example.device)
+        return export_graph(graph.module, example, precision), example
+    quantise(graph.module, graph.calibration, precision, example.device)
     with import_module("modelopt.torch.quantization.utils").export_torch_mode():
-        program = export_graph(module, example, computes_in)
+        program = export_graph(graph.module, example, computes_in)
     if not quantised_tensors(program):
         raise DeployError(f"asked for {precision}, but nothing in the graph is quantised; please report this")
     return program, example
@@ -237,7 +214,7 @@ def compile_settings(
 
     Args:
         known: the version's parameters, see `signature`.
-        options: those of `TensorRT`, all of them or some.
+        options: of `TensorRT`, all of them.
         cache: folder for timing cache and engines.
         version: for the message.
 
@@ -245,8 +222,8 @@ def compile_settings(
         DeployError: the version does not have an option (it would swallow it), or two options exclude one another.
     """
     settings = {k: v for k, v in options.items() if v is not None and k not in _NOT_FOR_COMPILE}
-    if settings.get("cache_built_engines"):
-        if settings.get("immutable_weights", True):
+    if settings["cache_built_engines"]:
+        if settings["immutable_weights"]:
             raise DeployError(
                 "cache_built_engines=true needs immutable_weights=false: TensorRT keeps engines without their weights "
                 "and refits them"
@@ -255,21 +232,17 @@ def compile_settings(
     settings |= {"timing_cache_path": str(cache / "timing.bin"), "require_full_compilation": True, "min_block_size": 1}
     if "use_explicit_typing" in known:  # 2.8 to 2.12; later versions know nothing else
         settings["use_explicit_typing"] = True
-    for key in settings:
-        if key not in known:
-            near = difflib.get_close_matches(key, [k for k in known if k != "kwargs"], 3, 0.5)
-            raise DeployError(
-                f"torch-tensorrt {version} has no option {key!r} and would ignore it; leave it out"
-                + (f" (near: {', '.join(near)})" if near else "")
-            )
+    if absent := [key for key in settings if key not in known]:
+        names = ", ".join(absent)
+        raise DeployError(
+            f"torch-tensorrt {version} does not have {names} and would ignore it; leave it at its default"
+        )
     return settings
 
 
-def cache_folder(here: Mapping[str, str]) -> Path:
+def engine_cache(here: Mapping[str, str]) -> Path:
     """Where timings and engines of this GPU and TensorRT version are kept: neither is good for another."""
-    from edgeseg.data.streets.dataset import default_cache
-
-    return default_cache() / "tensorrt" / re.sub(r"[^A-Za-z0-9.]+", "-", f"{here['tensorrt']}-{here['gpu']}")
+    return cache_folder("tensorrt", re.sub(r"[^A-Za-z0-9.]+", "-", f"{here['tensorrt']}-{here['gpu']}"))
 
 
 # the engine -----------------------------------------------------------------------------------------------------------
@@ -293,9 +266,8 @@ def compile_program(program: ExportedProgram, example: Tensor, settings: Mapping
         try:
             compiled = build(program, inputs=[example], **settings)
         except AssertionError:  # not fully supported; a dry run says what is left over
-            check_engine(
-                build(program, inputs=[example], **{**settings, "require_full_compilation": False, "dryrun": True})
-            )
+            partial = {**settings, "require_full_compilation": False, "dryrun": True}
+            check_engine(build(program, inputs=[example], **partial))
             raise
     check_engine(compiled)
     return compiled
