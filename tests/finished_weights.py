@@ -10,7 +10,7 @@ import torch
 
 from edgeseg.data.labels import CAMVID
 from edgeseg.inference import load_segmenter
-from edgeseg.models import zoo as records
+from edgeseg.models import zoo
 from edgeseg.models.registry import create_model
 from edgeseg.models.weights import save_weights, weight_meta
 from edgeseg.models.zoo import PROTOCOL, WeightRecord
@@ -45,10 +45,10 @@ def camvid_licence(folder: Path) -> None:
     (folder / LICENCE).write_text("Terms of the weights: research and teaching.\n", encoding="utf-8")
 
 
-def own_shelves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty package and an empty cache, no folder in the environment, nothing announced; returns the cache."""
+def isolate_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No weights in the package and in the cache, no folder of the user's, nothing announced; returns the cache."""
     monkeypatch.delenv("EDGESEG_WEIGHTS", raising=False)
-    monkeypatch.setattr(records, "PACKAGED", tmp_path / "packaged")
-    monkeypatch.setattr(records, "_cache", lambda: tmp_path / "cache")
-    monkeypatch.setattr(records, "_announced", set())
-    return tmp_path / "cache"
+    monkeypatch.setenv("EDGESEG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(zoo, "PACKAGED", tmp_path / "packaged")
+    monkeypatch.setattr(zoo, "_announced", set())
+    return tmp_path / "cache" / "weights"

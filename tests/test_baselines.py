@@ -94,7 +94,7 @@ def test_export_with_dynamic_batch_and_size_equals_eager(net):
 
 def test_an_unknown_backbone_is_refused():
     for net in (STDCFCN, STDCSeg, PPLiteSeg):
-        with pytest.raises(ValueError, match="stands on stdc1 or stdc2"):
+        with pytest.raises(ValueError, match="there are stdc1, stdc2"):
             net(5, "resnet18")
 
 

@@ -17,7 +17,7 @@ from edgeseg.training import cards
 from edgeseg.training.card_pictures import MOST_BYTES, confusion_picture, gallery_picture
 from edgeseg.training.card_text import confused_pairs, limits, render_card
 from edgeseg.training.cards import FACTORS, Measured, measure, write_card
-from finished_weights import METRIC, own_shelves, put_weight
+from finished_weights import METRIC, isolate_weights, put_weight
 
 NAME = "cross_cbam_m.toy"
 SIZE = (64, 96)
@@ -26,7 +26,7 @@ COUNT = 3
 
 @pytest.fixture
 def shelf(monkeypatch, tmp_path):
-    own_shelves(monkeypatch, tmp_path)
+    isolate_weights(monkeypatch, tmp_path)
     put_weight(tmp_path / "packaged", data="streets, train")
     return tmp_path / "packaged"
 
@@ -36,7 +36,7 @@ def card(tmp_path_factory):
     """A card of a weight in the user's folder, written from the folder above ``docs/models``."""
     home = tmp_path_factory.mktemp("card")
     with pytest.MonkeyPatch.context() as patch:
-        own_shelves(patch, home)
+        isolate_weights(patch, home)
         put_weight(home / "packaged", data="streets, train")
         patch.chdir(home)
         write_card(NAME, out="docs/models", count=COUNT, progress=False)
@@ -49,7 +49,7 @@ def facts(tmp_path_factory):
     kept = []
     home = tmp_path_factory.mktemp("facts")
     with pytest.MonkeyPatch.context() as patch:
-        own_shelves(patch, home)
+        isolate_weights(patch, home)
         put_weight(home / "packaged", data="streets, train")
         patch.setattr(cards, "render_card", lambda facts: kept.append(facts) or "")
         write_card(NAME, out=home, count=2, progress=False)

@@ -15,14 +15,14 @@ from edgeseg.inference import load_segmenter
 from edgeseg.models.zoo import WeightRecord, get_record
 from edgeseg.training import publish as golden
 from edgeseg.training.publish import TOLERANCE, add_golden, golden_fault, golden_output, verify_weight
-from finished_weights import own_shelves, put_weight
+from finished_weights import isolate_weights, put_weight
 
 NAME = "cross_cbam_m.toy"
 
 
 @pytest.fixture
 def shelf(monkeypatch, tmp_path):
-    own_shelves(monkeypatch, tmp_path)
+    isolate_weights(monkeypatch, tmp_path)
     put_weight(tmp_path / "packaged")
     return tmp_path / "packaged"
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from edgeseg.models.counts import training_memory
 from edgeseg.models.hrnet import Exchange, HRNet
-from edgeseg.models.public import load_public_backbone, load_public_hrnet
+from edgeseg.models.public import load_public_backbone, load_public_state
 from edgeseg.models.registry import create_model
 from edgeseg.models.weights import WeightError
 
@@ -174,7 +174,7 @@ def test_timms_safetensors_files_load_too(tmp_path):
 
 def test_old_checkpoints_without_batch_counters_load():
     state = {k: v for k, v in public_state().items() if not k.endswith("num_batches_tracked")}
-    assert not load_public_hrnet(HRNet(18), state).missing
+    assert not load_public_state(HRNet(18), state).missing
 
 
 def test_weights_of_another_width_or_depth_are_refused_and_change_nothing():
@@ -189,10 +189,10 @@ def test_weights_of_another_width_or_depth_are_refused_and_change_nothing():
     for backbone, given, message in wrong:
         before = {k: v.clone() for k, v in backbone.state_dict().items()}
         with pytest.raises(WeightError, match=message):
-            load_public_hrnet(backbone, given, source="w18.pth")
+            load_public_state(backbone, given, source="w18.pth")
         assert all(torch.equal(v, before[k]) for k, v in backbone.state_dict().items())
     backbone = HRNet(18)
-    report = load_public_hrnet(backbone, damaged, partial=True)
+    report = load_public_state(backbone, damaged, partial=True)
     assert report.missing == ["stage4.2.exchange.paths.3.0.1.conv.weight"]
     assert torch.equal(backbone.stem1.conv.weight, state["conv1.weight"])
 

@@ -10,8 +10,7 @@ import torch
 
 import edgeseg
 from edgeseg.inference import load_segmenter
-from edgeseg.models import zoo as importing
-from edgeseg.models import zoo as records
+from edgeseg.models import zoo
 from edgeseg.models.weights import WeightError
 from edgeseg.models.zoo import (
     checked_file,
@@ -25,14 +24,14 @@ from edgeseg.models.zoo import (
     split_file,
 )
 from edgeseg.training.publish import verify_weight
-from finished_weights import LICENCE, camvid_licence, own_shelves, put_weight
+from finished_weights import LICENCE, camvid_licence, isolate_weights, put_weight
 
 NAME = "cross_cbam_m.toy"
 
 
 @pytest.fixture
 def cache(monkeypatch, tmp_path):
-    return own_shelves(monkeypatch, tmp_path)
+    return isolate_weights(monkeypatch, tmp_path)
 
 
 @pytest.fixture
@@ -191,7 +190,7 @@ def test_a_full_disk_leaves_nothing_half_written(given, cache, monkeypatch):
     def full(path, mode="wb"):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(importing, "atomic_write", full)
+    monkeypatch.setattr(zoo, "atomic_write", full)
     with pytest.raises(OSError, match="No space left"):
         import_weights(given)
     assert list_weights() == []
@@ -258,7 +257,7 @@ def test_a_weight_whose_licence_is_missing_does_not_come_in(licensed, cache):
 
 
 def test_the_packaged_text_asks_for_the_citation_and_claims_nothing_more():
-    text = (records.PACKAGED / LICENCE).read_text(encoding="utf-8")
+    text = (zoo.PACKAGED / LICENCE).read_text(encoding="utf-8")
     for part in ("CamVid state no\nlicence", "research and teaching", "Brostow", "2009", "without warranty"):
         assert part in text
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from edgeseg.models.public import load_public_stdc
+from edgeseg.models.public import load_public_state
 from edgeseg.models.stdc import stdc1, stdc2
 from edgeseg.models.weights import WeightError, read_public_checkpoint
 
@@ -83,7 +83,7 @@ def test_a_public_checkpoint_loads_whole_and_computes_what_it_did(name, capsys):
     statistics = ("running_mean", "running_var", "num_batches_tracked")
     assert sum(v.numel() for k, v in state.items() if not k.endswith(statistics)) == size
     backbone = build()
-    report = load_public_stdc(backbone, state)
+    report = load_public_state(backbone, state)
     assert (len(report.loaded), report.missing) == (len(backbone.state_dict()), [])
     assert {k.split(".")[0] for k in report.ignored} == {"conv_last", "fc", "bn", "linear"}
     assert "missing 0, ignored 13 (conv_last.conv.weight" in capsys.readouterr().out
@@ -100,7 +100,7 @@ def test_nesting_prefixes_second_names_and_old_batch_norms_are_understood():
     whole = {**{f"cp.backbone.{k}": v for k, v in state.items()}, "ffm.convblk.conv.weight": torch.zeros(1)}
     for given in ({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in state.items()}}, state | second, old, whole):
         backbone = stdc1(width=16)
-        assert not load_public_stdc(backbone, given).missing
+        assert not load_public_state(backbone, given).missing
         assert torch.equal(backbone.stage5[1].branch4.conv.weight, state["features.7.conv_list.3.conv.weight"])
 
 
@@ -113,10 +113,10 @@ def test_a_checkpoint_of_another_stdc_or_width_is_refused_unless_a_partial_load_
         backbone = build(width=width)
         before = {k: v.clone() for k, v in backbone.state_dict().items()}
         with pytest.raises(WeightError, match=r"not the weights of this backbone.*partial=True"):
-            load_public_stdc(backbone, state, source="STDC.tar")
+            load_public_state(backbone, state, source="STDC.tar")
         assert all(torch.equal(v, before[k]) for k, v in backbone.state_dict().items())
     backbone = stdc1(width=16)
-    report = load_public_stdc(backbone, damaged, partial=True)
+    report = load_public_state(backbone, damaged, partial=True)
     assert report.missing == ["stage3.1.branch3.conv.weight"]
     assert torch.equal(backbone.stage1.conv.weight, one["features.0.conv.weight"])
 

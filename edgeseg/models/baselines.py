@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.models.layers import ConvBNReLU, FCNHead, GlobalAvgPool, check_input, init_weights, resize
-from edgeseg.models.stdc import BACKBONES, STDC
+from edgeseg.models.stdc import build_backbone
 
 
 class STDCFCN(nn.Module):
@@ -45,7 +45,7 @@ class STDCFCN(nn.Module):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.backbone = _backbone(backbone, width)
+        self.backbone = build_backbone(backbone, width)
         _, c16, c32 = self.backbone.channels
         self.head = FCNHead(c32, c32 // 4, num_classes, dropout=dropout)
         self.aux_head = FCNHead(c16, 64, num_classes, dropout=dropout) if aux else None
@@ -162,7 +162,7 @@ class STDCSeg(nn.Module):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.backbone = _backbone(backbone, width)
+        self.backbone = build_backbone(backbone, width)
         c8, c16, c32 = self.backbone.channels
         c = 2 * width
         self.pool = GlobalAvgPool()
@@ -303,9 +303,11 @@ class PPLiteSeg(nn.Module):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.backbone = _backbone(backbone, width)
+        self.backbone = build_backbone(backbone, width)
         c8, c16, c32 = self.backbone.channels
         widths = _DECODERS[backbone] if channels is None else channels
+        if len(widths) != 3:
+            raise ValueError(f"channels={tuple(widths)}: give three, for 1/8, 1/16 and 1/32; or leave it out")
         d8, d16, d32 = (max(4, c * width // 64) for c in widths)
         self.context = SPPM(c32, 2 * width)
         self.fuse32 = UAFM(c32, 2 * width, d32)
@@ -334,9 +336,3 @@ class PPLiteSeg(nn.Module):
 
 
 _DECODERS = {"stdc1": (32, 64, 128), "stdc2": (64, 96, 128)}
-
-
-def _backbone(name: str, width: int) -> STDC:
-    if name not in BACKBONES:
-        raise ValueError(f"no backbone {name!r}; this baseline stands on {' or '.join(BACKBONES)}")
-    return BACKBONES[name](width)

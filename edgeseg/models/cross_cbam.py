@@ -22,7 +22,7 @@ from edgeseg.models.layers import (
     init_weights,
     resize,
 )
-from edgeseg.models.stdc import BACKBONES
+from edgeseg.models.stdc import build_backbone
 
 
 class SEASPP(nn.Module):
@@ -216,12 +216,10 @@ class CrossCBAM(nn.Module):
         width: int = 64,
     ) -> None:
         super().__init__()
-        if backbone not in BACKBONES:
-            raise ValueError(f"no backbone {backbone!r}; Cross-CBAM stands on {' or '.join(BACKBONES)}")
         if use_ccbam and not decoder:
             raise ValueError("decoder=False leaves nothing to fuse; say use_ccbam=False with it")
         self.num_classes = num_classes
-        self.backbone = BACKBONES[backbone](width)
+        self.backbone = build_backbone(backbone, width)
         c8, c16, c32 = self.backbone.channels
         c = aspp_channels
         self.context = SEASPP(c32, c, dilations) if use_se_aspp else ConvBNReLU(c32, c, kernel=1)

@@ -124,7 +124,7 @@ class HRNet(nn.Module):
     """HRNetV2 without a head (section 3, Table 1).
 
     Its state entries are those of the public networks, in their order and shapes: 1830 at the default depth.
-    `edgeseg.models.public.load_public_hrnet` reads their ImageNet weights.
+    `edgeseg.models.public` reads their ImageNet weights.
 
     Args:
         width: channels C of the finest map: 48 in the Improved HRNet paper; public weights exist for 18, 32 and 48.

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from edgeseg.models.attention import ATTENTIONS, Attention
 from edgeseg.models.hrnet import HRNet
 from edgeseg.models.layers import check_input, init_weights, resize
+from edgeseg.text import unknown
 
 STRIPS = (7, 11, 21)
 """Lengths of MSCA's strip convolutions, beside a 5×5 one."""
@@ -310,7 +311,7 @@ class ImprovedHRNet(nn.Module):
     ) -> None:
         super().__init__()
         if attention not in ATTENTIONS:
-            raise ValueError(f"no attention {attention!r}; choose from {', '.join(ATTENTIONS)}")
+            raise ValueError(unknown("attention", attention, ATTENTIONS))
         if attention_at not in ("all", "concat"):
             raise ValueError(f"attention_at={attention_at!r}: choose 'all' (five places) or 'concat' (the last)")
         if dead_attention and (attention_at != "all" or attention in ("none", "sp")):

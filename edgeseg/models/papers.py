@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edgeseg import text
 from edgeseg.models.counts import Rule, count_by_rules
 from edgeseg.models.cross_cbam import SEASPP, CrossCBAM
 from edgeseg.models.improved_hrnet import ImprovedHRNet, LayerScale, SlowBatchNorm
@@ -27,51 +28,54 @@ class TableRow:
     Args:
         table: e.g. ``"Table 5"``.
         row: what distinguishes the row.
-        paper: (GFLOPs, million parameters) as printed.
+        paper: GFLOPs and million parameters, to the digit as printed; ``None``: the paper prints none.
         ours: the same from the built model, counted the paper's way.
         inference_params: parameters that inference really needs.
-        digits: decimals that the paper prints.
         note: what is wrong with the printed row, if anything.
     """
 
     table: str
     row: str
-    paper: tuple[float, float] | None
+    paper: tuple[str, str] | None
     ours: tuple[float, float]
     inference_params: int
-    digits: int
     note: str = ""
 
     @property
     def agrees(self) -> bool:
         """Whether both numbers agree to the decimals that the paper prints; nothing printed agrees with anything."""
-        pairs = zip(self.paper or self.ours, self.ours, strict=True)
-        return all(f"{a:.{self.digits}f}" == f"{b:.{self.digits}f}" for a, b in pairs)
+        if self.paper is None:
+            return True
+        return all(f"{ours:.{len(p.partition('.')[2])}f}" == p for p, ours in zip(self.paper, self.ours, strict=True))
 
 
 def paper_tables() -> list[TableRow]:
     """Every count that the papers print: Tables 5 and 6 of Cross-CBAM, Tables III to V of Improved HRNet."""
-    return [*_cross_cbam_rows(), *_hrnet_rows()]
+    rows = []
+    for table, switches, paper in _CROSS_CBAM:
+        label = "M, " + ", ".join(f"{k} {v}" for k, v in switches.items())
+        rows.append(_counted(table, label, CrossCBAM, 19, (512, 1024), switches, paper))
+    for printed, classes, size in ((_ON_CITYSCAPES, 20, (512, 1024)), (_ON_VOC, 21, (512, 512))):
+        for table, label, switches, paper, note in printed:
+            rows.append(_counted(table, label, ImprovedHRNet, classes, size, switches, paper, note))
+    for name in _FIG_6:
+        label = f"HRNet + {name.upper()} at five places"
+        rows.append(_counted("Fig. 6", label, ImprovedHRNet, 20, (512, 1024), {"attention": name}))
+    return rows
 
 
 def format_tables(rows: Sequence[TableRow]) -> str:
     """The rows as text, one line each: as printed, as counted here in the same way, and the true parameters."""
-    lines = [f"{'':44}{'GFLOPs':>9}{'here':>10}{'params M':>10}{'here':>11}{'true params':>13}"]
-    notes: list[str] = []
+    notes = list(dict.fromkeys(r.note for r in rows if r.note))
+    cells = []
     for r in rows:
-        flops, params = (f"{v:.{r.digits}f}" for v in r.paper) if r.paper else ("–", "–")
-        remark = "" if r.agrees else "  differs"
-        if r.note:
-            notes.append(r.note)
-            remark += f"  [{len(notes)}]"
-        label = f"{r.table}, {r.row}"
-        line = f"{label:44}{flops:>9}{r.ours[0]:>10.4f}{params:>10}{r.ours[1]:>11.6f}{r.inference_params:>13,}"
-        lines.append(line + remark)
-    return "\n".join(lines + [f"[{i}] {note}" for i, note in enumerate(notes, 1)])
-
-
-def _needed(model: nn.Module) -> int:
-    return sum(p.numel() for name, p in model.named_parameters() if not is_aux_key(name))
+        flops, params = r.paper or ("–", "–")
+        note = f"[{notes.index(r.note) + 1}]" if r.note else ""
+        remark = "  ".join(word for word in ("" if r.agrees else "differs", note) if word)
+        true = f"{r.inference_params:,}"
+        cells.append((f"{r.table}, {r.row}", flops, f"{r.ours[0]:.4f}", params, f"{r.ours[1]:.6f}", true, remark))
+    head = ("", "GFLOPs", "here", "params M", "here", "true params", "")
+    return "\n".join([text.table(head, cells, "<>>>>><"), *(f"[{i}] {note}" for i, note in enumerate(notes, 1))])
 
 
 # Cross-CBAM -----------------------------------------------------------------------------------------------------------
@@ -124,30 +128,6 @@ def count_as_cross_cbam_paper(model: CrossCBAM, size: tuple[int, int] = (512, 10
     return flops / 1e9, (sum(p.numel() for p in model.parameters()) + unused) / 1e6
 
 
-# (table, switches, GFLOPs, million parameters): Cross-CBAM-M, 512×1024, 19 classes
-_CROSS_CBAM_TABLES: tuple[tuple[str, dict[str, Any], float, float], ...] = (
-    ("Table 5", {"dilations": (1, 3)}, 11.31, 12.21),
-    ("Table 5", {"dilations": (2, 4)}, 12.39, 14.31),
-    ("Table 5", {"dilations": (3, 5)}, 12.39, 14.31),
-    ("Table 5", {"dilations": (1, 3, 5)}, 12.52, 14.57),
-    ("Table 5", {"dilations": (2, 4, 6)}, 13.60, 16.67),
-    ("Table 6", {"aspp_channels": 512}, 14.77, 19.54),
-    ("Table 6", {"aspp_channels": 256}, 11.31, 12.21),
-    ("Table 6", {"aspp_channels": 128}, 9.67, 8.92),
-)
-
-
-def _cross_cbam_rows() -> list[TableRow]:
-    rows = []
-    for table, switches, gflops, params in _CROSS_CBAM_TABLES:
-        with torch.device("meta"):
-            model = CrossCBAM(19, **switches)
-        label = "M, " + ", ".join(f"{k} {v}" for k, v in switches.items())
-        ours = count_as_cross_cbam_paper(model)
-        rows.append(TableRow(table, label, (gflops, params), ours, _needed(model), digits=2))
-    return rows
-
-
 # Improved HRNet -------------------------------------------------------------------------------------------------------
 
 
@@ -193,55 +173,65 @@ def count_as_improved_hrnet_paper(model: ImprovedHRNet, size: tuple[int, int] = 
     return 2 * count_by_rules(model, size, THOP_RULES) / 1e9, params / 1e6
 
 
+# What the papers print ------------------------------------------------------------------------------------------------
+
+# (table, switches, (GFLOPs, million parameters)): Cross-CBAM-M, 512×1024, 19 classes
+_CROSS_CBAM: tuple[tuple[str, dict[str, Any], tuple[str, str]], ...] = (
+    ("Table 5", {"dilations": (1, 3)}, ("11.31", "12.21")),
+    ("Table 5", {"dilations": (2, 4)}, ("12.39", "14.31")),
+    ("Table 5", {"dilations": (3, 5)}, ("12.39", "14.31")),
+    ("Table 5", {"dilations": (1, 3, 5)}, ("12.52", "14.57")),
+    ("Table 5", {"dilations": (2, 4, 6)}, ("13.60", "16.67")),
+    ("Table 6", {"aspp_channels": 512}, ("14.77", "19.54")),
+    ("Table 6", {"aspp_channels": 256}, ("11.31", "12.21")),
+    ("Table 6", {"aspp_channels": 128}, ("9.67", "8.92")),
+)
+
 _ECA: dict[str, Any] = {"attention": "eca", "attention_at": "concat"}
 _S: dict[str, Any] = {"bfem": True, "fusm": True, "ccsf": True, **_ECA}
 _M: dict[str, Any] = {"fusm": True, "ccsf": True, "attention": "aam"}
 _L: dict[str, Any] = {"fusm": True, "attention": "aam"}
 _NO_TICK = "Table III prints this row without FUSM's tick; without FUSM it would be 84.862 M and 437.127 G"
 _TRANSPOSED = "two digits transposed in print: M − L is one CCSF, 17.081 G in all other tables"
-# (table, row, switches, GFLOPs, million parameters, note): Table IV repeats rows of Table III
-_ON_CITYSCAPES: tuple[tuple[str, str, dict[str, Any], float, float, str], ...] = (
-    ("Tables III, IV", "HRNet", {}, 376.184, 65.860, ""),
-    ("Table III", "+ BFEM", {"bfem": True}, 402.918, 84.342, ""),
-    ("Table III", "+ ECA", _ECA, 376.232, 65.860, ""),
-    ("Table III", "+ AAM", {"attention": "aam"}, 376.291, 66.128, ""),
-    ("Table III", "+ FUSM", {"fusm": True}, 384.996, 66.646, ""),
-    ("Table III", "+ FUSM + CCSF", {"fusm": True, "ccsf": True}, 419.158, 67.166, ""),
-    ("Table III", "+ FUSM + CCSF + ECA", {"fusm": True, "ccsf": True, **_ECA}, 419.205, 67.166, ""),
-    ("Tables III, IV", "HRNet_S", _S, 445.939, 85.647, _NO_TICK),
-    ("Tables III, IV", "HRNet_L", _L, 385.102, 66.914, ""),
-    ("Tables III, IV", "HRNet_M", _M, 419.265, 67.434, ""),
+# (table, row, switches, (GFLOPs, million parameters), note): Table IV repeats rows of Table III
+_Printed = tuple[tuple[str, str, dict[str, Any], tuple[str, str], str], ...]
+_ON_CITYSCAPES: _Printed = (
+    ("Tables III, IV", "HRNet", {}, ("376.184", "65.860"), ""),
+    ("Table III", "+ BFEM", {"bfem": True}, ("402.918", "84.342"), ""),
+    ("Table III", "+ ECA", _ECA, ("376.232", "65.860"), ""),
+    ("Table III", "+ AAM", {"attention": "aam"}, ("376.291", "66.128"), ""),
+    ("Table III", "+ FUSM", {"fusm": True}, ("384.996", "66.646"), ""),
+    ("Table III", "+ FUSM + CCSF", {"fusm": True, "ccsf": True}, ("419.158", "67.166"), ""),
+    ("Table III", "+ FUSM + CCSF + ECA", {"fusm": True, "ccsf": True, **_ECA}, ("419.205", "67.166"), ""),
+    ("Tables III, IV", "HRNet_S", _S, ("445.939", "85.647"), _NO_TICK),
+    ("Tables III, IV", "HRNet_L", _L, ("385.102", "66.914"), ""),
+    ("Tables III, IV", "HRNet_M", _M, ("419.265", "67.434"), ""),
 )
-_ON_VOC: tuple[tuple[str, str, dict[str, Any], float, float, str], ...] = (
-    ("Table V", "HRNet", {}, 188.116, 65.861, ""),
-    ("Table V", "HRNet_S", _S, 222.993, 85.648, ""),
-    ("Table V", "HRNet_M", _M, 209.674, 67.435, ""),
-    ("Table V", "HRNet_L", _L, 192.529, 66.915, _TRANSPOSED),
+_ON_VOC: _Printed = (
+    ("Table V", "HRNet", {}, ("188.116", "65.861"), ""),
+    ("Table V", "HRNet_S", _S, ("222.993", "85.648"), ""),
+    ("Table V", "HRNet_M", _M, ("209.674", "67.435"), ""),
+    ("Table V", "HRNet_L", _L, ("192.529", "66.915"), _TRANSPOSED),
 )
 _FIG_6 = ("sp", "cbam", "aam", "se", "eca")  # the attention-selection experiment: no counts are printed for it
 
 
-def _hrnet_rows() -> list[TableRow]:
-    rows = []
-    for printed, classes, size in ((_ON_CITYSCAPES, 20, (512, 1024)), (_ON_VOC, 21, (512, 512))):
-        for table, row, switches, gflops, params, note in printed:
-            rows.append(_hrnet_row(table, row, switches, classes, size, (gflops, params), note))
-    for name in _FIG_6:
-        label = f"HRNet + {name.upper()} at five places"
-        rows.append(_hrnet_row("Fig. 6", label, {"attention": name}, 20, (512, 1024)))
-    return rows
-
-
-def _hrnet_row(
+def _counted(
     table: str,
     row: str,
-    switches: Mapping[str, Any],
+    network: type[CrossCBAM] | type[ImprovedHRNet],
     classes: int,
     size: tuple[int, int],
-    paper: tuple[float, float] | None = None,
+    switches: Mapping[str, Any],
+    paper: tuple[str, str] | None = None,
     note: str = "",
 ) -> TableRow:
+    """The network, built without values, counted as its paper does."""
     with torch.device("meta"):
-        model = ImprovedHRNet(classes, **switches)
-    ours = count_as_improved_hrnet_paper(model, size)
-    return TableRow(table, row, paper, ours, _needed(model), digits=3, note=note)
+        model = network(classes, **switches)
+    if isinstance(model, CrossCBAM):
+        ours = count_as_cross_cbam_paper(model, size)
+    else:
+        ours = count_as_improved_hrnet_paper(model, size)
+    needed = sum(p.numel() for name, p in model.named_parameters() if not is_aux_key(name))
+    return TableRow(table, row, paper, ours, needed, note)

@@ -6,10 +6,9 @@ its own switches and class count, so that the second name alone rebuilds the net
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +21,7 @@ from edgeseg.models.cross_cbam import CrossCBAM
 from edgeseg.models.improved_hrnet import ImprovedHRNet
 from edgeseg.models.weights import load_weights, read_weights
 from edgeseg.models.zoo import find_weights, list_weights
+from edgeseg.text import Field, unknown
 
 DEFAULT_CLASSES = 19
 SUFFIX = ".safetensors"
@@ -30,7 +30,11 @@ TRAINING_SWITCHES = frozenset({"aux", "aux_boundary", "dropout", "checkpointing"
 
 
 class UnknownModelError(ValueError):
-    """A model, weight or switch that does not exist; the message lists the near ones."""
+    """A model, weight or switch that does not exist; the message lists those that do, the near ones first."""
+
+
+# A constructor's type → what `Field` takes; a weight file's JSON brings lists.
+_KINDS = {Sequence[int]: tuple[int, ...], Sequence[int] | None: tuple[int, ...] | None}
 
 
 @dataclass(frozen=True)
@@ -38,18 +42,26 @@ class Arch:
     """How one architecture is built.
 
     Args:
-        build: takes ``num_classes`` and switches, gives the module.
+        build: the network's class; its constructor takes ``num_classes`` and switches.
         fixed: the switches that make this name what it is, and that a caller cannot change.
     """
 
-    build: Callable[..., nn.Module]
+    build: type[nn.Module]
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def switches(self) -> dict[str, Any]:
-        """The switches a caller may set, with their defaults."""
-        parameters = inspect.signature(self.build).parameters.values()
-        return {p.name: p.default for p in parameters if p.name != "num_classes" and p.name not in self.fixed}
+    def switches(self) -> dict[str, Field]:
+        """The switches a caller may set: type and default, as the constructor has them."""
+        parameters = inspect.signature(self.build, eval_str=True).parameters.values()
+        free = [p for p in parameters if p.name != "num_classes" and p.name not in self.fixed]
+        return {p.name: _switch(p.annotation, p.default) for p in free}
+
+
+def _switch(kind: Any, default: Any) -> Field:
+    """Whole numbers are widths and counts, from 1 on; the others are probabilities."""
+    if kind is float:
+        return Field(kind, default, 0, 1)
+    return Field(_KINDS.get(kind, kind), default, low=1)
 
 
 _HRNET_VARIANTS: Mapping[str, Mapping[str, Any]] = {
@@ -102,17 +114,18 @@ def create_model(
 
     Raises:
         UnknownModelError: an unknown name or switch, or a switch that the name or the weight has settled.
+        ValueError: a switch's value is of another type, or one that the network cannot be built with.
         WeightError: a weight that is damaged, or has another class count while ``new_head`` is off.
     """
     if name.endswith(SUFFIX):
         return _from_file(Path(name), name, num_classes, new_head, verbose, switches)
     arch, _, tag = name.partition(".")
     if arch not in ARCHS:
-        raise UnknownModelError(f"no model {name!r}; {_near(name, list_models())}; a weight file ends in {SUFFIX}")
+        raise UnknownModelError(f"{unknown('model', name, list_models())}; a weight file ends in {SUFFIX}")
     if tag:
         if name not in list_weights():
-            near = _near(name, list_models(f"{arch}*"))
-            raise UnknownModelError(f"no weight {name!r}; {near}. Others come in by: edgeseg weights import FOLDER")
+            missing = unknown("weight", name, list_models(f"{arch}*"))
+            raise UnknownModelError(f"{missing}. Others come in by: edgeseg weights import FOLDER")
         return _from_file(find_weights(name), name, num_classes, new_head, verbose, switches)
     if new_head:
         raise UnknownModelError(f"{name} is no trained weight, so its head is new anyway; leave new_head out")
@@ -125,8 +138,8 @@ def _from_file(
     meta, state = read_weights(path)
     arch = meta["arch"]
     if arch not in ARCHS:
-        raise UnknownModelError(f"{path}: made for {arch!r}, which this version does not have; {_near(arch, ARCHS)}")
-    _refuse_other_switches(name, {**ARCHS[arch].switches, **meta["switches"]}, switches)
+        raise UnknownModelError(f"{path}: made for a later version; {unknown('architecture', arch, ARCHS)}")
+    _refuse_other_switches(name, arch, meta["switches"], switches)
     classes = meta["num_classes"] if num_classes is None else num_classes
     model = _build(arch, classes, {**meta["switches"], **switches})
     load_weights(model, state, new_head=new_head, source=path, verbose=verbose or new_head)
@@ -137,38 +150,31 @@ def _from_file(
 
 def _build(name: str, num_classes: int, switches: Mapping[str, Any]) -> nn.Module:
     arch = ARCHS[name]
+    Field(int, DEFAULT_CLASSES, low=1).check("num_classes", num_classes)
     valid = arch.switches
-    for key in switches:
+    for key, value in switches.items():
         if key in arch.fixed:
             raise UnknownModelError(f"{name} has {key}={arch.fixed[key]!r} for good; {_same_family(name, key)}")
         if key not in valid:
-            raise UnknownModelError(f"{name} has no switch {key!r}; {_near(key, valid)}")
-    if num_classes < 1:
-        raise ValueError(f"num_classes must be 1 or more, not {num_classes}")
+            raise UnknownModelError(f"{name}: {unknown('switch', key, valid)}")
+        valid[key].check(key, value)
     model = arch.build(num_classes=num_classes, **arch.fixed, **switches)
     model.arch, model.switches = name, dict(switches)  # type: ignore[assignment]
     return model
 
 
-def _refuse_other_switches(name: str, trained: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    for key in asked.keys() & trained.keys() - TRAINING_SWITCHES:
-        if _plain(asked[key]) != _plain(trained[key]):
+def _refuse_other_switches(name: str, arch: str, trained: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    used = {key: switch.default for key, switch in ARCHS[arch].switches.items()} | dict(trained)
+    for key in asked.keys() & used.keys() - TRAINING_SWITCHES:
+        if _as_json(asked[key]) != _as_json(used[key]):
             raise UnknownModelError(
-                f"{name} was trained with {key}={trained[key]!r}; leave {key} out, or build the architecture anew"
+                f"{name} was trained with {key}={used[key]!r}; leave {key} out, or build the architecture anew"
             )
 
 
-def _plain(value: Any) -> Any:
-    """A switch's value as JSON gives it back: tuples become lists."""
+def _as_json(value: Any) -> Any:
+    """A switch's value as a weight file gives it back: tuples become lists."""
     return list(value) if isinstance(value, tuple) else value
-
-
-def _near(word: str, known: Iterable[str]) -> str:
-    """``"did you mean a, b? There are a, b, c"``: the cure for a misspelt name."""
-    names = list(known)
-    close = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}? " if close else ""
-    return f"{hint}There are: {', '.join(names)}"
 
 
 def _same_family(name: str, key: str) -> str:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.models.layers import ConvBNReLU, init_weights
+from edgeseg.text import unknown
 
 
 class STDCModule(nn.Module):
@@ -101,4 +102,13 @@ def stdc2(width: int = 64) -> STDC:
     return STDC((4, 5, 3), width)
 
 
-BACKBONES = {"stdc1": stdc1, "stdc2": stdc2}
+def build_backbone(name: str, width: int) -> STDC:
+    """The backbone of a network: ``"stdc1"`` or ``"stdc2"``.
+
+    Raises:
+        ValueError: another name.
+    """
+    known = {"stdc1": stdc1, "stdc2": stdc2}
+    if name not in known:
+        raise ValueError(unknown("backbone", name, known))
+    return known[name](width)

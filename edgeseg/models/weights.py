@@ -1,10 +1,8 @@
-"""Weight files and their records: safetensors only, hash checked, classes checked.
+"""Weight files: safetensors only, hash checked, classes checked.
 
-A weight *file* describes itself: beside the tensors, its header's ``edgeseg`` entry holds a JSON with the architecture,
-its switches, the classes (names and colours) and the preprocessing. A weight *record* (``NAME.json`` beside
-``NAME.safetensors``) adds what only its maker knows: hash, recipe, data, seeds, metric with protocol, licence.
-
-Records live in `edgeseg.models.zoo`. Pickles (``.pth``, ``.pt``, ``.tar``) can run code when opened, so they are
+A weight file describes itself: beside the tensors, its header's ``edgeseg`` entry holds a JSON with the architecture,
+its switches, the classes (names and colours) and the preprocessing. Its record is the business of
+`edgeseg.models.zoo`. Pickles (``.pth``, ``.pt``, ``.tar``) can run code when opened, so they are
 refused. The one door for public backbones is `read_public_checkpoint`, which lets torch's restricted unpickler read
 tensors and nothing else.
 """
@@ -24,6 +22,7 @@ from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor, nn
 
+from edgeseg.files import atomic_write
 from edgeseg.models.layers import init_weights
 
 META_KEY = "edgeseg"
@@ -109,8 +108,6 @@ def save_weights(
     Raises:
         WeightError: a description that does not fit the model, or a value that is not finite in ``dtype``.
     """
-    from edgeseg.files import atomic_write
-
     meta = {**meta, **{k: getattr(model, k) for k in ("arch", "switches", "num_classes") if hasattr(model, k)}}
     _check_meta(meta, path)
     state = model.state_dict()
@@ -139,10 +136,22 @@ def read_weights(path: str | Path, sha256: str | None = None) -> tuple[dict[str,
     Raises:
         WeightError: missing, cut short, changed, a pickle, a training checkpoint, or no weight of edgeseg.
     """
-    blob = _read_bytes(path)
+    return weights_from_bytes(_read_bytes(path), path, sha256)
+
+
+def weights_from_bytes(
+    blob: bytes, path: str | Path, sha256: str | None = None
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """A weight file's content, checked as `read_weights` does; ``path`` is what messages call it."""
+    # bytes 0 to 7 of safetensors are a length and may be anything, also a pickle's first ones; byte 8 is always "{"
+    if blob[8:9] != b"{" and blob.startswith((b"PK", b"\x80")):
+        raise WeightError(
+            f"{path}: a pickle, which can run code when it is opened, and is refused; give a .safetensors file (public "
+            "ImageNet backbones come in through edgeseg.models.public.load_public_backbone)"
+        )
     if sha256 is not None and hashlib.sha256(blob).hexdigest() != sha256:
         raise WeightError(f"{path}: its SHA-256 is not the recorded {sha256}; delete it and fetch or copy it again")
-    state = _read_safetensors(path, blob)
+    state = _tensors(blob, path)
     header = json.loads(blob[8 : 8 + _header_size(blob)])
     description = header.get("__metadata__", {}).get(META_KEY)
     if description is None:
@@ -214,9 +223,9 @@ def read_public_checkpoint(path: str | Path) -> dict[str, Tensor]:
     Raises:
         WeightError: no such file, or one that holds more than tensors and plain values.
     """
-    blob = _read_bytes(path, pickle_allowed=True)
+    blob = _read_bytes(path)
     if blob[8:9] == b"{":
-        return _read_safetensors(path, blob)
+        return _tensors(blob, path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises a dozen kinds, from EOFError to pickle.UnpicklingError
@@ -291,21 +300,14 @@ def _check_meta(meta: Mapping[str, Any], path: str | Path) -> None:
         )
 
 
-def _read_bytes(path: str | Path, pickle_allowed: bool = False) -> bytes:
+def _read_bytes(path: str | Path) -> bytes:
     try:
-        blob = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         raise WeightError(f"{path}: cannot be read ({error.strerror}); give the path of a .safetensors file") from error
-    # bytes 0 to 7 of safetensors are a length and may be anything, also a pickle's first ones; byte 8 is always "{"
-    if not pickle_allowed and blob[8:9] != b"{" and blob.startswith((b"PK", b"\x80")):
-        raise WeightError(
-            f"{path}: a pickle, which can run code when it is opened, and is refused; give a .safetensors file (public "
-            "ImageNet backbones come in through edgeseg.models.public.load_public_backbone)"
-        )
-    return blob
 
 
-def _read_safetensors(path: str | Path, blob: bytes) -> dict[str, Tensor]:
+def _tensors(blob: bytes, path: str | Path) -> dict[str, Tensor]:
     try:
         return tensors_from_bytes(blob)
     except (SafetensorError, ValueError, KeyError) as error:

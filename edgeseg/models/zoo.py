@@ -1,6 +1,8 @@
-"""Finished weights: which there are, whether a file is the right one, what it scores; and how others come in.
+"""Finished weights: which there are, where their files lie, whether a file is the right one; and how others come in.
 
-A weight is a file and its record, ``NAME.json`` beside it.
+A weight is a file and its record, ``NAME.json`` beside it. The file says itself what it is of, see
+`edgeseg.models.weights`; the record adds what only its maker knows: hash, recipe, data, seeds, metric with protocol,
+licence. What both say is written from the file, and checked whenever a weight comes in or is verified.
 """
 
 from __future__ import annotations
@@ -14,11 +16,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import metadata
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from edgeseg.files import atomic_write
-from edgeseg.models.weights import WeightError, read_weights
+from edgeseg.files import atomic_write, cache_folder, fetch, write_text
+from edgeseg.models.weights import WeightError, read_weights, weights_from_bytes
+from edgeseg.text import unknown
 
 PACKAGED = Path(__file__).parent / "pretrained"
 # What a metric is worth nothing without; null where there is nothing to say, e.g. "tta": null.
@@ -107,11 +109,8 @@ class WeightRecord:
 
     def write(self, folder: str | Path) -> Path:
         """Write the record as ``NAME.json`` into a folder; returns its path."""
-        from edgeseg.files import atomic_write
-
         path = Path(folder) / f"{self.name}.json"
-        with atomic_write(path) as file:
-            file.write((_readable(asdict(self)) + "\n").encode())
+        write_text(path, _readable(asdict(self)) + "\n")
         return path
 
 
@@ -124,9 +123,23 @@ def _readable(value: Any, indent: int = 0) -> str:
     return "{\n" + ",\n".join(lines) + "\n" + " " * indent + "}"
 
 
+# Which there are, and where -------------------------------------------------------------------------------------------
+
+
+def weight_folders() -> list[Path]:
+    """Folders that are searched for weights, in this order: ``EDGESEG_WEIGHTS``, the package, the user's cache."""
+    own = os.environ.get("EDGESEG_WEIGHTS")
+    return [*([Path(own).expanduser()] if own else []), PACKAGED, cache_folder("weights")]
+
+
+def own_folder() -> Path:
+    """The user's folder for weights: ``EDGESEG_WEIGHTS``, or else the cache."""
+    return next(folder for folder in weight_folders() if folder != PACKAGED)
+
+
 def list_weights() -> list[str]:
     """Names of the weights that are here or can be fetched, sorted."""
-    return sorted(name for name, (record, path) in _records().items() if record.url or _local(record, path) is not None)
+    return sorted(name for name, (record, folder) in _records().items() if record.url or _local(record, folder))
 
 
 def get_record(name: str) -> WeightRecord:
@@ -144,7 +157,7 @@ def record_folder(name: str) -> Path:
     Raises:
         WeightError: there is no such record.
     """
-    return _record(name)[1].parent
+    return _record(name)[1]
 
 
 def local_file(name: str) -> Path | None:
@@ -165,8 +178,7 @@ def find_weights(name: str) -> Path:
     Raises:
         WeightError: as `checked_file`.
     """
-    path = checked_file(name)
-    record = get_record(name)
+    path, record = checked_file(name), get_record(name)
     if record.licence_file is not None and record.licence_file not in _announced:
         _announced.add(record.licence_file)
         print(
@@ -184,16 +196,22 @@ def checked_file(name: str) -> Path:
 
     Raises:
         WeightError: no such record, no file and no address, or a file with another hash.
+        DownloadError: it cannot be fetched.
     """
-    record, path = _record(name)
-    local = _local(record, path)
-    if local is None:
-        local = _fetch(record)
-    if hashlib.sha256(local.read_bytes()).hexdigest() != record.sha256:
+    record, folder = _record(name)
+    file = _local(record, folder)
+    if file is None and record.url is None:
         raise WeightError(
-            f"{local}: not the file that its record names (SHA-256 differs); delete it and fetch or copy it again"
+            f"{record.file} is in none of {', '.join(map(str, weight_folders()))}, and its record gives no address; "
+            "copy it into one of them, or bring it in from a folder that has it: edgeseg weights import FOLDER"
         )
-    return local
+    if file is None:
+        file = fetch(str(record.url), cache_folder("weights") / record.file, sha256=record.sha256)
+    if _sha256(file.read_bytes()) != record.sha256:
+        raise WeightError(
+            f"{file}: not the file that its record names (SHA-256 differs); delete it and fetch or copy it again"
+        )
+    return file
 
 
 def record_faults(record: WeightRecord, meta: Mapping[str, Any]) -> list[str]:
@@ -211,33 +229,46 @@ def record_faults(record: WeightRecord, meta: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _records() -> dict[str, tuple[WeightRecord, Path]]:
+    """Every record by name, with its folder; the folder that is searched first wins."""
+    found: dict[str, tuple[WeightRecord, Path]] = {}
+    for folder in weight_folders():
+        for path in sorted(folder.glob("*.*.json")):  # ARCH.TAG.json; a user's folder may hold other JSON
+            record = WeightRecord.read(path)
+            found.setdefault(record.name, (record, folder))
+    return found
+
+
+def _record(name: str) -> tuple[WeightRecord, Path]:
+    records = _records()
+    if name not in records:
+        raise WeightError(unknown("weight", name, sorted(records)))
+    return records[name]
+
+
+def _local(record: WeightRecord, folder: Path) -> Path | None:
+    files = (place / record.file for place in (folder, *weight_folders()))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _sha256(blob: bytes) -> str:
+    return hashlib.sha256(blob).hexdigest()
+
+
+# Licences -------------------------------------------------------------------------------------------------------------
+
+
 def licence_text(name: str) -> str:
     """The text of a weight's licence.
 
     Raises:
         WeightError: no such record, or the text is not here.
     """
-    record, path = _record(name)
+    record, folder = _record(name)
     if record.licence_file is not None:
-        return licence_path(record, path.parent).read_text(encoding="utf-8")
+        return _licence_path(name, record.licence_file, folder).read_text(encoding="utf-8")
     if record.licence != PACKAGE_LICENCE:
         raise WeightError(f"{name}: its record brings no text of its licence, {record.licence}; ask its maker for it")
-    return _package_licence()
-
-
-def licence_path(record: WeightRecord, folder: Path) -> Path:
-    """The file with the text of a record's own licence, in the record's folder or where weights are searched.
-
-    Raises:
-        WeightError: it is in none of them.
-    """
-    for place in (folder, *weight_folders()):
-        if record.licence_file is not None and (place / record.licence_file).is_file():
-            return place / record.licence_file
-    raise WeightError(f"{record.name}: {record.licence_file}, the text of its licence, is missing; copy it to {folder}")
-
-
-def _package_licence() -> str:
     try:
         text = metadata.distribution("edgeseg").read_text("licenses/LICENSE")
     except metadata.PackageNotFoundError:  # run from a checkout
@@ -245,69 +276,22 @@ def _package_licence() -> str:
     return text or f"{PACKAGE_LICENCE}: https://www.apache.org/licenses/LICENSE-2.0\n"
 
 
-def weight_folders() -> list[Path]:
-    """Folders that are searched for weight files: ``EDGESEG_WEIGHTS``, the package, the user's cache."""
-    own = os.environ.get("EDGESEG_WEIGHTS")
-    return [*([Path(own).expanduser()] if own else []), PACKAGED, _cache()]
+def _licence_path(name: str, file: str, folder: Path) -> Path:
+    """Where the text of a weight's own licence lies: in its record's folder, or where weights are searched."""
+    for place in (folder, *weight_folders()):
+        if (place / file).is_file():
+            return place / file
+    raise WeightError(f"{name}: {file}, the text of its licence, is missing; copy it to {folder}")
 
 
-def own_folder() -> Path:
-    """The user's folder for weights: ``EDGESEG_WEIGHTS``, or else the cache."""
-    return next(folder for folder in weight_folders() if folder != PACKAGED)
-
-
-def _records() -> dict[str, tuple[WeightRecord, Path]]:
-    found: dict[str, tuple[WeightRecord, Path]] = {}
-    for folder in weight_folders():
-        for path in sorted(folder.glob("*.*.json")):  # ARCH.TAG.json; a user's folder may hold other JSON
-            record = WeightRecord.read(path)
-            found.setdefault(record.name, (record, path))
-    return found
-
-
-def _record(name: str) -> tuple[WeightRecord, Path]:
-    records = _records()
-    if name not in records:
-        raise WeightError(f"no weight {name!r}; there are: {', '.join(sorted(records)) or 'none'}")
-    return records[name]
-
-
-def _local(record: WeightRecord, path: Path) -> Path | None:
-    candidates = (folder / record.file for folder in (path.parent, *weight_folders()))
-    return next((c for c in candidates if c.is_file()), None)
-
-
-def _fetch(record: WeightRecord) -> Path:
-    if record.url is None:
-        folders = ", ".join(str(f) for f in weight_folders())
-        raise WeightError(
-            f"{record.file} is in none of {folders}, and its record gives no address; copy it into one of them, or "
-            "bring it in from a folder that has it: edgeseg weights import FOLDER"
-        )
-    from edgeseg.files import fetch
-
-    return fetch(record.url, _cache() / record.file, sha256=record.sha256)
-
-
-def _cache() -> Path:
-    """The user's cache folder for weights, as each system has it."""
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return base / "edgeseg" / "weights"
-
-
-_PART = re.compile(r"\.(\d+)of(\d+)$")
+# Parts, for ways that carry small files only --------------------------------------------------------------------------
 
 
 def split_file(file: Path, most: int) -> list[Path]:
     """Replace a file by parts of at most `most` bytes; one that is small enough stays as it is.
 
     Returns:
-        The parts in order, or the file alone.
+        The parts in order, ``NAME.1of3`` and so on, or the file alone.
     """
     blob = file.read_bytes()
     count = -(-len(blob) // most)
@@ -321,43 +305,31 @@ def split_file(file: Path, most: int) -> list[Path]:
     return parts
 
 
-def joined(file: Path) -> bytes | None:
-    """Content of a file that is here whole or in parts; ``None`` where there is neither.
-
-    Raises:
-        WeightError: a part is missing, or parts of two splittings lie side by side.
-    """
+def _joined(file: Path) -> bytes | None:
+    """Content of a file that is here whole or in parts; ``None`` where there is neither."""
     if file.is_file():
         return file.read_bytes()
-    found: dict[int, Path] = {}
-    counts = set()
-    for path in file.parent.glob(f"{file.name}.*of*"):
-        if match := _PART.search(path.name):
-            found[int(match[1])] = path
-            counts.add(int(match[2]))
-    if not found:
+    beside = [path.name for path in file.parent.glob(f"{file.name}.*of*")]
+    names = sorted(name for name in beside if re.fullmatch(r"\.\d+of\d+", name[len(file.name) :]))
+    if not names:
         return None
-    if len(counts) > 1 or sorted(found) != list(range(1, max(counts) + 1)):
+    count = int(names[0].rpartition("of")[2])
+    parts = [f"{file.name}.{i + 1}of{count}" for i in range(count)]
+    if sorted(parts) != names:
         raise WeightError(
-            f"{file}: here are the parts {', '.join(sorted(p.name for p in found.values()))}, which do not make it "
-            "whole; copy all parts of one splitting, and no others, into one folder"
+            f"{file}: here are the parts {', '.join(names)}, which do not make it whole; copy all parts of one "
+            "splitting, and no others, into one folder"
         )
-    return b"".join(found[i].read_bytes() for i in sorted(found))
+    return b"".join(file.with_name(part).read_bytes() for part in parts)
 
 
-@dataclass(frozen=True)
-class _Parcel:
-    """A weight that was checked: what is to be written."""
-
-    record: WeightRecord
-    blob: bytes
-    licence: bytes | None
+# Import ---------------------------------------------------------------------------------------------------------------
 
 
 def import_weights(source: str | Path, replace_other: bool = False) -> list[WeightRecord]:
-    """Copy a weight, or all of a folder, into `records.own_folder`; from then on each is known by its name.
+    """Copy a weight, or all of a folder, into `own_folder`; from then on each is known by its name.
 
-    Everything is checked before anything is written. Parts (`edgeseg.models.zoo`) are joined. A copy is called
+    Everything is checked before anything is written. Parts (`split_file`) are joined. A copy is called
     ``NAME.safetensors``, whatever it was called.
 
     Args:
@@ -371,14 +343,16 @@ def import_weights(source: str | Path, replace_other: bool = False) -> list[Weig
         WeightError: a pickle, a damaged file, one that is not its record's, no record or no file, or a name that is
             taken; the message names the file and the cure.
     """
-    source = Path(source).expanduser()
     target = own_folder()
-    parcels = [_parcel(path) for path in _record_paths(source)]
-    for parcel in parcels:
-        _refuse_taken_name(parcel.record, target, replace_other)
-    for parcel in parcels:
-        _write(parcel, target)
-    return [parcel.record for parcel in parcels]
+    weights = [_checked_weight(path) for path in _record_paths(Path(source).expanduser())]
+    for record, _ in weights:
+        _refuse_taken_name(record, target, replace_other)
+    for record, files in weights:
+        for name, content in files.items():
+            with atomic_write(target / name) as file:
+                file.write(content)
+        record.write(target)  # last: a record never names a file that is not there
+    return [record for record, _ in weights]
 
 
 def _record_paths(source: Path) -> list[Path]:
@@ -402,26 +376,24 @@ def _record_paths(source: Path) -> list[Path]:
     return [record]
 
 
-def _parcel(path: Path) -> _Parcel:
+def _checked_weight(path: Path) -> tuple[WeightRecord, dict[str, bytes]]:
+    """A record as it is to be written, and its files by name: the weight, and its licence's text if it has one."""
     record = WeightRecord.read(path)
     file = path.parent / record.file
-    blob = joined(file)
+    blob = _joined(file)
     if blob is None:
         raise WeightError(f"{path}: the record names {record.file}, which is not beside it; copy both into one folder")
-    if not file.is_file() and hashlib.sha256(blob).hexdigest() != record.sha256:
+    if not file.is_file() and _sha256(blob) != record.sha256:
         raise WeightError(f"{file}: its parts are not those of the record's file; copy all of them again")
-    with TemporaryDirectory() as folder:
-        whole = file if file.is_file() else Path(folder) / file.name
-        if whole is not file:
-            whole.write_bytes(blob)
-        meta, _ = read_weights(whole, record.sha256)
-    if hashlib.sha256(blob).hexdigest() != record.sha256:  # of the very bytes that will be written
-        raise WeightError(f"{file}: changed while it was read; import it again when nothing writes to it")
+    meta, _ = weights_from_bytes(blob, file, record.sha256)
     faults = record_faults(record, meta)
     if faults:
         raise WeightError(f"{path}: {'; '.join(faults)}")
-    licence = None if record.licence_file is None else licence_path(record, path.parent).read_bytes()
-    return _Parcel(replace(record, file=f"{record.name}.safetensors"), blob, licence)
+    record = replace(record, file=f"{record.name}.safetensors")
+    files = {record.file: blob}
+    if record.licence_file is not None:
+        files[record.licence_file] = _licence_path(record.name, record.licence_file, path.parent).read_bytes()
+    return record, files
 
 
 def _refuse_taken_name(record: WeightRecord, target: Path, replace_other: bool) -> None:
@@ -429,23 +401,10 @@ def _refuse_taken_name(record: WeightRecord, target: Path, replace_other: bool) 
     if record.name not in list_weights() or get_record(record.name).sha256 == record.sha256:
         return
     place = record_folder(record.name)
-    if place == target and replace_other:
-        return
-    folders = weight_folders()
-    if place != target and folders.index(target) < folders.index(place):
-        return  # the user's folder is searched first
-    cure = (
-        "add --replace to put this one in its place"
-        if place == target
-        else "which is searched first; set EDGESEG_WEIGHTS to a folder of your own, and it will be"
-    )
-    raise WeightError(f"{record.name}: another weight of this name is in {place}; {cure}")
-
-
-def _write(parcel: _Parcel, target: Path) -> None:
-    with atomic_write(target / parcel.record.file) as file:
-        file.write(parcel.blob)
-    if parcel.licence is not None and parcel.record.licence_file is not None:
-        with atomic_write(target / parcel.record.licence_file) as file:
-            file.write(parcel.licence)
-    parcel.record.write(target)  # last: a record never names a file that is not there
+    if place == target:
+        allowed, cure = replace_other, "add --replace to put this one in its place"
+    else:
+        allowed = target == weight_folders()[0]  # searched first
+        cure = "which is searched first; set EDGESEG_WEIGHTS to a folder of your own, and it will be"
+    if not allowed:
+        raise WeightError(f"{record.name}: another weight of this name is in {place}; {cure}")
