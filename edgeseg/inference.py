@@ -66,13 +66,20 @@ class Segmenter(nn.Module):
         self.mean, self.std = mean.to(self.mean.device), std.to(self.std.device)
         return self
 
+    def normalise(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8 RGB → what the network sees: (N, 3, h, w) float32, of `size` where that is given."""
+        x = (images.to(self.mean.dtype) - self.mean) / self.std
+        return x if self.size is None or tuple(self.size) == tuple(x.shape[2:]) else resize(x, self.size)
+
     def logits(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 RGB → (N, classes, H, W) float logits at the image's own size."""
-        x = (images.to(self.mean.dtype) - self.mean) / self.std
-        own_size = (images.shape[2], images.shape[3])
-        if self.size is None or tuple(self.size) == own_size:
-            return self.model(x.to(self._dtype()))
-        return resize(self.model(resize(x, self.size).to(self._dtype())), own_size)
+        x, own_size = self.normalise(images), images.shape[2:]
+        logits = self.model(x.to(self._dtype()))
+        return logits if x.shape[2:] == own_size else resize(logits, own_size)
+
+    def reference(self) -> Segmenter:
+        """The same on the CPU, in float32 and eval mode; shares the weights' memory where they are all that already."""
+        return _own_modules(self).cpu().float().eval()
 
     def _dtype(self) -> torch.dtype:
         """What the network computes in."""
