@@ -126,7 +126,6 @@ def test_the_estimate_of_memory_by_hand_and_with_checkpointing():
     # kept: the input of the convolution, and its output, which the activation overwrote
     assert memory.kept == 2 * 16 * 32 * (3 + 8) * 4
     assert memory.state == 3 * 24 * 4
-    assert training_memory(conv, (16, 32), optimizer_slots=2).state == 4 * 24 * 4
     with torch.device("meta"):
         plain = training_memory(create_model("hrnet", 20), (512, 1024))
         saving = training_memory(create_model("hrnet", 20, checkpointing=True), (512, 1024))
@@ -191,10 +190,6 @@ def test_weights_of_another_width_or_depth_are_refused_and_change_nothing():
         with pytest.raises(WeightError, match=message):
             load_public_state(backbone, given, source="w18.pth")
         assert all(torch.equal(v, before[k]) for k, v in backbone.state_dict().items())
-    backbone = HRNet(18)
-    report = load_public_state(backbone, damaged, partial=True)
-    assert report.missing == ["stage4.2.exchange.paths.3.0.1.conv.weight"]
-    assert torch.equal(backbone.stem1.conv.weight, state["conv1.weight"])
 
 
 def test_a_model_without_such_a_backbone_is_refused(tmp_path):

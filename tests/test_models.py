@@ -10,7 +10,8 @@ from torch import nn
 
 import edgeseg
 from edgeseg.models import layers
-from edgeseg.models.cross_cbam import CCBAM, SEASPP, ChannelAttention, SpatialAttention
+from edgeseg.models.attention import ChannelAttention, SpatialAttention
+from edgeseg.models.cross_cbam import CCBAM, SEASPP
 from edgeseg.models.layers import ConvBNReLU, check_input, init_weights, resize
 from edgeseg.models.registry import ARCHS, UnknownModelError, create_model, list_models
 from edgeseg.models.stdc import STDCModule

@@ -71,15 +71,12 @@ class Counts:
         )
 
 
-def count(
-    model: nn.Module, size: tuple[int, int] = (512, 1024), batch: int = 1, dtype: torch.dtype = torch.float32
-) -> Counts:
-    """Count one forward pass of a model, in eval mode.
+def count(model: nn.Module, size: tuple[int, int] = (512, 1024), dtype: torch.dtype = torch.float32) -> Counts:
+    """Count one forward pass of one image, in eval mode.
 
     Args:
         model: any network here, on any device; it is copied, never run.
         size: (H, W) of the input.
-        batch: images per pass.
         dtype: of parameters and activations, for the bytes.
 
     Raises:
@@ -87,7 +84,7 @@ def count(
     """
     with _meta_copy(model, dtype) as twin:
         rows = {name: ModuleCount(name, type(m).__name__, _own_params(m)) for name, m in twin.named_modules()}
-        image = torch.empty(batch, 3, *size, dtype=dtype, device="meta")
+        image = torch.empty(1, 3, *size, dtype=dtype, device="meta")
         with _OpCounter(twin, rows):
             twin(image)
         modules = tuple(row for row in rows.values() if row.params or row.activations)
@@ -210,7 +207,7 @@ class TrainingMemory:
     Args:
         size: (H, W) of the crop.
         batch: samples per step.
-        state: parameters, gradients and the optimiser's state.
+        state: parameters, gradients and momenta.
         kept: activations kept from the forward to the backward pass.
         recomputed: most activations that a checkpointed part brings back at a time; 0 without checkpointing.
     """
@@ -235,16 +232,13 @@ class TrainingMemory:
         )
 
 
-def training_memory(
-    model: nn.Module, size: tuple[int, int] = (512, 1024), batch: int = 1, optimizer_slots: int = 1
-) -> TrainingMemory:
-    """Estimate the memory of a training step.
+def training_memory(model: nn.Module, size: tuple[int, int] = (512, 1024), batch: int = 1) -> TrainingMemory:
+    """Estimate the memory of a training step with SGD and momentum.
 
     Args:
         model: any network here, on any device; it is copied, never run.
         size: (H, W) of the crop.
         batch: samples per step.
-        optimizer_slots: tensors the optimiser holds per parameter: 1 for SGD with momentum, 2 for Adam.
     """
     twin = copy.deepcopy(model).to("meta").train()
     # Modules say themselves what they checkpoint; here all of it runs plainly, so that every tensor is seen.
@@ -261,8 +255,8 @@ def training_memory(
     kept = {**ledger.inputs, **ledger.saved[None]}
     inside = [sum(n for k, n in saved.items() if k not in kept) for p, saved in ledger.saved.items() if p is not None]
     del outputs  # it held the graph, and the graph the storages that were counted
-    weights = sum(p.numel() * 4 for p in twin.parameters())
-    return TrainingMemory(size, batch, weights * (2 + optimizer_slots), sum(kept.values()), max(inside, default=0))
+    state = 3 * sum(p.numel() * 4 for p in twin.parameters())  # values, gradients and momenta
+    return TrainingMemory(size, batch, state, sum(kept.values()), max(inside, default=0))
 
 
 @dataclass

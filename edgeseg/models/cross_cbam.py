@@ -13,15 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgeseg.models.layers import (
-    ConvBNReLU,
-    FCNHead,
-    GlobalAvgPool,
-    GlobalMaxPool,
-    check_input,
-    init_weights,
-    resize,
-)
+from edgeseg.models.attention import ChannelAttention, SpatialAttention
+from edgeseg.models.layers import ConvBNReLU, FCNHead, GlobalAvgPool, check_input, init_weights, resize
 from edgeseg.models.stdc import build_backbone
 
 
@@ -67,67 +60,6 @@ class SEASPP(nn.Module):
         squeezed = self.relu(self.squeeze(self.pool(x)))  # (N, c, 1, 1)
         gate = self.sigmoid(self.excite(squeezed))  # (N, C, 1, 1), in 0…1
         return self.project(torch.cat([pyramid, x * gate], dim=1))  # (N, c + C, h, w) → (N, c, h, w)
-
-
-class ChannelAttention(nn.Module):
-    """Which channels matter: one gate per channel (section 3.2, Eq. 3, Fig. 4).
-
-    Left open by the paper and chosen here: Eq. 3 ends without a sigmoid; CBAM, which it builds on, has one, and so does
-    this. One MLP with biases serves both pools; it is called once, on the pools laid side by side, because calling a
-    module twice breaks quantisation tools.
-
-    Args:
-        channels: channels w of the input.
-        reduction: the hidden layer has ``w / reduction`` channels, and at least 4; 16 in the paper.
-        relu_before_sigmoid: a published variant clips the logits at 0, so that gates lie in 0.5…1. Not in the paper.
-        bias: of both convolutions.
-
-    Shape:
-        (N, w, h, w') → gate (N, w, 1, 1).
-    """
-
-    def __init__(
-        self, channels: int, reduction: int = 16, relu_before_sigmoid: bool = False, bias: bool = True
-    ) -> None:
-        super().__init__()
-        hidden = max(4, channels // reduction)
-        self.max_pool = GlobalMaxPool()
-        self.avg_pool = GlobalAvgPool()
-        self.squeeze = nn.Conv2d(channels, hidden, 1, bias=bias)
-        self.relu = nn.ReLU(inplace=True)
-        self.excite = nn.Conv2d(hidden, channels, 1, bias=bias)
-        self.clip = nn.ReLU() if relu_before_sigmoid else nn.Identity()
-        self.sigmoid = nn.Sigmoid()
-
-    def forward(self, x: Tensor) -> Tensor:
-        pooled = torch.cat([self.max_pool(x), self.avg_pool(x)], dim=3)  # (N, w, 1, 2)
-        logits = self.excite(self.relu(self.squeeze(pooled)))  # (N, w/r, 1, 2) → (N, w, 1, 2)
-        return self.sigmoid(self.clip(logits.sum(dim=3, keepdim=True)))  # (N, w, 1, 1)
-
-
-class SpatialAttention(nn.Module):
-    """Where it matters: one gate per pixel (section 3.2, Eq. 4, Fig. 5).
-
-    The convolution over the channels' maximum and mean is 1×1, where CBAM has 7×7; it has a bias (forced).
-
-    Args:
-        relu_before_sigmoid: as in `ChannelAttention`.
-        kernel: side of the convolution, odd.
-        bias: of the convolution.
-
-    Shape:
-        (N, C, h, w) → gate (N, 1, h, w).
-    """
-
-    def __init__(self, relu_before_sigmoid: bool = False, kernel: int = 1, bias: bool = True) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=bias)
-        self.clip = nn.ReLU() if relu_before_sigmoid else nn.Identity()
-        self.sigmoid = nn.Sigmoid()
-
-    def forward(self, x: Tensor) -> Tensor:
-        described = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], dim=1)  # (N, 2, h, w)
-        return self.sigmoid(self.clip(self.conv(described)))  # (N, 1, h, w)
 
 
 class CCBAM(nn.Module):

@@ -1,7 +1,7 @@
 """The way in for public ImageNet backbones: STDC's and HRNet's checkpoints, by documented tables of names.
 
 Nothing is loaded by halves: an entry that is missing, superfluous or of another shape is an error that says which
-network the checkpoint is for, unless ``partial=True`` asks for what fits. What was loaded and ignored is printed.
+network the checkpoint is for. What was loaded and ignored is printed.
 
 STDC: the layout of the STDC-Seg repository (github.com/MichaelFan01/STDC-Seg).
 
@@ -65,13 +65,12 @@ _HRNET_NAMES = (
 )
 
 
-def load_public_backbone(model: nn.Module, path: str | Path, partial: bool = False) -> LoadReport:
+def load_public_backbone(model: nn.Module, path: str | Path) -> LoadReport:
     """Load a public ImageNet checkpoint file into a model's backbone.
 
     Args:
         model: from `edgeseg.create_model`; its ``.backbone`` is filled in place.
         path: a file of the public STDC-Seg or HRNet repositories (read without running code), or of timm.
-        partial: take what fits and leave the rest as it is.
 
     Returns:
         What was loaded, missing and ignored; it is printed too.
@@ -82,11 +81,11 @@ def load_public_backbone(model: nn.Module, path: str | Path, partial: bool = Fal
     backbone = getattr(model, "backbone", None)
     if not isinstance(backbone, STDC | HRNet):
         raise WeightError(f"{path}: {type(model).__name__} has no STDC or HRNet backbone that it could go into")
-    return load_public_state(backbone, read_public_checkpoint(path), partial, str(path))
+    return load_public_state(backbone, read_public_checkpoint(path), str(path))
 
 
 def load_public_state(
-    backbone: STDC | HRNet, state_dict: Mapping[str, Any], partial: bool = False, source: str = "public checkpoint"
+    backbone: STDC | HRNet, state_dict: Mapping[str, Any], source: str = "public checkpoint"
 ) -> LoadReport:
     """Load weights in the layout of the public repositories into a backbone; see this module's tables.
 
@@ -94,14 +93,13 @@ def load_public_state(
         backbone: of the checkpoint's kind and size; filled in place.
         state_dict: names to tensors. A nesting under ``"state_dict"`` and the prefixes ``module.``, ``cp.``,
             ``model.`` and ``backbone.`` are taken off.
-        partial: take what fits and leave the rest as it is.
         source: what to call the checkpoint in messages.
 
     Returns:
         What was loaded, missing and ignored; it is printed too.
 
     Raises:
-        WeightError: entries missing, too many, or of another shape, unless ``partial``. Nothing is loaded then.
+        WeightError: entries missing, too many, or of another shape. Nothing is loaded then.
     """
     given: dict[str, Tensor] = {_bare(k): v for k, v in dict(state_dict.get("state_dict", state_dict)).items()}
     own = backbone.state_dict()
@@ -115,10 +113,10 @@ def load_public_state(
         ignored=[k for k in given if k not in known],
     )
     surplus = [k for k in report.ignored if k.startswith(_STDC_PARTS if isinstance(backbone, STDC) else _HRNET_PARTS)]
-    if (report.missing or surplus) and not partial:
+    if report.missing or surplus:
         raise WeightError(
             f"{report}: not the weights of this backbone ({len(surplus)} entries too many): {_sizes(backbone, given)}. "
-            "Build the one that the checkpoint is for, or take what fits with partial=True"
+            "Build the one that the checkpoint is for"
         )
     backbone.load_state_dict(fits, strict=False)
     print(report)

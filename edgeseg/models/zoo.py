@@ -152,32 +152,17 @@ def get_record(name: str) -> WeightRecord:
 
 
 def record_folder(name: str) -> Path:
-    """The folder that the weight's record lies in.
-
-    Raises:
-        WeightError: there is no such record.
-    """
+    """The folder that the weight's record lies in; raises as `get_record`."""
     return _record(name)[1]
 
 
 def local_file(name: str) -> Path | None:
-    """The weight's file where it lies on this machine, not checked; ``None``: it would have to be fetched.
-
-    Raises:
-        WeightError: there is no such record.
-    """
+    """The weight's file on this machine, not checked; ``None``: it would have to be fetched. Raises as `get_record`."""
     return _local(*_record(name))
 
 
 def find_weights(name: str) -> Path:
-    """The file of a weight for use: as `checked_file`, and its licence is spoken of where it is one of its own.
-
-    Args:
-        name: a record's name.
-
-    Raises:
-        WeightError: as `checked_file`.
-    """
+    """The file of a weight for use: `checked_file`, and a licence of its own is spoken of, once in a process."""
     path, record = checked_file(name), get_record(name)
     if record.licence_file is not None and record.licence_file not in _announced:
         _announced.add(record.licence_file)
@@ -190,9 +175,6 @@ def find_weights(name: str) -> Path:
 
 def checked_file(name: str) -> Path:
     """The checked file of a weight: local where it can be, fetched into the user's cache otherwise.
-
-    Args:
-        name: a record's name.
 
     Raises:
         WeightError: no such record, no file and no address, or a file with another hash.
