@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["before_after", "begin", "case", "check", "mine", "network_map", "progress"]
 
-_HOMES = {
+_MODULES = {
     "before_after": "pictures",
     "begin": "start",
     "case": "checking",
@@ -26,9 +26,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'edgeseg.course' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(f"edgeseg.course.{_HOMES[name]}"), name)
+    return getattr(import_module(f"edgeseg.course.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

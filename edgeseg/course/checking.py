@@ -7,7 +7,7 @@ order of the layers and the way of writing are free.
 
 from __future__ import annotations
 
-import copy as copying
+import copy
 import linecache
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgeseg.course import comparing, trace, transfer
-from edgeseg.course import learner as marks
+from edgeseg.course import comparing, learner, trace, transfer
 from edgeseg.course.message import Verdict
 from edgeseg.course.start import is_strict
 
@@ -84,7 +83,7 @@ def check(mine: T, package: T, *cases: Case, exercise: str, names: Sequence[str]
     except _WrongError as wrong:
         rest = "\n\nGoing on with the package's own, so that the rest of the notebook runs."
         verdict = Verdict("wrong", f"{exercise} {name}", f"{wrong}{rest}")
-    marks.note(exercise, verdict.state, mine)
+    learner.note(exercise, verdict.state, mine)
     if is_strict() and verdict.state != "right":
         raise AssertionError(str(verdict))
     verdict.show()
@@ -233,7 +232,7 @@ class _Ran:
 
 def _run(block: nn.Module, inputs: list[Any], training: bool, method: str) -> _Ran:
     """Output, steps, and gradients of all inputs and weights under a fixed random loss."""
-    block = copying.deepcopy(block).train(training)
+    block = copy.deepcopy(block).train(training)
     given = [x.clone().requires_grad_() if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs]
     try:
         output, steps = trace.record(block if method == "forward" else getattr(block, method), given)
@@ -343,7 +342,7 @@ def _judge_functions(mine: Any, package: Any, cases: Sequence[Case]) -> None:
 
 
 def _judge_function(mine: Any, package: Any, one: Case) -> None:
-    given = [copying.deepcopy((one.args, dict(one.kwargs))) for _ in range(3)]
+    given = [copy.deepcopy((one.args, dict(one.kwargs))) for _ in range(3)]
     (args, kwargs), (its_args, its_kwargs), first = given
     torch.manual_seed(0)
     wanted, its_steps = trace.record(lambda: package(*its_args, **its_kwargs), ())

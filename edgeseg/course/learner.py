@@ -24,10 +24,12 @@ from typing import Any, TypeVar
 
 from edgeseg import __version__
 from edgeseg.course.syllabus import SYLLABUS
-from edgeseg.files import atomic_write
+from edgeseg.files import write_json, write_text
+from edgeseg.text import table
 
 T = TypeVar("T")
 _FILE = "progress.json"
+_LEGEND = "● solved   ◐ tried   ○ open"
 _BUILTIN = frozenset(dir(builtins))
 
 
@@ -47,7 +49,7 @@ def note(exercise: str, state: str, attempt: Any) -> None:
     done[exercise] = entry
     if state == "right":
         _keep(exercise, attempt)
-    _write(json.dumps({"format": 1, "exercises": dict(sorted(done.items()))}, indent=1), folder() / _FILE)
+    write_json(folder() / _FILE, {"format": 1, "exercises": dict(sorted(done.items()))})
 
 
 def mine(exercise: str, package: T) -> T:
@@ -86,36 +88,31 @@ class Progress:
 
     learners: list[tuple[str, dict[str, Any]]]
 
-    def rows(self) -> Iterator[tuple[str, str, str, int, int]]:
-        """(learner, lesson, marks, solved, exercises) for every lesson that has exercises."""
+    def _table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Titles of the columns, and a row for every lesson that has exercises; whose it is where there are several."""
+        rows = []
         for name, done in self.learners:
-            for number, entry in SYLLABUS.items():
-                keys = [f"{number}.{k + 1}" for k in range(len(entry.exercises))]
-                states = [_mark(done.get(key, {})) for key in keys]
-                if keys:
-                    yield name, f"{number} {entry.title}", "".join(states), states.count("●"), len(keys)
+            for number, lesson in SYLLABUS.items():
+                signs = "".join(_sign(done.get(f"{number}.{k + 1}", {})) for k in range(len(lesson.exercises)))
+                if signs:
+                    solved = f"{signs.count('●')} of {len(signs)}"
+                    rows.append((name, f"{number} {lesson.title}", signs, solved))
+        first = 0 if len(self.learners) > 1 else 1
+        return ("learner", "lesson", "exercises", "solved")[first:], [row[first:] for row in rows]
 
     def __repr__(self) -> str:
-        lines = []
-        for name, lesson, marks, solved, all_of in self.rows():
-            start = f"{name:<24}  " if len(self.learners) > 1 else ""
-            lines.append(f"{start}{lesson:<42}  {marks:<8} {solved} of {all_of}")
-        return "\n".join([*lines, "● solved   ◐ tried   ○ open"])
+        head, rows = self._table()
+        return f"{table(head, rows, '<' * len(head))}\n{_LEGEND}"
 
     def _repr_html_(self) -> str:
-        many = len(self.learners) > 1
-        head = ("<th>learner</th>" if many else "") + "<th>lesson</th><th>exercises</th><th>solved</th>"
-        body = "".join(
-            f"<tr>{f'<td>{html.escape(name)}</td>' if many else ''}<td style='text-align:left'>{html.escape(lesson)}"
-            f"</td><td style='letter-spacing:.2em'>{marks}</td><td>{solved} of {all_of}</td></tr>"
-            for name, lesson, marks, solved, all_of in self.rows()
-        )
-        return (
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><small>● solved ◐ tried ○ open</small>"
-        )
+        head, rows = self._table()
+        titles = "".join(f"<th>{title}</th>" for title in head)
+        cells = ("".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in row) for row in rows)
+        body = "".join(f"<tr>{row}</tr>" for row in cells)
+        return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table><small>{_LEGEND}</small>"
 
 
-def _mark(entry: dict[str, Any]) -> str:
+def _sign(entry: dict[str, Any]) -> str:
     return "●" if "right_at" in entry else "◐" if entry.get("tries") else "○"
 
 
@@ -135,11 +132,6 @@ def _read(where: Path) -> dict[str, Any]:
         return {}
 
 
-def _write(text: str, path: Path) -> None:
-    with atomic_write(path, "w") as file:
-        file.write(text + "\n")
-
-
 def _source_file(exercise: str) -> Path:
     return folder() / "blocks" / f"exercise_{exercise.replace('.', '_')}.py"
 
@@ -147,10 +139,10 @@ def _source_file(exercise: str) -> Path:
 def _keep(exercise: str, attempt: Any) -> None:
     try:
         head = f'"""Exercise {exercise}, as it was when it was right."""'
-        text = f"{head}\n\n{own_source(attempt)}\n\n\nANSWER = {attempt.__name__}"
+        text = f"{head}\n\n{own_source(attempt)}\n\n\nANSWER = {attempt.__name__}\n"
     except (OSError, ValueError, AttributeError):
         return  # typed where Python keeps no source; later lessons take the package's
-    _write(text, _source_file(exercise))
+    write_text(_source_file(exercise), text)
 
 
 def _load(path: Path) -> Any:

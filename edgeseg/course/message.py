@@ -5,11 +5,13 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 
-_EDGES = {"right": "#009E73", "open": "#999999", "wrong": "#D55E00"}  # apart for colour-blind readers too
-_MARKS = {"right": "✓", "open": "○", "wrong": "✗"}
+from edgeseg.plots import GREEN, GREY, VERMILION
+
+_EDGES = {"right": GREEN, "open": GREY, "wrong": VERMILION}
+_SIGNS = {"right": "✓", "open": "○", "wrong": "✗"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """What `check` found.
 
@@ -23,8 +25,8 @@ class Verdict:
     title: str
     text: str
 
-    def __str__(self) -> str:
-        return f"{_MARKS[self.state]} {self.title}: {self.text}"
+    def __repr__(self) -> str:
+        return f"{_SIGNS[self.state]} {self.title}: {self.text}"
 
     def _repr_html_(self) -> str:
         style = (
@@ -32,31 +34,14 @@ class Verdict:
             "font-family:var(--jp-code-font-family,monospace);font-size:.92em;"
             "color:var(--jp-ui-font-color1,inherit);overflow-x:auto"
         )
-        head = f"<b>{_MARKS[self.state]} {html.escape(self.title)}</b>"
+        head = f"<b>{_SIGNS[self.state]} {html.escape(self.title)}</b>"
         return f'<div style="{style}">{head}: {html.escape(self.text)}</div>'
 
     def show(self) -> None:
         """As a box in a notebook, else printed."""
         try:
-            from IPython import get_ipython
             from IPython.display import display
         except ImportError:
             print(self)
-            return
-        if get_ipython() is None:
-            print(self)
         else:
-            display(_Shown(self))
-
-
-class _Shown:
-    """What Jupyter displays: both forms, the plain one without quotes."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        self._verdict = verdict
-
-    def __repr__(self) -> str:
-        return str(self._verdict)
-
-    def _repr_html_(self) -> str:
-        return self._verdict._repr_html_()
+            display(self)  # which prints where no notebook runs

@@ -8,16 +8,21 @@ import io
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from edgeseg import text
+from edgeseg.plots import DARK_GREY, ORANGE
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_TODAY, _BUILT, _LATER = "#E69F00", "#CFE2F3", "#F2F2F2"  # apart without colour too: their lightness differs
+_TODAY, _BUILT, _LATER = ORANGE, "#CFE2F3", "#F2F2F2"  # apart without colour too: their lightness differs
+_ARROW = "#444444"
 
 
 @dataclass(frozen=True)
@@ -45,17 +50,12 @@ _CROSS_CBAM: Mapping[str, _Box] = {
     "mask": _Box(0.9, 1.6, 1.3, 0.9, "class map\n1/1"),
     "aux": _Box(9.3, 3.6, 1.15, 0.9, "aux head\ntraining only"),
 }
-_ARROWS: tuple[tuple[str, str, str], ...] = (
-    *(("image", "stage1", ""), ("stage1", "stage2", ""), ("stage2", "stage3", ""), ("stage3", "stage4", "")),
-    *(
-        ("stage4", "stage5", ""),
-        ("stage5", "SE-ASPP", ""),
-        ("SE-ASPP", "CCBAM 16", "resize"),
-        ("CCBAM 16", "CCBAM 8", "resize"),
-    ),
-    *(("stage4", "CCBAM 16", "1×1"), ("stage3", "CCBAM 8", ""), ("CCBAM 8", "head", ""), ("head", "mask", "resize")),
-    ("stage5", "aux", ""),
-)
+_PATH = ("image", "stage1", "stage2", "stage3", "stage4", "stage5", "SE-ASPP", "CCBAM 16", "CCBAM 8", "head", "mask")
+_ARROWS = (*pairwise(_PATH), ("stage4", "CCBAM 16"), ("stage3", "CCBAM 8"), ("stage5", "aux"))
+_ON_ARROWS: Mapping[tuple[str, str], str] = {
+    **dict.fromkeys((("SE-ASPP", "CCBAM 16"), ("CCBAM 16", "CCBAM 8"), ("head", "mask")), "resize"),
+    ("stage4", "CCBAM 16"): "1×1",
+}
 _PARTS: Mapping[str, tuple[str, ...]] = {
     "backbone": ("stage1", "stage2", "stage3", "stage4", "stage5"),
     "SE-ASPP": ("SE-ASPP",),
@@ -81,45 +81,37 @@ def network_map(*today: str, built: tuple[str, ...] = ()) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.patches import FancyBboxPatch
 
-    if unknown := {*today, *built} - set(_PARTS):
-        raise ValueError(f"no part {', '.join(sorted(unknown))} on the map; there are {', '.join(_PARTS)}")
+    for part in (*today, *built):
+        if part not in _PARTS:
+            raise ValueError(text.unknown("part of the map", part, _PARTS))
     now, before = ({box for part in parts for box in _PARTS[part]} for parts in (today, built))
     figure = Figure((9.6, 2.9), layout="constrained")
     axis = figure.subplots()
-    for start, end, text in _ARROWS:
-        _arrow(axis, _CROSS_CBAM[start], _CROSS_CBAM[end], text)
+    for start, end in _ARROWS:
+        _arrow(axis, _CROSS_CBAM[start], _CROSS_CBAM[end], _ON_ARROWS.get((start, end), ""))
     for name, box in _CROSS_CBAM.items():
         color = _TODAY if name in now else _BUILT if name in before else _LATER
         corner = (box.x - box.width / 2, box.y - box.height / 2)
-        edge = "black" if name in now else "#777777"
-        axis.add_patch(
-            FancyBboxPatch(
-                corner,
-                box.width,
-                box.height,
-                "round,pad=0,rounding_size=.1",
-                fc=color,
-                ec=edge,
-                lw=2 if name in now else 1,
-            )
-        )
+        edge, width = ("black", 2) if name in now else (DARK_GREY, 1)
+        shape = "round,pad=0,rounding_size=.1"
+        axis.add_patch(FancyBboxPatch(corner, box.width, box.height, shape, fc=color, ec=edge, lw=width))
         axis.text(box.x, box.y, box.text, ha="center", va="center", fontsize=8.5)
     axis.set(xlim=(0.0, 9.95), ylim=(1.05, 4.2), aspect="auto")
     axis.axis("off")
     return figure
 
 
-def _arrow(axis: Axes, start: _Box, end: _Box, text: str) -> None:
+def _arrow(axis: Axes, start: _Box, end: _Box, words: str) -> None:
     if start.x == end.x or start.y != end.y:
         a, b = (start.x, start.y - start.height / 2), (end.x, end.y + end.height / 2)
     else:
         side = 1 if end.x > start.x else -1
         a, b = (start.x + side * start.width / 2, start.y), (end.x - side * end.width / 2, end.y)
-    axis.annotate("", b, a, arrowprops={"arrowstyle": "-|>", "color": "#444444", "lw": 1.2})
-    if text:
+    axis.annotate("", b, a, arrowprops={"arrowstyle": "-|>", "color": _ARROW, "lw": 1.2})
+    if words:
         x, y = (a[0] + b[0]) / 2, (a[1] + b[1]) / 2
         align: dict[str, Any] = {"ha": "left", "va": "center"} if a[0] == b[0] else {"ha": "center", "va": "bottom"}
-        axis.text(x + 0.08 * (a[0] == b[0]), y + 0.06 * (a[0] != b[0]), text, fontsize=8, color="#444444", **align)
+        axis.text(x + 0.08 * (a[0] == b[0]), y + 0.06 * (a[0] != b[0]), words, fontsize=8, color=_ARROW, **align)
 
 
 def before_after(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import random
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 
-from edgeseg import __version__
+from edgeseg import __version__, text
 from edgeseg.course.syllabus import SYLLABUS
 
 T = TypeVar("T")
@@ -39,9 +39,9 @@ class Lesson:
         return fast if self.fast else full
 
     def __str__(self) -> str:
-        where = (
-            torch.cuda.get_device_name() if self.device.type == "cuda" else f"CPU, threads: {torch.get_num_threads()}"
-        )
+        where = f"CPU, threads: {torch.get_num_threads()}"
+        if self.device.type == "cuda":
+            where = torch.cuda.get_device_name()
         mode = "\nFast mode: small sizes, few steps; numbers differ from the text." if self.fast else ""
         head = f"Lesson {self.number}: {SYLLABUS[self.number].title}"
         return f"{head}\nedgeseg {__version__} · torch {torch.__version__} · {where} · seed 0{mode}"
@@ -61,7 +61,7 @@ def begin(number: str, version: str) -> Lesson:
         LessonError: another version of edgeseg is installed, or there is no such lesson.
     """
     if number not in SYLLABUS:
-        raise LessonError(f"no lesson {number!r}; there are {', '.join(SYLLABUS)}")
+        raise LessonError(text.unknown("lesson", number, SYLLABUS))
     _require_version(version)
     if threads := os.environ.get("EDGESEG_THREADS"):
         torch.set_num_threads(int(threads))
@@ -94,19 +94,12 @@ def _require_version(wanted: str) -> None:
 
 
 def _set_style() -> None:
-    """Figures that are small in the file, and readable on a light and on a dark page: they bring their own ground."""
+    """Figures that are small in the file, and white behind: readable on a light and on a dark page."""
     import matplotlib as mpl
 
     _draw_inline()
-    changes: dict[Any, Any] = {
-        "figure.dpi": 90,
-        "figure.facecolor": "white",
-        "savefig.facecolor": "white",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "image.interpolation": "nearest",
-    }
-    mpl.rcParams.update(changes)
+    mpl.rcParams.update({"figure.dpi": 90, "figure.facecolor": "white", "savefig.facecolor": "white"})
+    mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "image.interpolation": "nearest"})
 
 
 def _draw_inline() -> None:

@@ -22,7 +22,6 @@ _SILENT = {  # make or look at a tensor, or give it another shape or type: no st
     *("__get__", "__set__", "size", "dim", "numel", "detach", "clone", "contiguous", "to", "type", "float", "double"),
     *("view", "reshape", "flatten", "unsqueeze", "squeeze", "expand", "expand_as", "requires_grad_", "item", "__len__"),
     *("tensor", "as_tensor", "from_numpy", "arange", "zeros", "ones", "full", "zeros_like", "ones_like"),
-    *("tensor", "as_tensor", "from_numpy", "arange", "zeros", "ones", "full", "zeros_like", "ones_like"),
 }
 _WITH_SETTINGS = (nn.AvgPool2d, nn.MaxPool2d, nn.BatchNorm2d)
 _NAMES = {"__radd__": "add", "__rmul__": "mul", "__rsub__": "rsub", "add_": "add", "mul_": "mul", "relu_": "relu"}
@@ -121,9 +120,7 @@ class _Recorder(TorchFunctionMode):
         super().__init__()
         self.steps: list[Step] = []
         self._stack = stack
-        self._makers: dict[
-            int, tuple[Tensor, tuple[int, ...]]
-        ] = {}  # by identity; the tensor is kept, so that it lives
+        self._makers: dict[int, tuple[Tensor, tuple[int, ...]]] = {}  # by id, which holds while the tensor is kept
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -140,12 +137,9 @@ class _Recorder(TorchFunctionMode):
         return result
 
     def _add(self, operation: str, tensor: Tensor, inputs: int, parents: tuple[int, ...]) -> None:
-        layer, module = self._stack[-1]
-        lines = _learners_lines(sys._getframe(2))
-        with torch.no_grad():
-            sums = _sums(tensor.detach())
-        line, caller = (lines[0], lines[-1]) if lines else ("", "")
-        self.steps.append(Step(operation, layer, module, tuple(tensor.shape), sums, line, caller, inputs, parents))
+        lines = _learners_lines(sys._getframe(2)) or [""]
+        shape, sums = tuple(tensor.shape), _sums(tensor.detach())
+        self.steps.append(Step(operation, *self._stack[-1], shape, sums, lines[0], lines[-1], inputs, parents))
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:
@@ -180,25 +174,18 @@ def _learners_lines(frame: FrameType | None) -> list[str]:
 @contextmanager
 def _named_layers(call: Any, stack: list[tuple[str, nn.Module | None]]) -> Iterator[None]:
     """While this is open, the stack's top is the layer that runs."""
-    handles = []
+
+    def leave(*_: Any) -> None:  # returns nothing: what a hook returns takes the output's place
+        stack.pop()
+
     block = getattr(call, "__self__", call)  # of a bound method
+    handles = []
     for name, module in block.named_modules() if isinstance(block, nn.Module) else ():
         if name:
-            enter = _pusher(stack, name)
-            handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(_popper(stack))]
+            handles.append(module.register_forward_pre_hook(lambda m, _, name=name: stack.append((name, m))))
+            handles.append(module.register_forward_hook(leave))
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _pusher(stack: list[tuple[str, nn.Module | None]], name: str) -> Callable[..., None]:
-    return lambda module, _: stack.append((name, module))
-
-
-def _popper(stack: list[tuple[str, nn.Module | None]]) -> Callable[..., None]:
-    def leave(*_: Any) -> None:
-        stack.pop()
-
-    return leave

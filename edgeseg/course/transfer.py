@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import permutations, product
+from itertools import chain, permutations, product
 from math import prod
 
 import torch
 from torch import Tensor, nn
 
 from edgeseg.course.trace import conv_settings
+from edgeseg.text import table
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Entry:
         return self.name.rpartition(".")[0]
 
     @property
+    def field(self) -> str:
+        """Its name in the layer."""
+        return self.name.rpartition(".")[2]
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Without trailing ones, as a linear layer and a 1×1 convolution hold the same numbers."""
         shape = tuple(self.tensor.shape)
@@ -48,9 +55,7 @@ class Entry:
 
 
 Pairing = list[tuple[Entry, Entry]]
-Row = tuple[str, str, str]
-Code = tuple[str, int, int, int, int]
-Kind = tuple[tuple[str, tuple[int, ...]], ...]
+Code = tuple[str, int, int, int, int]  # of difflib
 _MOST_ORDERS = 16  # each is run: two modes, forward and backward
 
 
@@ -97,11 +102,24 @@ def randomise(block: nn.Module, seed: int = 0) -> None:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for entry in entries(block):
-            t, field = entry.tensor, entry.name.rpartition(".")[2]
-            if field == "running_var" or (t.ndim == 1 and field == "weight"):
+            t = entry.tensor
+            if entry.field == "running_var" or (t.ndim == 1 and entry.field == "weight"):
                 t.uniform_(0.5, 1.5, generator=generator)
             else:
                 t.normal_(0, 0.5 if t.ndim < 2 else (2 * t.shape[0] / t.numel()) ** 0.5, generator=generator)
+
+
+@contextmanager
+def evaluating(*blocks: nn.Module) -> Iterator[None]:
+    """While this is open, blocks are in evaluation mode; then each of their modules is in the mode that it was in."""
+    modes = [(module, module.training) for block in blocks for module in block.modules()]
+    for block in blocks:
+        block.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 # Ways ---------------------------------------------------------------------------------------------------------------
@@ -124,34 +142,19 @@ def _in_order(own: list[Entry], theirs: list[Entry]) -> Pairing | None:
 
 def _by_kind(own: list[Entry], theirs: list[Entry]) -> list[Pairing]:
     """Layers of one kind go with layers of that kind, in every order as long as these are few, else in theirs."""
-    mine, package = _by_layer(own), _by_layer(theirs)
-    if Counter(mine.values()) != Counter(package.values()):
+    mine, package = _layers(own), _layers(theirs)
+    if Counter(a.kind for a in mine) != Counter(b.kind for b in package):
         return []
-    kinds = list(dict.fromkeys(package.values()))
-    homes = [[k for k, kind in package.items() if kind == wanted] for wanted in kinds]
-    orders = [list(permutations(names)) if len(names) < 4 else [tuple(names)] for names in homes]
+    kinds = list(dict.fromkeys(b.kind for b in package))
+    alike = [[b for b in package if b.kind == kind] for kind in kinds]
+    orders = [list(permutations(group)) if len(group) < 4 else [tuple(group)] for group in alike]
     if prod(map(len, orders)) > _MOST_ORDERS:
         orders = [o[:1] for o in orders]
-    places = [[k for k, kind in mine.items() if kind == wanted] for wanted in kinds]
-    ways = []
-    for chosen in product(*orders):
-        partner = {a: b for ours, its in zip(places, chosen, strict=True) for a, b in zip(ours, its, strict=True)}
-        pairs = ((_of(own, a), _of(theirs, b)) for a, b in partner.items())
-        ways.append([pair for ours, its in pairs for pair in zip(ours, its, strict=True)])
-    return ways
-
-
-def _by_layer(found: list[Entry]) -> dict[str, Kind]:
-    """Path of each layer that holds weights → what it holds."""
-    return {path: tuple(map(_kind, _of(found, path))) for path in dict.fromkeys(e.path for e in found)}
-
-
-def _of(found: list[Entry], path: str) -> list[Entry]:
-    return [e for e in found if e.path == path]
-
-
-def _kind(entry: Entry) -> tuple[str, tuple[int, ...]]:
-    return entry.name.rpartition(".")[2], entry.shape
+    placed = [a for kind in kinds for a in mine if a.kind == kind]
+    return [
+        [pair for a, b in zip(placed, chain(*chosen), strict=True) for pair in zip(a.entries, b.entries, strict=True)]
+        for chosen in product(*orders)
+    ]
 
 
 def _by_use(block: nn.Module, found: list[Entry], inputs: Sequence[Tensor]) -> list[Entry]:
@@ -162,14 +165,12 @@ def _by_use(block: nn.Module, found: list[Entry], inputs: Sequence[Tensor]) -> l
         called.setdefault(id(module), len(called))
 
     hooks = [m.register_forward_pre_hook(note) for m in block.modules()]
-    training = block.training
     try:
-        with torch.no_grad():
-            block.eval()(*inputs)
+        with evaluating(block), torch.no_grad():
+            block(*inputs)
     except Exception:  # it will be run, and its error told, by who compares
         return found
     finally:
-        block.train(training)
         for hook in hooks:
             hook.remove()
     return sorted(found, key=lambda e: called.get(id(e.owner), len(called)))
@@ -182,37 +183,43 @@ def _by_use(block: nn.Module, found: list[Entry], inputs: Sequence[Tensor]) -> l
 class _Layer:
     """A module with weights of its own, as a line of the listing."""
 
-    path: str
-    owner: nn.Module
-    kind: Kind
+    entries: list[Entry]
+
+    @property
+    def kind(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """What it holds: name and shape of each weight."""
+        return tuple((e.field, e.shape) for e in self.entries)
 
     def __str__(self) -> str:
-        if isinstance(self.owner, nn.Conv2d):
-            return f"{self.path}  Conv2d {conv_settings(self.owner)}"
-        if isinstance(self.owner, nn.Linear):
-            return f"{self.path}  Linear {self.owner.in_features}→{self.owner.out_features}"
-        return f"{self.path}  {type(self.owner).__name__} {self.kind[0][1][0] if self.kind[0][1] else ''}".rstrip()
+        owner, shape = self.entries[0].owner, self.entries[0].shape
+        settings = str(shape[0]) if shape else ""
+        if isinstance(owner, nn.Conv2d):
+            settings = conv_settings(owner)
+        elif isinstance(owner, nn.Linear):
+            settings = f"{owner.in_features}→{owner.out_features}"
+        return f"{self.entries[0].path or 'block'}  {type(owner).__name__} {settings}".rstrip()
 
 
 def _layers(found: list[Entry]) -> list[_Layer]:
-    owners: dict[int, list[Entry]] = {}
+    layers: dict[str, list[Entry]] = {}
     for entry in found:
-        owners.setdefault(id(entry.owner), []).append(entry)
-    return [_Layer(g[0].path or "block", g[0].owner, tuple(_kind(e) for e in g)) for g in owners.values()]
+        layers.setdefault(entry.path, []).append(entry)
+    return [_Layer(held) for held in layers.values()]
 
 
 def _listing(mine: nn.Module, own: list[Entry], theirs: list[Entry]) -> str:
     yours, its = _layers(own), _layers(theirs)
-    codes = _aligned([x.kind for x in yours], [x.kind for x in its])
+    codes = _aligned(yours, its)
     lines = [f"The layers do not hold the same weights: {_first_misfit(codes, yours, its)}"]
     if any(_hides_modules(m) for m in mine.modules()):
         lines.append("Some layers lie in a plain list or dict, where PyTorch does not see them: use nn.ModuleList.")
-    lines += ["", f"  {'yours, as they are called':<52}  package's"]
-    return "\n".join([*lines, *(f"{mark} {a:<52}  {b}".rstrip() for mark, a, b in _rows(codes, yours, its))])
+    head = ("", "yours, as they are called", "package's")
+    return "\n".join([*lines, "", table(head, _rows(codes, yours, its), "<<<")])
 
 
-def _aligned(own: list[Kind], theirs: list[Kind]) -> list[Code]:
+def _aligned(yours: list[_Layer], its: list[_Layer]) -> list[Code]:
     """difflib's opcodes, every gap as far down as it can lie: a missing layer is then told by its own name."""
+    own, theirs = [a.kind for a in yours], [b.kind for b in its]
     codes: list[Code] = [("equal", 0, 0, 0, 0), *SequenceMatcher(None, own, theirs, autojunk=False).get_opcodes()]
     for k in range(1, len(codes) - 1):
         (_, a, _, b, _), (tag, i, i_end, j, j_end), (after, c, c_end, d, d_end) = codes[k - 1 : k + 2]
@@ -228,7 +235,7 @@ def _aligned(own: list[Kind], theirs: list[Kind]) -> list[Code]:
     return codes
 
 
-def _rows(codes: Sequence[Code], own: list[_Layer], theirs: list[_Layer]) -> Iterator[Row]:
+def _rows(codes: Sequence[Code], own: list[_Layer], theirs: list[_Layer]) -> Iterator[tuple[str, str, str]]:
     """Both lists, aligned where they agree; long stretches of agreement are cut to their ends."""
     for tag, i, i_end, j, j_end in codes:
         count = max(i_end - i, j_end - j)

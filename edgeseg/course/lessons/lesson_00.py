@@ -11,9 +11,7 @@ from torch import Tensor
 
 from edgeseg.data.labels import VOID
 from edgeseg.models.layers import resize
-
-_BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
-
+from edgeseg.plots import BLUE, GREEN, GREY, ORANGE
 
 # What the exercises are compared with ---------------------------------------------------------------------------------
 
@@ -63,9 +61,9 @@ def iou_bars(iou: Mapping[str, float], mean: float) -> Figure:
     ordered = sorted(iou.items(), key=lambda item: item[1])
     figure = Figure((7.2, 3.4), layout="constrained")
     axis = figure.subplots()
-    bars = axis.barh([name for name, _ in ordered], [value for _, value in ordered], color=_BLUE)
+    bars = axis.barh([name for name, _ in ordered], [value for _, value in ordered], color=BLUE)
     axis.bar_label(bars, fmt="%.0f", padding=3, fontsize=9)
-    axis.axvline(mean, color=_ORANGE, lw=2)
+    axis.axvline(mean, color=ORANGE, lw=2)
     axis.text(mean + 1, 0, f"mean {mean:.1f}", color="black", fontsize=9, va="center")
     axis.set(xlim=(0, 105), xlabel="IoU in percent, 200 test scenes")
     return figure
@@ -75,11 +73,11 @@ def sizes(parts: Mapping[str, int], megabytes: Mapping[str, float]) -> Figure:
     """Left: parameters by part of the network. Right: how many megabytes some things take, by powers of ten."""
     figure = Figure((9.6, 3.0), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(2, 3))
-    bars = left.barh(list(parts)[::-1], [n / 1e6 for n in parts.values()][::-1], color=_BLUE)
+    bars = left.barh(list(parts)[::-1], [n / 1e6 for n in parts.values()][::-1], color=BLUE)
     left.bar_label(bars, fmt="%.2f", padding=3, fontsize=9)
     left.set(xlabel="million parameters", xlim=(0, 1.25 * max(parts.values()) / 1e6))
     names = list(megabytes)[::-1]
-    colors = [_ORANGE if name.startswith("weights") else _GREY for name in names]
+    colors = [ORANGE if name.startswith("weights") else GREY for name in names]
     bars = right.barh(names, [megabytes[name] for name in names], color=colors)
     right.bar_label(bars, fmt="%.0f", padding=3, fontsize=9)
     right.set_xscale("log")
@@ -108,10 +106,10 @@ def times(seconds: Mapping[str, Sequence[float]], warm_up: int) -> Figure:
     axes = np.atleast_1d(figure.subplots(1, len(seconds), sharey=True))
     for axis, (name, series) in zip(axes, seconds.items(), strict=True):
         ms = 1000 * np.asarray(series)
-        axis.plot(range(1, warm_up + 1), ms[:warm_up], "s", color=_GREY, label="warm-up")
-        axis.plot(range(warm_up + 1, len(ms) + 1), ms[warm_up:], "o", color=_BLUE, label="counts")
-        axis.axhline(float(np.median(ms[warm_up:])), color=_ORANGE, lw=2, label="median of what counts")
-        axis.axhline(float(ms.mean()), color=_GREEN, lw=1.5, ls="--", label="mean of all")
+        axis.plot(range(1, warm_up + 1), ms[:warm_up], "s", color=GREY, label="warm-up")
+        axis.plot(range(warm_up + 1, len(ms) + 1), ms[warm_up:], "o", color=BLUE, label="counts")
+        axis.axhline(float(np.median(ms[warm_up:])), color=ORANGE, lw=2, label="median of what counts")
+        axis.axhline(float(ms.mean()), color=GREEN, lw=1.5, ls="--", label="mean of all")
         axis.set_title(name, fontsize=10)
         axis.set(xlabel="call")
     longest = 1000 * max(max(series) for series in seconds.values())

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from edgeseg.data.labels import CAMVID32, RGB, VOID, ClassTable
 from edgeseg.data.streets.canvas import Camera, Canvas
 from edgeseg.data.streets.light import sample_light
+from edgeseg.plots import BLUE, ORANGE
 from edgeseg.training.losses import class_weights
 
 Point = tuple[float, float, float]
@@ -205,7 +206,7 @@ def share_bars(names: Sequence[str], shares: Mapping[str, Sequence[float]]) -> F
     figure = Figure((9.6, 3.0), layout="constrained")
     axis = figure.subplots()
     width = 0.8 / len(shares)
-    for k, ((name, values), color) in enumerate(zip(shares.items(), ("#0072B2", "#E69F00"), strict=False)):
+    for k, ((name, values), color) in enumerate(zip(shares.items(), (BLUE, ORANGE), strict=False)):
         axis.bar(np.arange(len(names)) + (k - 0.5) * width, values, width, label=name, color=color)
     axis.set_xticks(range(len(names)), names, fontsize=8)
     axis.set(yscale="log", ylabel="percent of pixels", ylim=(0.1, 50))

@@ -12,9 +12,8 @@ from matplotlib.patches import Patch, Rectangle
 
 from edgeseg.data.labels import CAMVID, ClassTable
 from edgeseg.metrics import ConfusionMatrix, Scores
-from edgeseg.plots import colorize, error_map
+from edgeseg.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, colorize, error_map
 
-_BLUE, _ORANGE, _GREEN, _PURPLE, _GREY, _VERMILION = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#999999", "#D55E00"
 _SKY, _BUILDING, _POLE, _ROAD = range(4)  # CamVid's first four classes: those of the scene of `pole`
 _WIDTHS = range(1, 41)
 
@@ -103,10 +102,10 @@ def counted(truth: np.ndarray, prediction: np.ndarray, classes: int) -> Figure:
         for (row, column), value in np.ndenumerate(ids):
             axis.text(column, row, str(value), ha="center", va="center", fontsize=11)
             if truth[row, column] != prediction[row, column]:
-                axis.add_patch(Rectangle((column - 0.45, row - 0.45), 0.9, 0.9, fill=False, ec=_ORANGE, lw=3))
+                axis.add_patch(Rectangle((column - 0.45, row - 0.45), 0.9, 0.9, fill=False, ec=ORANGE, lw=3))
     _picture(right, np.where(np.eye(classes) > 0, 0.25, 0.0), "counted", cmap="Blues", vmin=0, vmax=1)
     for (row, column), value in np.ndenumerate(matrix):
-        color = "black" if row == column or not value else _VERMILION
+        color = "black" if row == column or not value else VERMILION
         right.text(column, row, str(value), ha="center", va="center", fontsize=12, color=color)
     right.set_xticks(range(classes))
     right.set_yticks(range(classes))
@@ -137,9 +136,9 @@ def overlap(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, table:
     chosen = table.index(name)
     is_true, is_found = truth == chosen, (prediction == chosen) & (truth != 255)
     parts = {
-        "found (TP)": (is_true & is_found, _BLUE),
-        "missed (FN)": (is_true & ~is_found, _ORANGE),
-        "invented (FP)": (is_found & ~is_true, _PURPLE),
+        "found (TP)": (is_true & is_found, BLUE),
+        "missed (FN)": (is_true & ~is_found, ORANGE),
+        "invented (FP)": (is_found & ~is_true, PURPLE),
     }
     picture = (0.25 * image + 0.75 * 255).astype(np.uint8)
     for mask, color in parts.values():
@@ -181,7 +180,7 @@ def shrink(width: int, shift: int) -> Figure:
     left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.25))
     _picture(left, colorize(truth, CAMVID), f"truth: pole of {width} px")
     _picture(middle, error_map(prediction, truth), f"errors: it stands {shift} px too far right")
-    styles = (("pixel accuracy", _BLUE, "-"), ("mIoU", _ORANGE, "--"), ("IoU of Pole", _GREEN, ":"))
+    styles = (("pixel accuracy", BLUE, "-"), ("mIoU", ORANGE, "--"), ("IoU of Pole", GREEN, ":"))
     for (name, color, line), values, value in zip(styles, curves, here, strict=True):
         right.plot(_WIDTHS, values, line, color=color, lw=2, label=f"{name} {value:.1f}")
         right.plot(width, value, "o", color=color)
@@ -195,7 +194,7 @@ def bars(values: Mapping[str, float], title: str) -> Figure:
     figure = Figure((8.4, 0.9 + 0.42 * len(values)), layout="constrained")
     axis = figure.subplots()
     names, numbers = list(values), [100 * v for v in values.values()]
-    axis.barh(names, numbers, color=[_BLUE if "mIoU" in n else _GREY for n in names])
+    axis.barh(names, numbers, color=[BLUE if "mIoU" in n else GREY for n in names])
     for place, number in enumerate(numbers):
         axis.text(number + 1, place, f"{number:.1f}", va="center", fontsize=10)
     axis.set(xlim=(0, 108), xlabel="percent")
@@ -209,8 +208,8 @@ def images_apart(each: Sequence[float], mean: float, whole: float) -> Figure:
     order = np.sort(100 * np.asarray(each))
     figure = Figure((8.4, 2.6), layout="constrained")
     axis = figure.subplots()
-    axis.plot(order, np.arange(1, len(order) + 1), "o", color=_GREY, label="one image each")
-    for value, color, line, name in ((mean, _ORANGE, "--", "their mean"), (whole, _BLUE, "-", "one matrix over all")):
+    axis.plot(order, np.arange(1, len(order) + 1), "o", color=GREY, label="one image each")
+    for value, color, line, name in ((mean, ORANGE, "--", "their mean"), (whole, BLUE, "-", "one matrix over all")):
         axis.axvline(100 * value, color=color, ls=line, lw=2, label=f"{name}: {100 * value:.1f}")
     axis.set(xlabel="mIoU, percent", ylabel="images, sorted")
     axis.legend(fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -12,8 +12,9 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from edgeseg.models.stdc import STDC, STDCModule
+from edgeseg.plots import BLUE, DARK_GREY, GREEN, ORANGE, PURPLE, SKY, VERMILION
 
-_COLORS = ("#0072B2", "#56B4E9", "#009E73", "#E69F00")  # branches 1 to 4, everywhere in the lesson
+_COLORS = (BLUE, SKY, GREEN, ORANGE)  # branches 1 to 4, everywhere in the lesson
 
 
 def branch_bars(channels: Sequence[int], parameters: Sequence[int], fields: Sequence[int]) -> Figure:
@@ -52,7 +53,7 @@ def field_bars(fields: Mapping[str, Sequence[int]], size: tuple[int, int]) -> Fi
         bars = axis.bar(places + 0.2 * (branch - 1.5), values, 0.19, color=color, label=f"branch {branch + 1}")
         axis.bar_label(bars, fontsize=8, rotation=90, padding=3)
     for side, name in zip(size, ("height", "width"), strict=True):
-        axis.axhline(side, color="#555555", lw=1, ls="--")
+        axis.axhline(side, color=DARK_GREY, lw=1, ls="--")
         axis.text(-0.45, side + 8, f"{name} of a {size[0]}×{size[1]} image", fontsize=8)
     axis.set_xticks(places, list(fields), fontsize=9)
     axis.set(ylabel="side in image pixels", ylim=(0, 1.18 * max(max(v) for v in fields.values())))
@@ -78,11 +79,11 @@ def field_on_image(image: np.ndarray, heat: Tensor, field: int, centre: tuple[in
     blocks = torch.nn.functional.avg_pool2d(heat[None, None], 5, stride=1, padding=2)[0, 0]
     right.imshow((blocks / blocks.max()).sqrt().numpy(), cmap="viridis", vmin=0, vmax=1)
     for axis in (left, right):
-        axis.add_patch(_square(centre, side, "#CC79A7", "--"))
-        axis.plot(centre[1], centre[0], "+", color="#D55E00", ms=10, mew=2)
+        axis.add_patch(_square(centre, side, PURPLE, "--"))
+        axis.plot(centre[1], centre[0], "+", color=VERMILION, ms=10, mew=2)
         axis.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
-    left.add_patch(_square(centre, field, "#D55E00", "-"))
+    left.add_patch(_square(centre, field, VERMILION, "-"))
     reach = field / 2 + 8  # the whole square is shown, also where it is larger than the image
     left.set(xlim=(min(0, centre[1] - reach), max(width, centre[1] + reach)))
     left.set(ylim=(max(height, centre[0] + reach), min(0, centre[0] - reach)))

@@ -15,8 +15,8 @@ from torch.utils.hooks import RemovableHandle
 
 from edgeseg.inference import Segmenter
 from edgeseg.models.cross_cbam import SEASPP
+from edgeseg.plots import BLUE, GREY, ORANGE
 
-_ORANGE, _BLUE = "#E69F00", "#0072B2"
 _REACH = 18  # cells that the picture of a chain shows to each side
 
 Layer = tuple[Tensor, Tensor]  # weight (out, in) and bias (out,)
@@ -46,7 +46,7 @@ def dilated(image: np.ndarray, dilation: int, offsets: Sequence[int], stride: in
     inside = slice(_REACH + min(offsets), _REACH + max(offsets) + 1)
     cells[inside, inside] = 1
     cells[np.ix_([_REACH + o for o in offsets], [_REACH + o for o in offsets])] = 2
-    right.imshow(cells, cmap=ListedColormap(["white", "#DDDDDD", _BLUE]), vmin=0, vmax=2)
+    right.imshow(cells, cmap=ListedColormap(["white", "#DDDDDD", BLUE]), vmin=0, vmax=2)
     right.axis("off")
     right.set_title(f"seen: {len(offsets) ** 2} of {span}×{span} cells", fontsize=10)
     return figure
@@ -59,7 +59,7 @@ def _draw_taps(axis: object, image: np.ndarray, dilation: int, stride: int) -> N
     for row in (-dilation, 0, dilation):
         for column in (-dilation, 0, dilation):
             y, x = (rows // 2 + row) * stride, (columns // 2 + column) * stride
-            cell = Rectangle((x, y), stride, stride, fc=_ORANGE, ec="black", lw=1, alpha=0.8)
+            cell = Rectangle((x, y), stride, stride, fc=ORANGE, ec="black", lw=1, alpha=0.8)
             axis.add_patch(cell)  # type: ignore[attr-defined]
     axis.set(xlim=(0, width), ylim=(height, 0))  # type: ignore[attr-defined]
     axis.set_xticks(range(0, width, stride), [])  # type: ignore[attr-defined]
@@ -86,13 +86,13 @@ def gate_clouds(images: Mapping[str, np.ndarray], gates: Mapping[str, Tensor]) -
         above[i].axis("off")
         below[i].tick_params(labelsize=8)
         if i == 0:
-            below[0].hist(base, bins=40, range=(0, 1), color=_BLUE)
+            below[0].hist(base, bins=40, range=(0, 1), color=BLUE)
             below[0].set_xlabel("gate", fontsize=9)
             below[0].set_ylabel("channels", fontsize=9)
             continue
         values = gates[name].numpy()
-        below[i].plot([0, 1], [0, 1], color="#999999", lw=1)
-        below[i].plot(base, values, ".", color=_ORANGE, ms=3)
+        below[i].plot([0, 1], [0, 1], color=GREY, lw=1)
+        below[i].plot(base, values, ".", color=ORANGE, ms=3)
         below[i].set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
         below[i].set_xlabel(f"mean distance {np.abs(values - base).mean():.3f}", fontsize=9)
     return figure
@@ -107,9 +107,9 @@ def rate_bars(shares: Mapping[int, float], size: tuple[int, int]) -> Figure:
     """
     figure = Figure((7.2, 2.6), layout="constrained")
     axis = figure.subplots()
-    bars = axis.bar([str(d) for d in shares], [100 * s for s in shares.values()], color=_BLUE)
+    bars = axis.bar([str(d) for d in shares], [100 * s for s in shares.values()], color=BLUE)
     axis.bar_label(bars, fmt="%.0f", fontsize=9)
-    axis.axhline(100 / 9, color=_ORANGE, lw=1.5, ls="--")
+    axis.axhline(100 / 9, color=ORANGE, lw=1.5, ls="--")
     axis.text(len(shares) - 0.5, 50, "dashed: the middle weight alone", fontsize=9, ha="right")
     axis.set(xlabel=f"dilation, on a map of {size[0]}×{size[1]}", ylabel="percent in use", ylim=(0, 112))
     return figure

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from edgeseg.course import transfer
 from edgeseg.models.cross_cbam import CCBAM
+from edgeseg.plots import BLUE, ORANGE
 
-_BLUE, _ORANGE = "#0072B2", "#E69F00"
 _KINDS = {"what": ("channel_",), "where": ("spatial_",), "both": ("channel_", "spatial_")}  # modules of a CCBAM
 
 
@@ -54,13 +54,12 @@ def take_weights(own: nn.Module, trained: nn.Module, *inputs: Tensor) -> nn.Modu
         inputs: on which both must then give the same in evaluation mode.
 
     Returns:
-        ``own``, in evaluation mode.
+        ``own``.
 
     Raises:
         ValueError: under no pairing of the weights do the two agree.
     """
-    own, trained = own.eval(), trained.eval()
-    with torch.no_grad():
+    with transfer.evaluating(own, trained), torch.no_grad():
         wanted = trained(*inputs)
         for way in transfer.pairings(own, trained, inputs):
             transfer.copy(way)
@@ -149,8 +148,8 @@ def gate_bars(gates: Mapping[str, Tensor]) -> Figure:
     axes = figure.subplots(1, len(gates), sharey=True, squeeze=False)[0]
     for axis, (name, gate) in zip(axes, gates.items(), strict=True):
         values = gate.flatten().sort(descending=True).values.numpy()
-        axis.bar(range(len(values)), values, width=1.0, color=_BLUE)
-        axis.axhline(0.5, color=_ORANGE, lw=1.5)
+        axis.bar(range(len(values)), values, width=1.0, color=BLUE)
+        axis.axhline(0.5, color=ORANGE, lw=1.5)
         axis.set_title(name, fontsize=9)
         axis.set_xlabel("channels, sorted", fontsize=9)
         axis.set(ylim=(0, 1), xlim=(-0.5, len(values) - 0.5))

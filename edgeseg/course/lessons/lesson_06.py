@@ -11,8 +11,7 @@ from torch import nn
 from edgeseg.models import cross_cbam
 from edgeseg.models.layers import FCNHead
 from edgeseg.models.stdc import STDC
-
-_BLUE, _ORANGE, _GREY = "#0072B2", "#E69F00", "#777777"
+from edgeseg.plots import BLUE, DARK_GREY, ORANGE
 
 
 class Decoder(cross_cbam._Decoder):
@@ -58,7 +57,7 @@ def parameter_bars(parts: Mapping[str, int], unneeded: Sequence[str]) -> Figure:
     axis = figure.subplots()
     for row, (name, number) in enumerate(parts.items()):
         spare = name in unneeded
-        axis.barh(row, number / 1e6, color=_ORANGE if spare else _BLUE, hatch="//" if spare else None, ec="white")
+        axis.barh(row, number / 1e6, color=ORANGE if spare else BLUE, hatch="//" if spare else None, ec="white")
         axis.text(number / 1e6 + 0.05, row, f"{number:,}", va="center", fontsize=9)
     axis.set_yticks(range(len(parts)), list(parts), fontsize=9)
     axis.invert_yaxis()
@@ -78,7 +77,7 @@ def speed_and_accuracy(rows: Mapping[str, tuple[float, float]], chosen: str, bes
     figure = Figure((7.4, 3.0), layout="constrained", dpi=90)
     axis = figure.subplots()
     for name, (miou, speed) in rows.items():
-        color, mark = {chosen: (_ORANGE, "s"), best: (_BLUE, "D")}.get(name, (_GREY, "o"))
+        color, mark = {chosen: (ORANGE, "s"), best: (BLUE, "D")}.get(name, (DARK_GREY, "o"))
         axis.plot(speed, miou, mark, color=color, ms=9)
         note = {chosen: "  adopted", best: "  best mIoU"}.get(name, "")
         axis.annotate(f"{name}{note}", (speed, miou), (8, 0), textcoords="offset points", va="center", fontsize=9)

@@ -10,7 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
+from edgeseg.plots import BLUE, DARK_GREY, GREEN, ORANGE, PURPLE, SKY, VERMILION
+
+_COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)  # Okabe and Ito
 _STYLES = ("-", "--", "-.", ":")
 
 
@@ -54,7 +56,7 @@ def lines(
     for (name, values), color, style in zip(named.items(), _COLORS, cycle(_STYLES), strict=False):
         axis.plot(values, color=color, ls=style, lw=1.5, label=name)
     if level is not None:
-        axis.axhline(level[0], color="#777777", lw=1)
+        axis.axhline(level[0], color=DARK_GREY, lw=1)
         place = ("axes fraction", "data")
         axis.annotate(level[1], (1, level[0]), (-2, 3), place, "offset points", ha="right", fontsize=8)
     if log:
@@ -115,7 +117,7 @@ def focus(image: np.ndarray, probability: np.ndarray, gamma: float) -> Figure:
 
 def _focal_curve(axis: Axes, gamma: float) -> None:
     p = np.linspace(0.005, 1, 200)
-    axis.plot(p, -np.log(p), color="#777777", lw=1.2, label="γ = 0: cross-entropy")
+    axis.plot(p, -np.log(p), color=DARK_GREY, lw=1.2, label="γ = 0: cross-entropy")
     axis.plot(p, (1 - p) ** gamma * -np.log(p), color=_COLORS[1], lw=2, ls="--", label=f"γ = {gamma:g}")
     axis.set(xlabel="p of the true class", ylabel="loss of the pixel", ylim=(0, 4))
     axis.legend(frameon=False, fontsize=8)
@@ -127,7 +129,7 @@ def _burden(axis: Axes, pixel: np.ndarray) -> None:
     percent = 100 * np.arange(1, len(borne) + 1) / len(borne)
     half = percent[int(np.searchsorted(borne, 0.5))]
     axis.plot(percent, 100 * borne, color=_COLORS[0], lw=2)
-    axis.plot([half, half], [0, 50], color="#777777", lw=1)
+    axis.plot([half, half], [0, 50], color=DARK_GREY, lw=1)
     axis.set(xlabel="hardest pixels, %", ylabel="share of the loss, %", xlim=(0, 40), ylim=(0, 101))
     axis.set_title(f"half of the loss: {half:.1f} % of the pixels", fontsize=9)
 
@@ -142,15 +144,15 @@ def seeds(scores: Mapping[str, Sequence[float]]) -> Figure:
     figure = Figure((8.6, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.2, 1))
     for pair in zip(first, second, strict=True):
-        left.plot((0, 1), pair, "o-", color="#56B4E9", mec="#0072B2", mfc="white", lw=1)
+        left.plot((0, 1), pair, "o-", color=SKY, mec=BLUE, mfc="white", lw=1)
     for x, values in ((-0.15, first), (1.15, second)):
         left.errorbar(x, np.mean(values), standard_error(values), fmt="s", color=_COLORS[1], capsize=4)
     left.set_xticks((0, 1), (a, b))
     left.set(xlim=(-0.5, 1.5), ylabel="mIoU of unseen scenes, %")
     gains = np.subtract(second, first)
-    right.bar(range(len(gains)), gains, color="#56B4E9", edgecolor="#0072B2")
+    right.bar(range(len(gains)), gains, color=SKY, edgecolor=BLUE)
     right.errorbar(len(gains) + 0.5, gains.mean(), standard_error(gains), fmt="s", color=_COLORS[1], capsize=4)
-    right.axhline(0, color="#777777", lw=1)
+    right.axhline(0, color=DARK_GREY, lw=1)
     right.set_xticks([*range(len(gains)), len(gains) + 0.5], [*map(str, range(len(gains))), "mean ± s.e."])
     right.set(xlim=(-0.7, len(gains) + 1.2), xlabel="seed", ylabel=f"{b} minus {a}, points")
     return figure

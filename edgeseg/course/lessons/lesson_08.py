@@ -19,11 +19,9 @@ from torch import Tensor
 from edgeseg.data.pairs import Dataset
 from edgeseg.inference import Segmenter
 from edgeseg.metrics import VOID
-from edgeseg.plots import colorize, read_log
+from edgeseg.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, colorize, read_log
 from edgeseg.training.optim import learning_rate
 from edgeseg.training.recipes import Recipe
-
-_BLUE, _ORANGE, _GREEN, _RED, _GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"
 
 # Test IoU % of the CamVid run of camvid_cpu_seed0.jsonl, input 540×720 (README, "What it reaches")
 TEST_IOU: Mapping[str, float] = {
@@ -111,12 +109,12 @@ def run(log: Path, budgets: Mapping[float, str] | None = None) -> Figure:
     epochs = [row["epoch"] for row in steps]
     figure = Figure((9.6, 2.9), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
-    left.plot(epochs, [row["loss"] for row in steps], color=_BLUE, lw=0.8)
+    left.plot(epochs, [row["loss"] for row in steps], color=BLUE, lw=0.8)
     left.set(xlabel="epoch", ylim=(0, None))
     left.set_title("training loss", fontsize=10)
     given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in head["recipe"].items()}
     recipe = Recipe(**given)
-    for (budget, name), color in zip((budgets or {}).items(), (_ORANGE, _GREEN), strict=False):
+    for (budget, name), color in zip((budgets or {}).items(), (ORANGE, GREEN), strict=False):
         grid = np.linspace(0, budget, 200)
         per_epoch = head["images"] / recipe.batch
         rates = [learning_rate(recipe, round(e * per_epoch), e / budget) for e in grid]
@@ -136,13 +134,13 @@ def classes(row: Mapping[str, Any]) -> Figure:
     figure = Figure((9.6, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     val = [row["per_class_iou"][name] for name in names]
-    left.hlines(places, val, list(TEST_IOU.values()), color=_GREY, lw=2)
-    left.plot(val, places, "o", color=_ORANGE, label="val, 101 frames", ms=8)
-    left.plot(list(TEST_IOU.values()), places, "s", color=_BLUE, label="test, 233 frames", ms=7)
+    left.hlines(places, val, list(TEST_IOU.values()), color=GREY, lw=2)
+    left.plot(val, places, "o", color=ORANGE, label="val, 101 frames", ms=8)
+    left.plot(list(TEST_IOU.values()), places, "s", color=BLUE, label="test, 233 frames", ms=7)
     left.set_yticks(places, names, fontsize=9)
     left.invert_yaxis()
     left.set(xlim=(0, 100), xlabel="IoU, percent")
-    styles = (("train", "^", _GREEN), ("val", "o", _ORANGE), ("test", "s", _BLUE))
+    styles = (("train", "^", GREEN), ("val", "o", ORANGE), ("test", "s", BLUE))
     for k, (split, marker, color) in enumerate(styles):
         right.plot([SHARES[n][k] for n in names], places, marker, color=color, label=split, ms=7, alpha=0.85)
     right.set(xscale="log", xlabel="share of all pixels, percent (log)")
@@ -190,8 +188,8 @@ def best_of(looks: int, noise: float) -> Figure:
     figure = Figure((8.4, 2.8), layout="constrained")
     axis = figure.subplots()
     bins = np.linspace(60 - 4 * noise, 60 + 4.5 * noise, 60).tolist()
-    axis.hist(draws[:, -1], bins, color=_BLUE, alpha=0.6, label=f"the last one: {draws[:, -1].mean():.1f} on average")
-    axis.hist(best, bins, color=_RED, alpha=0.6, label=f"the best of {looks}: {best.mean():.1f} on average")
+    axis.hist(draws[:, -1], bins, color=BLUE, alpha=0.6, label=f"the last one: {draws[:, -1].mean():.1f} on average")
+    axis.hist(best, bins, color=VERMILION, alpha=0.6, label=f"the best of {looks}: {best.mean():.1f} on average")
     axis.axvline(60, color="black", lw=1, ls="--", label="the truth: 60")
     axis.set(xlabel="mIoU that is reported, percent", ylabel="runs of 5000")
     axis.legend(fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -204,8 +202,8 @@ def seeds(a: Mapping[int, float], b: Mapping[int, float], names: tuple[str, str]
     figure = Figure((9.6, 2.9), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.4, 1))
     for seed in common:
-        left.plot([0, 1], [a[seed], b[seed]], "-", color=_GREY, lw=1)
-    for place, (scores, color) in enumerate(zip((a, b), (_BLUE, _ORANGE), strict=True)):
+        left.plot([0, 1], [a[seed], b[seed]], "-", color=GREY, lw=1)
+    for place, (scores, color) in enumerate(zip((a, b), (BLUE, ORANGE), strict=True)):
         values = [scores[s] for s in common]
         mean, error = mean_and_error(values)
         left.plot([place] * len(values), values, "o", color=color)
@@ -217,9 +215,9 @@ def seeds(a: Mapping[int, float], b: Mapping[int, float], names: tuple[str, str]
     left.set(xlim=(-0.9, 1.9), ylabel="mIoU, percent")
     mean, error = paired(a, b)
     right.axhline(0, color="black", lw=1)
-    right.plot([str(s) for s in common], [b[s] - a[s] for s in common], "o", color=_GREEN)
-    right.axhspan(mean - error, mean + error, color=_GREEN, alpha=0.2)
-    right.axhline(mean, color=_GREEN, lw=2)
+    right.plot([str(s) for s in common], [b[s] - a[s] for s in common], "o", color=GREEN)
+    right.axhspan(mean - error, mean + error, color=GREEN, alpha=0.2)
+    right.axhline(mean, color=GREEN, lw=2)
     right.set(xlabel="seed", ylabel="difference, points")
     right.set_title(f"paired: {mean:+.2f} ± {error:.2f}", fontsize=10)
     return figure
@@ -231,7 +229,7 @@ def forgotten(distances: Mapping[str, tuple[float, float]]) -> Figure:
     axis = figure.subplots()
     places = np.arange(len(distances))
     floor = 1e-7
-    for k, (name, color) in enumerate((("trained weights", _BLUE), ("averaged weights", _ORANGE))):
+    for k, (name, color) in enumerate((("trained weights", BLUE), ("averaged weights", ORANGE))):
         values = [pair[k] for pair in distances.values()]
         axis.barh(places + 0.2 * (2 * k - 1), [max(v, floor) for v in values], 0.38, color=color, label=name)
         for place, value in zip(places, values, strict=True):
@@ -246,7 +244,8 @@ def forgotten(distances: Mapping[str, tuple[float, float]]) -> Figure:
 
 def _scores(axis: Axes, scores: Sequence[Mapping[str, Any]]) -> None:
     epochs = [row["epoch"] for row in scores]
-    for key, name, color, style in (("pixel_accuracy", "pixel accuracy", _GREEN, "s--"), ("miou", "mIoU", _RED, "o-")):
+    curves = (("pixel_accuracy", "pixel accuracy", GREEN, "s--"), ("miou", "mIoU", VERMILION, "o-"))
+    for key, name, color, style in curves:
         values = [row[key] for row in scores]
         axis.plot(epochs, values, style, color=color, ms=4)
         text, end = f"{name} {values[-1]:.1f}", (epochs[-1], values[-1])
