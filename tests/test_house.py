@@ -179,7 +179,7 @@ def test_dependencies_have_floors_and_no_caps():
 def test_the_workflows_oldest_versions_are_the_floors():
     workflow = (HOME / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
     about = project()["project"]
-    floors = dict(d.split(">=") for d in about["dependencies"])
+    floors = dict(d.split(">=") for d in about["dependencies"] + about["optional-dependencies"]["dev"])
     for name in ("torch", "torchvision", "numpy"):
         assert f"{name}=={floors[name]}.*" in workflow
     assert f'python: "{about["requires-python"].removeprefix(">=")}"' in workflow

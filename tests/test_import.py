@@ -26,6 +26,13 @@ def test_building_a_model_imports_no_picture_or_command_line_library():
     assert not loaded & (set(HEAVY) - {"safetensors", "tqdm"})  # torch itself imports tqdm
 
 
+def test_networks_train_and_predict_without_torchvision():
+    loaded_after(
+        "sys.modules['torchvision'] = None; import numpy, edgeseg, edgeseg.training.train, edgeseg.deploy; "
+        "image = numpy.zeros((64, 96, 3), 'uint8'); edgeseg.predict('cross_cbam_m.streets', image)"
+    )
+
+
 def test_public_names_are_there_and_an_unknown_one_is_an_attribute_error():
     import edgeseg
 
