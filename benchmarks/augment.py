@@ -24,10 +24,15 @@ from edgeseg.data.labels import VOID
 from edgeseg.models.registry import create_model
 from edgeseg.training.augment import Augment, class_points
 from edgeseg.training.losses import CrossEntropy
+from edgeseg.training.recipe import Recipe
 
 SOURCE, CROP = (360, 480), (288, 384)
 MEAN, STD = (0.41, 0.43, 0.43), (0.31, 0.31, 0.31)
-OURS = Augment(CROP, (0.5, 2.0), 0.0, 0.5, 0.4, 0.4, 0.4, 0.02, 0.1, 0.1, 0.0)
+RECIPE = Recipe(
+    "benchmark", iterations=1, crop=CROP, scale=(0.5, 2.0), flip=0.5, mean=MEAN, std=STD,
+    brightness=0.4, contrast=0.4, saturation=0.4, hue=0.02, grey=0.1, blur=0.1,
+)  # fmt: skip
+OURS = Augment(RECIPE)
 
 
 class RandomScale(v2.Transform):
@@ -71,13 +76,12 @@ def main() -> None:
     )
     images = torch.from_numpy(rng.integers(0, 256, (options.batch, 3, *SOURCE), np.uint8))
     masks, points = torch.from_numpy(labels), np.stack([class_points(y, 11, i) for i, y in enumerate(labels)])
-    pipeline, mean, std = per_image(), torch.tensor(MEAN), torch.tensor(STD)
-    sizes, epoch = np.full((options.batch, 2), SOURCE), iter(range(10**9))
+    pipeline, sizes, epoch = per_image(), np.full((options.batch, 2), SOURCE), iter(range(10**9))
 
     def batched() -> tuple[Tensor, Tensor]:
         e = next(epoch)
-        draw = OURS.draw(0, [e] * options.batch, range(options.batch), sizes, points)
-        return OURS.apply(images, masks, draw, mean, std)
+        draw = OURS.draw([e] * options.batch, range(options.batch), sizes, points)
+        return OURS.apply(images, masks, draw)
 
     def one_by_one() -> tuple[Tensor, Tensor]:
         pairs = [pipeline(tv_tensors.Image(x), tv_tensors.Mask(y)) for x, y in zip(images, masks, strict=True)]

@@ -7,6 +7,7 @@ touched, so that they work alike in a script, a server and a notebook.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,8 +143,9 @@ def _score_curve(axis: Axes, scores: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_log(log: str | Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Training lines and score lines of a run's ``log.jsonl``."""
-    rows = [json.loads(line) for line in Path(log).read_text(encoding="utf-8").splitlines()]
+    """Training lines and score lines of a run's ``log.jsonl``; a null in it is NaN."""
+    lines = [json.loads(line) for line in Path(log).read_text(encoding="utf-8").splitlines()]
+    rows = [{key: math.nan if value is None else value for key, value in line.items()} for line in lines]
     return [r for r in rows if "loss" in r], [r for r in rows if "miou" in r]
 
 

@@ -18,7 +18,7 @@ from edgeseg.training.ablate import (
 )
 from edgeseg.training.recipes import RecipeError
 from edgeseg.training.train import TrainingError
-from test_training import TINY, Toy
+from toy_runs import TINY, Toy
 
 SHORT = replace(TINY, iterations=2)
 PLAIN, SLOW = Variant("plain"), Variant("slow", ("lr=0.001",))

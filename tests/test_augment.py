@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,13 +11,18 @@ import torch
 
 from edgeseg.data.labels import VOID
 from edgeseg.training.augment import POINTS, Augment, class_points
+from edgeseg.training.recipe import Recipe
 
-MEAN, STD = torch.zeros(3), torch.ones(3)
-PLAIN = Augment(crop=(24, 32), flip=0.0)
-RICH = Augment((24, 32), (0.5, 2.0), 0.1, 0.5, 0.4, 0.4, 0.4, 0.05, 0.2, 0.3, 0.5)
+PLAIN = Recipe(
+    "plain", iterations=1, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), crop=(32, 40), scale=(1.0, 1.0), flip=0.0
+)
+RICH = replace(
+    PLAIN, scale=(0.5, 2.0), aspect=0.1, flip=0.5, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.05, grey=0.2,
+    blur=0.3, class_crop=0.5,
+)  # fmt: skip
 
 
-def make_batch(n=4, height=24, width=32, classes=5, seed=0):
+def make_batch(n=4, height=32, width=40, classes=5, seed=0):
     rng = np.random.default_rng(seed)
     images = torch.from_numpy(rng.integers(0, 256, (n, 3, height, width), np.uint8))
     labels = rng.integers(0, classes, (n, height, width), np.uint8)
@@ -25,11 +31,11 @@ def make_batch(n=4, height=24, width=32, classes=5, seed=0):
     return images, torch.from_numpy(labels), np.full((n, 2), (height, width)), points
 
 
-def run(augment, seed=0, epochs=None, samples=None, batch=None):
+def run(recipe, epochs=None, samples=None, batch=None):
     images, labels, sizes, points = batch or make_batch()
-    n = len(images)
-    draw = augment.draw(seed, epochs or [0] * n, samples or list(range(n)), sizes, points)
-    return augment.apply(images, labels, draw, MEAN, STD), draw
+    n, augment = len(images), Augment(recipe)
+    draw = augment.draw(epochs or [0] * n, samples or list(range(n)), sizes, points)
+    return augment.apply(images, labels, draw), draw
 
 
 def test_no_augmentation_returns_image_and_label_unchanged():
@@ -54,7 +60,7 @@ def test_what_lies_outside_the_image_is_void_and_zero():
 
 
 def test_zooming_in_makes_every_pixel_a_block():
-    batch = make_batch(n=1, height=12, width=16)
+    batch = make_batch(n=1, height=16, width=20)
     (_, y), _ = run(replace(PLAIN, scale=(2.0, 2.0)), batch=batch)
     assert torch.equal(y[0, ::2, ::2], batch[1][0])
     assert torch.equal(y[0, 1::2, 1::2], batch[1][0])
@@ -68,8 +74,8 @@ def test_a_draw_depends_on_seed_epoch_and_sample_and_on_nothing_else():
     (x2, y2), _ = run(RICH, samples=order, batch=shuffled)
     torch.testing.assert_close(x2, x[order])
     assert torch.equal(y2, y[order])
-    for other in ({"seed": 1}, {"epochs": [1] * 4}, {"samples": [9, 8, 7, 6]}):
-        assert not torch.equal(run(RICH, **other)[0][0], x)
+    for other in ({"recipe": replace(RICH, seed=1)}, {"epochs": [1] * 4}, {"samples": [9, 8, 7, 6]}):
+        assert not torch.equal(run(**{"recipe": RICH, **other})[0][0], x)
 
 
 def test_switching_one_augmentation_off_leaves_the_others_draws_alone():
@@ -104,26 +110,26 @@ def test_blur_keeps_a_constant_image():
 
 
 def test_half_size_reading_avoids_aliasing_of_a_fine_grid():
-    image = torch.zeros(1, 3, 48, 64, dtype=torch.uint8)
+    image = torch.zeros(1, 3, 64, 80, dtype=torch.uint8)
     image[..., ::2] = 255  # vertical stripes of one pixel: at half size they must become grey, not black or white
-    label = torch.zeros(1, 48, 64, dtype=torch.uint8)
+    label = torch.zeros(1, 64, 80, dtype=torch.uint8)
     points = class_points(label[0].numpy(), 1, 0)[None]
-    (x, _), _ = run(replace(PLAIN, scale=(0.5, 0.5)), batch=(image, label, np.array([[48, 64]]), points))
+    (x, _), _ = run(replace(PLAIN, scale=(0.5, 0.5)), batch=(image, label, np.array([[64, 80]]), points))
     assert x.std() < 0.02
     assert x.mean() == pytest.approx(0.5, abs=0.02)
 
 
 def test_class_centred_crops_contain_the_rare_class_more_often():
-    label = torch.zeros(1, 100, 100, dtype=torch.uint8)
-    label[0, 40:43, 70:73] = 1
-    image, sizes = torch.zeros(1, 3, 100, 100, dtype=torch.uint8), np.array([[100, 100]])
+    label = torch.zeros(1, 160, 160, dtype=torch.uint8)
+    label[0, 64:69, 112:117] = 1
+    image, sizes = torch.zeros(1, 3, 160, 160, dtype=torch.uint8), np.array([[160, 160]])
     points = class_points(label[0].numpy(), 2, 0)[None]
 
     def hits(chance):
         found = 0
         for sample in range(60):
-            augment = Augment(crop=(20, 20), flip=0.0, class_crop=chance)
-            (_, y), _ = run(augment, samples=[sample], batch=(image, label, sizes, points))
+            recipe = replace(PLAIN, crop=(32, 32), class_crop=chance)
+            (_, y), _ = run(recipe, samples=[sample], batch=(image, label, sizes, points))
             found += bool((y == 1).any())
         return found
 
@@ -143,10 +149,10 @@ def test_class_points_lie_on_their_class_and_absent_classes_have_none():
 
 def test_smaller_images_in_a_padded_batch_never_show_the_padding():
     images, labels, _, points = make_batch(n=2)
-    images[1, :, 12:], labels[1, 12:] = 255, VOID
-    sizes = np.array([[24, 32], [12, 32]])
+    images[1, :, 16:], labels[1, 16:] = 255, VOID
+    sizes = np.array([[32, 40], [16, 40]])
     points[1] = class_points(labels[1].numpy(), 5, 1)
-    (_, y), _ = run(replace(PLAIN, scale=(2.0, 2.0), crop=(24, 32)), batch=(images, labels, sizes, points))
+    (_, y), _ = run(replace(PLAIN, scale=(2.0, 2.0)), batch=(images, labels, sizes, points))
     assert (y[1] != VOID).float().mean() > 0.7  # only the image's own void rows
 
 
@@ -154,9 +160,12 @@ def test_smaller_images_in_a_padded_batch_never_show_the_padding():
 
 
 def by_degrees(degrees, sample=0, **others):
-    """An augmentation that turns this sample by exactly so much: its draw is known, so the largest angle is chosen."""
+    """A recipe that turns this sample by exactly so much: its draw is known, so the largest angle is chosen.
+
+    That may lie beyond what a recipe takes.
+    """
     u = np.random.Generator(np.random.Philox(key=[0, sample])).random(18)[15]
-    return replace(PLAIN, rotate=degrees / (2 * u - 1), **others)
+    return SimpleNamespace(**{**vars(replace(PLAIN, **others)), "rotate": degrees / (2 * u - 1)})
 
 
 def blocks(size=48, classes=5):
@@ -216,18 +225,17 @@ def test_rotation_leaves_the_other_draws_alone_and_keeps_to_its_limit():
     _, turned = run(replace(RICH, rotate=10.0), samples=list(range(40)), batch=make_batch(40))
     for name in ("scale", "color", "sigma"):
         np.testing.assert_array_equal(getattr(turned, name), getattr(without, name))
-    slant = np.degrees(np.arctan2(np.ptp(turned.turn.across, 1) / 31, np.ptp(turned.rows, 1) / 23))  # 32×24 places
+    slant = np.degrees(np.arctan2(np.ptp(turned.turn.across, 1) / 39, np.ptp(turned.rows, 1) / 31))  # 40×32 places
     assert 8 < slant.max() <= 10.001
     assert len(np.unique(np.sign(turned.turn.across[:, 0]))) == 2
 
 
 def test_a_turned_sample_never_shows_the_padding():
     images, labels, _, points = make_batch(n=2)
-    images[1, :, 12:], labels[1, 12:] = 255, 4
-    labels[1, :12] = 3
-    sizes = np.array([[24, 32], [12, 32]])
-    augment = replace(PLAIN, rotate=40.0, scale=(0.7, 1.5))
+    images[1, :, 16:], labels[1, 16:] = 255, 4
+    labels[1, :16] = 3
+    sizes = np.array([[32, 40], [16, 40]])
     for seed in range(10):
-        (x, y), _ = run(augment, seed=seed, batch=(images, labels, sizes, points))
+        (x, y), _ = run(replace(PLAIN, rotate=40.0, scale=(0.7, 1.5), seed=seed), batch=(images, labels, sizes, points))
         assert set(y[1].unique().tolist()) <= {3, VOID}
         assert (x[1, :, y[1] == VOID] == 0).all()

@@ -23,7 +23,7 @@ from edgeseg.training.ablate import Variant, run_variants
 from edgeseg.training.checkpoint import read_checkpoint
 from edgeseg.training.publish import publish_run
 from edgeseg.training.train import fit
-from test_training import TABLE, TINY, Toy
+from toy_runs import TABLE, TINY, Toy
 
 NAMES, MOVED, OTHER = ("road", "car", "tree"), ("tree", "road", "car"), ("cat", "dog", "cow")
 SIZE = (64, 96)

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from edgeseg.machine import has_bf16
 from edgeseg.models.layers import GlobalMaxPool
 from edgeseg.training.compiled import compiled
-from edgeseg.training.precision import has_bf16
 
 CPU = torch.device("cpu")
 

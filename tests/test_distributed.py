@@ -17,7 +17,7 @@ from edgeseg.training import train
 from edgeseg.training.batches import Resident, Stream
 from edgeseg.training.runlog import RunLog
 from edgeseg.training.train import start_run
-from test_training import TABLE, TINY, Toy, weights
+from toy_runs import TABLE, TINY, Toy, tensors
 
 RECIPE = replace(TINY, switches={**TINY.switches, "dropout": 0.0}, class_weights="enet", loss="ce", batch=4)
 STEPS = 5
@@ -154,7 +154,7 @@ def test_metrics_over_two_ranks_are_exact_and_count_no_sample_twice(tmp_path):
 def test_a_whole_run_on_two_ranks_writes_once_and_reports_alike(tmp_path):
     one, two = on_two_ranks("fit", tmp_path)
     assert one["scores"] == two["scores"]
-    assert weights(tmp_path / "run")
+    assert tensors(tmp_path / "run")
 
 
 @pytest.mark.skipif(

@@ -10,19 +10,13 @@ import torch
 
 from edgeseg.inference import load_segmenter
 from edgeseg.training import train
-from edgeseg.training.batches import Resident, Stream
 from edgeseg.training.optim import learning_rate
 from edgeseg.training.recipes import RecipeError
-from edgeseg.training.train import backbone_of, fit, start_run
-from test_training import TABLE, TINY, Toy, assert_same, weights
+from edgeseg.training.train import backbone_of, fit
+from toy_runs import TINY, Toy, assert_same, start, tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore:the backbone stays at its random weights")
 FROZEN = replace(TINY, iterations=6, freeze_epochs=2.0)  # epochs of 1.5 steps: steps 0 to 2 are frozen, 3 to 5 are not
-
-
-def start(recipe):
-    samples = Resident(Toy(), torch.device("cpu"), progress=False)
-    return start_run(recipe, samples, TABLE, Stream(6, recipe.batch, recipe.seed), torch.device("cpu"))
 
 
 def part(tensors, prefix):
@@ -36,7 +30,7 @@ def test_the_backbone_stays_bit_for_bit_while_the_rest_trains(tmp_path, change):
     recipe = replace(FROZEN, iterations=3, **change)
     before = start(recipe).model.state_dict()
     fit(recipe, Toy(), None, tmp_path, progress=False)
-    after = weights(tmp_path)
+    after = tensors(tmp_path)
     backbone = part(before, "backbone.")
     assert any(key.endswith("running_var") for key in backbone)
     assert_same(part(after, "model.backbone."), backbone)
@@ -48,7 +42,7 @@ def test_the_backbone_stays_bit_for_bit_while_the_rest_trains(tmp_path, change):
 def test_the_backbone_moves_after_its_phase_weights_and_statistics(tmp_path):
     before = part(start(FROZEN).model.state_dict(), "backbone.")
     fit(FROZEN, Toy(), None, tmp_path, progress=False)
-    after = part(weights(tmp_path), "model.backbone.")
+    after = part(tensors(tmp_path), "model.backbone.")
     assert all(not torch.equal(after[k], before[k]) for k in before if k.endswith(("conv.weight", "running_mean")))
     assert {int(v) for k, v in after.items() if k.endswith("num_batches_tracked")} == {3}
 
@@ -57,7 +51,7 @@ def test_the_optimiser_holds_all_parameters_and_keeps_no_state_of_frozen_ones(tm
     run = start(FROZEN)
     assert sum(len(g["params"]) for g in run.optimizer.param_groups) == len(list(run.model.parameters()))
     fit(replace(FROZEN, iterations=3), Toy(), None, tmp_path, progress=False)
-    buffers = [k for k in weights(tmp_path) if k.endswith("momentum_buffer")]
+    buffers = [k for k in tensors(tmp_path) if k.endswith("momentum_buffer")]
     assert len(buffers) == sum(not n.startswith("backbone.") for n, _ in run.model.named_parameters())
 
 
@@ -81,7 +75,7 @@ def test_a_run_interrupted_in_any_phase_resumes_bit_for_bit(tmp_path, monkeypatc
         fit(recipe, Toy(), None, tmp_path / "cut", checkpoint_seconds=0, progress=False)
     monkeypatch.undo()
     fit(recipe, Toy(), None, tmp_path / "cut", resume=True, progress=False)
-    assert_same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+    assert_same(tensors(tmp_path / "cut"), tensors(tmp_path / "whole"))
 
 
 def test_precise_statistics_of_a_run_that_ends_frozen_leave_the_backbone_alone(tmp_path):
@@ -118,7 +112,7 @@ def test_evaluation_on_the_way_does_not_wake_the_backbone(tmp_path):
     recipe = replace(FROZEN, iterations=3, eval_every=0.5)
     fit(replace(recipe, eval_every=0.0), Toy(), None, tmp_path / "without", progress=False)
     fit(recipe, Toy(), Toy(2), tmp_path / "with", progress=False)
-    assert_same(weights(tmp_path / "with"), weights(tmp_path / "without"))
+    assert_same(tensors(tmp_path / "with"), tensors(tmp_path / "without"))
 
 
 def test_a_checkpointed_hrnet_trains_through_both_phases(tmp_path):
@@ -126,9 +120,9 @@ def test_a_checkpointed_hrnet_trains_through_both_phases(tmp_path):
     recipe = replace(FROZEN, model="hrnet_l", switches=switches)
     before = part(start(recipe).model.state_dict(), "backbone.")
     fit(replace(recipe, iterations=3), Toy(), None, tmp_path / "frozen", progress=False)
-    assert_same(part(weights(tmp_path / "frozen"), "model.backbone."), before)
+    assert_same(part(tensors(tmp_path / "frozen"), "model.backbone."), before)
     fit(recipe, Toy(), None, tmp_path / "both", progress=False)
-    after = part(weights(tmp_path / "both"), "model.backbone.")
+    after = part(tensors(tmp_path / "both"), "model.backbone.")
     assert all(not torch.equal(after[k], before[k]) for k in before if k.endswith("running_mean"))
     assert {int(v) for k, v in after.items() if k.endswith("num_batches_tracked")} == {3}
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from edgeseg.data.labels import VOID
 from edgeseg.training.losses import (
     OHEM,
-    VOID,
     Boundary,
     CrossEntropy,
     Dice,
+    Distillation,
     Focal,
     Loss,
-    Sum,
+    Objective,
+    class_weights,
     edges,
-    mean_of_terms,
-    published_edges,
     subsample,
 )
+from toy_runs import TINY
 
 CLASSES = 4
 WEIGHT = (1.0, 2.0, 0.5, 4.0)
@@ -34,7 +39,6 @@ CLASS_LOSSES = {
     "dice per image": Dice(per_image=True),
     "ohem": OHEM(),
     "ohem weighted": OHEM(weight=WEIGHT, stride=2),
-    "sum": Sum([(0.7, CrossEntropy(WEIGHT)), (0.3, Focal()), (0.5, Dice(per_image=True))]),
 }
 ALL_LOSSES = {**CLASS_LOSSES, "boundary": Boundary(stride=4), "boundary stride 1": Boundary(stride=1)}
 ADDITIVE = [name for name in ALL_LOSSES if name != "dice"]
@@ -115,10 +119,13 @@ def test_dice_of_a_certain_and_right_answer_is_zero():
     assert Dice()(logits, target) < 1e-6
 
 
-def test_sum_is_the_weighted_sum_of_its_parts():
-    logits, target = batch(CrossEntropy())
-    both = 0.4 * CrossEntropy()(logits, target) + 0.6 * Focal()(logits, target)
-    torch.testing.assert_close(Sum([(0.4, CrossEntropy()), (0.6, Focal())])(logits, target), both)
+def test_the_objective_is_the_weighted_sum_over_terms_and_heads():
+    logits, target = batch(CrossEntropy(), dtype=torch.float32)
+    aux = [logits.flip(0), logits.flip(1)]
+    recipe = replace(TINY, loss="ce + 0.5 dice", aux_loss="2 focal", aux_weight=0.3, aux_stride=1)
+    expected = CrossEntropy()(logits, target) + 0.5 * Dice()(logits, target)
+    expected = expected + sum(0.6 * Focal()(each, target) for each in aux)
+    torch.testing.assert_close(Objective(recipe)({"out": logits, "aux": aux}, target), expected)
 
 
 # void
@@ -158,11 +165,11 @@ def test_terms_of_half_batches_add_up_to_the_whole(name):
     logits, target = batch(loss)
     halves = [loss.terms(logits[s], target[s]) for s in (slice(0, 1), slice(1, 4))]
     total, count = (sum(pair[i] for pair in halves) for i in (0, 1))
-    torch.testing.assert_close(mean_of_terms(total, count), loss(logits, target))
+    torch.testing.assert_close(total / count, loss(logits, target))
     torch.testing.assert_close(count, loss.terms(logits, target)[1])
 
 
-@pytest.mark.parametrize("name", [n for n in ALL_LOSSES if n != "sum"])
+@pytest.mark.parametrize("name", ALL_LOSSES)
 def test_terms_are_scalars(name):
     loss = ALL_LOSSES[name]
     total, count = loss.terms(*batch(loss))
@@ -218,8 +225,6 @@ def test_wrong_inputs_are_refused_with_the_cure():
         Dice(stride=0)
     with pytest.raises(ValueError, match="edge head"):
         Boundary()(logits, target)
-    with pytest.raises(ValueError, match="at least one"):
-        Sum([])
 
 
 def test_class_weights_move_with_the_loss_but_stay_out_of_its_state():
@@ -329,46 +334,89 @@ def test_an_edge_cell_at_stride_8_sees_a_pole_one_pixel_wide():
     assert valid.all()
 
 
-def test_published_edges_are_one_sided_so_recall_is_about_half():
-    target = square(40, inside=3, outside=1)  # on the stride-2 grid: elsewhere that map smears over its neighbours
-    truth, found = (f[0, 1:-1, 1:-1] > 0 for f in (edges(target)[0], published_edges(target)))
-    higher = target[0, 1:-1, 1:-1] == 3
-    assert found[truth & higher].all()
-    assert not found[truth & ~higher].any()
-    assert (found & truth).sum() / truth.sum() == pytest.approx(0.5, abs=0.04)
-
-
-def test_published_edges_take_the_image_border_and_void_for_edges():
-    assert published_edges(torch.full((1, 16, 16), 2))[0, 0].all()
-    target = torch.zeros(1, 16, 16, dtype=torch.long)
-    target[:, 6:10, 6:10] = VOID
-    found = published_edges(target)
-    assert found[target == VOID].any()
-    assert edges(target)[0].sum() == 0
-
-
-def test_published_stride_4_map_alone_never_passes_its_own_threshold():
-    assert not torch.tensor(0.1) > 0.1
-    target = torch.zeros(1, 32, 32, dtype=torch.long)
-    target[0, 12, 12] = 1  # on the grids of stride 1, 2 and 4
-    found = published_edges(target)
-    stride_4 = torch.zeros_like(found)
-    stride_4[0, 12:16, 12:16] = 1
-    stride_2 = torch.zeros_like(found)
-    stride_2[0, 12:14, 12:14] = 1
-    assert torch.equal(found, stride_2)
-    assert (stride_4 - stride_2).sum() == 12  # what the stride-4 map would have added
-
-
-def test_published_boundary_loss_is_mean_cross_entropy_plus_dice():
-    logits, target = batch(Boundary(), dtype=torch.float32)
-    truth, p = published_edges(target), logits[:, 0].sigmoid()
-    dice = 1 - (2 * (p * truth).sum((1, 2)) + 1) / (p.sum((1, 2)) + truth.sum((1, 2)) + 1)
-    expected = F.binary_cross_entropy_with_logits(logits[:, 0], truth) + dice.mean()
-    torch.testing.assert_close(Boundary(published=True)(logits, target), expected)
-
-
 def test_a_right_edge_map_costs_less_than_a_wrong_one():
     _, target = batch(Boundary())
     truth = edges(target, 4)[0][:, None] * 2 - 1
     assert Boundary(stride=4)(20 * truth, target) < 0.01 < Boundary(stride=4)(-truth, target)
+
+
+# distillation
+
+
+def answers(seed: int = 0):
+    """Logits of a student and a teacher, and a target with void in it."""
+    g = torch.Generator().manual_seed(seed)
+    student, teacher = (torch.randn((2, 3, 8, 10), generator=g) for _ in range(2))
+    target = torch.randint(0, 3, (2, 8, 10), generator=g)
+    target[0, :3] = VOID
+    return student, teacher, target
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_the_distillation_is_the_divergence_written_out(temperature):
+    student, teacher, target = answers()
+    p, q = (teacher / temperature).softmax(1), (student / temperature).softmax(1)
+    pixel = (p * (p.log() - q.log())).sum(1)[target != VOID]
+    total, count = Distillation(temperature).terms(student, teacher, target)
+    assert count == (target != VOID).sum()
+    assert total == pytest.approx(float(temperature**2 * pixel.sum()), rel=1e-5)
+
+
+def test_distillation_is_zero_at_the_teacher_and_blind_to_void_and_to_a_constant():
+    student, teacher, target = answers()
+    assert Distillation().terms(teacher + 5, teacher, target)[0].abs() < 1e-5
+    before = Distillation().terms(student, teacher, target)[0]
+    student[0, :, :3] = 9.0 * torch.randn(3, 3, 10)
+    assert Distillation().terms(student, teacher, target)[0] == pytest.approx(float(before), rel=1e-6)
+
+
+def test_a_stride_reads_the_teacher_where_the_labels_are_read():
+    student, teacher, target = answers()
+    coarse = Distillation(stride=2).terms(student[:, :, ::2, ::2], teacher, target)
+    assert coarse[1] == (target[:, 1::2, 1::2] != VOID).sum()
+    same = Distillation(stride=2).terms(teacher[:, :, 1::2, 1::2], teacher, target)
+    assert same[0].abs() < 1e-5
+
+
+def test_high_temperature_keeps_the_size_of_the_gradient():
+    student, teacher, target = answers()
+    student.requires_grad_()
+    norms = []
+    for temperature in (10.0, 100.0):
+        (gradient,) = torch.autograd.grad(Distillation(temperature).terms(student, teacher, target)[0], student)
+        norms.append(float(gradient.norm()))
+    assert norms[1] == pytest.approx(norms[0], rel=0.1)
+
+
+# class weights
+
+
+def test_enet_weights_are_the_inverse_log_of_the_share():
+    weight = class_weights([50, 30, 20, 0], "enet")
+    assert weight.dtype == torch.float32
+    assert weight.tolist() == pytest.approx([1 / math.log(1.1 + p) for p in (0.5, 0.3, 0.2, 0.0)])
+
+
+def test_median_weights_count_only_the_images_that_hold_a_class():
+    counts = np.array([[90, 10, 0], [50, 25, 25]])
+    frequency = np.array([140 / 200, 35 / 200, 25 / 100])
+    assert class_weights(counts, "median").tolist() == pytest.approx((0.25 / frequency).tolist())
+    assert class_weights(counts.sum(0), "median").tolist() == pytest.approx([0.25, 1.0, 1.4])
+
+
+def test_weights_can_be_left_out_and_wrong_kinds_are_named():
+    assert class_weights([1, 2], "none") is None
+    with pytest.raises(ValueError, match="'none', 'enet' or 'median'"):
+        class_weights([1, 2], "sqrt")
+    with pytest.raises(ValueError, match="no pixel"):
+        class_weights([0, 0], "enet")
+
+
+def test_camvids_median_weights_are_the_known_ones(camvid_root):
+    from PIL import Image
+
+    files = sorted((camvid_root / "train" / "labels").glob("*.png"))
+    counts = np.array([np.bincount(np.asarray(Image.open(f)).ravel(), minlength=12)[:11] for f in files])
+    known = [0.2793, 0.2017, 4.7865, 0.1490, 1.0, 0.4217, 3.8467, 1.9736, 0.7889, 6.3747, 8.8587]
+    # the known ones divide by all pixels of an image, void included: half a per cent apart
+    assert class_weights(counts, "median").tolist() == pytest.approx(known, rel=6e-3)

@@ -10,7 +10,7 @@ import torch
 
 from edgeseg.models.registry import create_model
 from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn
-from test_training import TINY
+from toy_runs import TINY
 
 
 def test_only_convolution_weights_decay():

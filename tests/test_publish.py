@@ -16,7 +16,7 @@ from edgeseg.models.zoo import WeightRecord, licence_text, list_weights
 from edgeseg.training.publish import _data_text, _licence_of, _recipe_text, publish_run, verify_weight
 from edgeseg.training.recipes import get_recipe
 from edgeseg.training.train import RANDOM, fit
-from test_training import TINY, Toy
+from toy_runs import TINY, Toy
 
 PROTOCOL = {"data": "toy", "split": "test", "definition": "toy"}
 

@@ -12,19 +12,13 @@ import torch
 from edgeseg import cli
 from edgeseg.models.layers import resize
 from edgeseg.models.weights import WeightError, read_weights
-from edgeseg.training.batches import Resident, Stream
 from edgeseg.training.losses import Objective
 from edgeseg.training.recipes import RecipeError
-from edgeseg.training.train import TrainingError, fit, start_run
+from edgeseg.training.train import TrainingError, fit
 from test_stdc import public_stdc
-from test_training import TABLE, TINY, Toy, weights
+from toy_runs import TINY, Toy, start, tensors
 
 HRNET = replace(TINY, model="hrnet_s", switches={"width": 4, "modules": (1, 1, 1), "blocks": 1}, iterations=2)
-
-
-def start(recipe, **options):
-    samples = Resident(Toy(), torch.device("cpu"), progress=False)
-    return start_run(recipe, samples, TABLE, Stream(6, recipe.batch, recipe.seed), torch.device("cpu"), **options)
 
 
 @pytest.fixture
@@ -76,7 +70,7 @@ def test_a_public_backbone_is_loaded_and_named_in_every_report(tmp_path, public,
 def test_a_frozen_public_backbone_is_still_the_public_one_at_the_end(tmp_path, public):
     recipe = replace(TINY, iterations=3, freeze_epochs=2.0)
     fit(recipe, Toy(), None, tmp_path / "run", backbone=public, progress=False)
-    theirs, ours = torch.load(public, weights_only=True)["state_dict"], weights(tmp_path / "run")
+    theirs, ours = torch.load(public, weights_only=True)["state_dict"], tensors(tmp_path / "run")
     assert torch.equal(ours["model.backbone.stage1.conv.weight"], theirs["features.0.conv.weight"])
     assert torch.equal(ours["ema.backbone.stage2.bn.running_var"], theirs["features.1.bn.running_var"])
 

@@ -19,14 +19,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgeseg.data.labels import VOID
+from edgeseg.training.recipe import Recipe
 
 POINTS = 16
 """Pixels remembered per class and image as possible centres of class-centred crops."""
 
 _LUMA = (0.299, 0.587, 0.114)
-_DRAWS = (
-    18  # random numbers per sample, drawn at once: switching one augmentation on or off leaves the others as they were
-)
+_DRAWS = 18  # random numbers a sample, all drawn at once: switching one augmentation off leaves the others as they were
 _HALF_BELOW = 0.7  # below this scale the image is read from a half-size copy, which avoids aliasing
 _BLUR_TAPS = 7
 _OUTSIDE = -1e4  # stands for any place outside the image
@@ -54,75 +53,54 @@ class Draw:
     turn: Turn | None = None  # where samples are rotated
 
 
-@dataclass(frozen=True)
 class Augment:
-    """How samples vary. Probabilities are 0…1; jitters are half-widths (0.4: factors from 0.6 to 1.4).
+    """How the samples of a run vary.
 
     Args:
-        crop: (H, W) of what the model sees, in pixels.
-        scale: smallest and largest zoom, drawn log-uniformly.
-        aspect: largest relative change of the width alone, drawn log-uniformly (0.1: from 1/1.1 to 1.1).
-        flip: probability of a horizontal flip.
-        brightness, contrast, saturation: half-widths of the factors.
-        hue: largest rotation around the grey axis, as a share of the full circle.
-        grey: probability of a grey image.
-        blur: probability of a Gaussian blur of 0.3 to 1.5 pixels.
-        class_crop: probability that the crop contains a pixel of a class drawn uniformly from those in the image
-            (before it is rotated: a pixel in a corner may turn out of the crop).
-        rotate: largest rotation of the crop's content about the crop's centre, in degrees, drawn uniformly from both
-            directions. 0 leaves the faster path without slanted lines, and every other draw, as they are.
+        recipe: its crop, seed, mean and std, and its fields from ``scale`` to ``rotate``.
+        device: of the images.
     """
 
-    crop: tuple[int, int]
-    scale: tuple[float, float] = (1.0, 1.0)
-    aspect: float = 0.0
-    flip: float = 0.5
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    hue: float = 0.0
-    grey: float = 0.0
-    blur: float = 0.0
-    class_crop: float = 0.0
-    rotate: float = 0.0
+    def __init__(self, recipe: Recipe, device: torch.device | str = "cpu") -> None:
+        self.recipe = recipe
+        self._mean, self._std = (torch.tensor(v, device=device).view(3, 1) for v in (recipe.mean, recipe.std))
 
-    def draw(
-        self, seed: int, epochs: Sequence[int], samples: Sequence[int], sizes: np.ndarray, points: np.ndarray
-    ) -> Draw:
+    def draw(self, epochs: Sequence[int], samples: Sequence[int], sizes: np.ndarray, points: np.ndarray) -> Draw:
         """Draw the parameters of one batch.
 
         Args:
-            seed: the run's seed.
             epochs, samples: (B,) epoch and index of every sample: the key of its draw.
             sizes: (B, 2) true height and width of every image, in pixels.
             points: (B, C, `POINTS`, 2) pixels (y, x) of every class, −1 where the class is absent.
         """
-        keyed = [np.random.Philox(key=[(seed << 32) + e, s]) for e, s in zip(epochs, samples, strict=True)]
+        recipe = self.recipe
+        keyed = [np.random.Philox(key=[(recipe.seed << 32) + e, s]) for e, s in zip(epochs, samples, strict=True)]
         u = np.stack([np.random.Generator(key).random(_DRAWS) for key in keyed])
-        scale = np.exp(_between(u[:, 0], math.log(self.scale[0]), math.log(self.scale[1])))
-        stretch = np.exp(_between(u[:, 1], -1, 1) * math.log1p(self.aspect))
-        window = np.stack([self.crop[0] / scale, self.crop[1] / (scale * stretch)], 1)  # in input pixels
+        scale = np.exp(_between(u[:, 0], math.log(recipe.scale[0]), math.log(recipe.scale[1])))
+        stretch = np.exp(_between(u[:, 1], -1, 1) * math.log1p(recipe.aspect))
+        window = np.stack([recipe.crop[0] / scale, recipe.crop[1] / (scale * stretch)], 1)  # in input pixels
         low, high = np.minimum(window, 2 * sizes - window) / 2, np.maximum(window, 2 * sizes - window) / 2
         center = low + u[:, 2:4] * (high - low)
-        for i in np.flatnonzero(u[:, 4] < self.class_crop):
+        for i in np.flatnonzero(u[:, 4] < recipe.class_crop):
             point = _class_pixel(points[i], u[i, 5], u[i, 6])
             if point is not None:
                 center[i] = np.clip(point + 0.5 + (u[i, 2:4] - 0.5) * 0.9 * window[i], low[i], high[i])
-        span = window * np.stack([np.ones(len(u)), np.where(u[:, 7] < self.flip, -1, 1)], 1)
+        span = window * np.stack([np.ones(len(u)), np.where(u[:, 7] < recipe.flip, -1, 1)], 1)
         rows, columns, turn = self._geometry(center, span, u[:, 15], sizes)
-        sigma = np.where(u[:, 13] < self.blur, _between(u[:, 14], 0.3, 1.5), 0.0)
+        sigma = np.where(u[:, 13] < recipe.blur, _between(u[:, 14], 0.3, 1.5), 0.0)
         return Draw(rows, columns, scale, self._color(u[:, 8:13]), sigma, turn)
 
     def _geometry(
         self, center: np.ndarray, span: np.ndarray, u: np.ndarray, sizes: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, Turn | None]:
         """Places of the rows and columns of windows (B, 2) with `center` and `span`, turned by the draws `u`."""
-        angle = np.radians(_between(u, -self.rotate, self.rotate))  # positive turns the content anticlockwise
-        rows, columns = (_places(center[:, i], span[:, i] * np.cos(angle), self.crop[i]) for i in (0, 1))
-        if self.rotate:
-            side = span / self.crop * np.sin(angle)[:, None]  # input pixels per output pixel, aslant
-            across = _places(np.zeros(len(u)), side[:, 0] * self.crop[1], self.crop[1])
-            down = _places(np.zeros(len(u)), -side[:, 1] * self.crop[0], self.crop[0])
+        crop, rotate = self.recipe.crop, self.recipe.rotate
+        angle = np.radians(_between(u, -rotate, rotate))  # positive turns the content anticlockwise
+        rows, columns = (_places(center[:, i], span[:, i] * np.cos(angle), crop[i]) for i in (0, 1))
+        if rotate:
+            side = span / crop * np.sin(angle)[:, None]  # input pixels per output pixel, aslant
+            across = _places(np.zeros(len(u)), side[:, 0] * crop[1], crop[1])
+            down = _places(np.zeros(len(u)), -side[:, 1] * crop[0], crop[0])
             return _float(rows), _float(columns), Turn(_float(across), _float(down), sizes)
         # outside its own image a sample must not read the padding that a batch of many sizes has
         rows, columns = (
@@ -131,9 +109,10 @@ class Augment:
         return _float(rows), _float(columns), None
 
     def _color(self, u: np.ndarray) -> np.ndarray:
-        brightness, contrast = (1 + _between(u[:, i], -w, w) for i, w in ((0, self.brightness), (1, self.contrast)))
-        saturation = np.where(u[:, 4] < self.grey, 0.0, 1 + _between(u[:, 2], -self.saturation, self.saturation))
-        angle = 2 * math.pi * _between(u[:, 3], -self.hue, self.hue)
+        recipe = self.recipe
+        brightness, contrast = (1 + _between(u[:, i], -w, w) for i, w in ((0, recipe.brightness), (1, recipe.contrast)))
+        saturation = np.where(u[:, 4] < recipe.grey, 0.0, 1 + _between(u[:, 2], -recipe.saturation, recipe.saturation))
+        angle = 2 * math.pi * _between(u[:, 3], -recipe.hue, recipe.hue)
         s, grey = saturation[:, None, None], np.broadcast_to(np.array(_LUMA), (3, 3))
         linear = (s * np.eye(3) + (1 - s) * grey) @ _hue_rotation(angle)
         matrix = np.empty((len(u), 3, 4), np.float32)
@@ -141,13 +120,12 @@ class Augment:
         matrix[:, :, 3] = ((1 - contrast) * 0.5)[:, None]  # contrast pivots on mid-grey
         return matrix
 
-    def apply(self, images: Tensor, labels: Tensor, draw: Draw, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+    def apply(self, images: Tensor, labels: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
         """Crop, scale, flip, rotate, colour and normalise a batch.
 
         Args:
             images: (B, 3, h, w) uint8 RGB; labels: (B, h, w) uint8, void 255; both on the training device.
             draw: from `draw`.
-            mean, std: (3,) in 0…1.
 
         Returns:
             (B, 3, H, W) float32, normalised, zero outside the image; (B, H, W) uint8, void 255 there.
@@ -158,7 +136,7 @@ class Augment:
         x = _blurred(self._sampled(images, rows, columns, draw.scale), draw.sigma)
         matrix = torch.from_numpy(draw.color).to(device)  # (B, 3, HW) = (B, 3, 3) @ (B, 3, HW) + (B, 3, 1)
         x = torch.bmm(matrix[:, :, :3] / 255, x.flatten(2)).add_(matrix[:, :, 3:]).clamp_(0, 1)
-        x = x.sub_(mean.view(3, 1)).div_(std.view(3, 1)).view(len(images), 3, *self.crop)
+        x = x.sub_(self._mean).div_(self._std).view(len(images), 3, *self.recipe.crop)
         return x.mul_(inside[:, None]), y
 
     def _sampled(self, images: Tensor, rows: Tensor, columns: Tensor, scale: np.ndarray) -> Tensor:
@@ -166,7 +144,7 @@ class Augment:
         height, width = images.shape[2:]
         y, x = 2 * rows / height - 1, 2 * columns / width - 1  # grid_sample's coordinates: −1…1 between the outer edges
         grid = torch.stack(torch.broadcast_tensors(x, y), -1)
-        out = torch.empty(len(images), 3, *self.crop, device=images.device)
+        out = torch.empty(len(images), 3, *self.recipe.crop, device=images.device)
         small = scale < _HALF_BELOW
         for chosen, shrink in ((~small, False), (small, True)):
             if chosen.any():

@@ -7,6 +7,7 @@ resuming is exact.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from tqdm.auto import tqdm
 
 from edgeseg.data.labels import VOID
 from edgeseg.data.pairs import Dataset
+from edgeseg.machine import total_memory
 from edgeseg.training.augment import Augment, class_points
 
 
@@ -53,13 +55,14 @@ class Stream:
 
     def keys(self, step: int) -> list[tuple[int, int]]:
         """(epoch, sample) of this rank's samples of a step."""
-        return [(p // self.length, int(self._order(p // self.length)[p % self.length])) for p in self.positions(step)]
+        places = (divmod(position, self.length) for position in self.positions(step))
+        return [(epoch, int(_order(self.length, self.seed, epoch)[place])) for epoch, place in places]
 
-    def _order(self, epoch: int) -> np.ndarray:
-        if getattr(self, "_cached", (None,))[0] != epoch:
-            order = np.random.Generator(np.random.Philox(key=[self.seed, epoch])).permutation(self.length)
-            object.__setattr__(self, "_cached", (epoch, order))
-        return self._cached[1]  # type: ignore[attr-defined]
+
+@functools.lru_cache(2)  # a batch may reach into the next epoch
+def _order(length: int, seed: int, epoch: int) -> np.ndarray:
+    """The samples of one epoch, shuffled."""
+    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(length)
 
 
 @dataclass
@@ -167,19 +170,19 @@ def _arrays(data: Dataset, progress: bool) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([image for image, _ in pairs]), np.stack([label for _, label in pairs])
 
 
-def load_samples(
-    data: Dataset, device: torch.device, workers: int = 2, progress: bool = True, budget: float | None = None
-) -> Resident | Streamed:
+def load_samples(data: Dataset, device: torch.device, workers: int = 2, progress: bool = True) -> Resident | Streamed:
     """The data set resident on the device where it fits, else streamed by workers.
+
+    It may take half of the machine's memory, shared by the processes that torchrun started on it, and on CUDA at most
+    a third of the GPU's free memory.
 
     Args:
         data: the data set; resident needs images of one size.
         device: where training happens.
         workers: reading processes when streamed.
-        budget: most bytes that a resident set may take; default: half of the machine's memory, shared by the
-            processes that torchrun started on it. On CUDA also at most a third of the free memory.
+        progress: show a bar.
     """
-    budget = _memory() / 2 / int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if budget is None else budget
+    budget = total_memory() / 2 / int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if device.type == "cuda":
         budget = min(budget, torch.cuda.mem_get_info(device)[0] / 3)
     probe = {data[i][1].shape for i in np.linspace(0, len(data) - 1, min(len(data), 8)).astype(int)}
@@ -193,18 +196,7 @@ def load_samples(
     return Streamed(data, device, workers, progress)
 
 
-def _memory() -> float:
-    """Bytes of the machine's memory; where the system does not say (Windows), 16 GB."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, OSError, ValueError):
-        return 16e9
-
-
-def augmented(
-    raw: RawBatch, keys: list[tuple[int, int]], augment: Augment, seed: int, mean: Tensor, std: Tensor
-) -> tuple[Tensor, Tensor]:
+def augmented(raw: RawBatch, keys: list[tuple[int, int]], augment: Augment) -> tuple[Tensor, Tensor]:
     """One batch as the model sees it: (B, 3, H, W) float32 normalised and (B, H, W) uint8, on the batch's device."""
     epochs, samples = zip(*keys, strict=True)
-    draw = augment.draw(seed, epochs, samples, raw.sizes, raw.points)
-    return augment.apply(raw.images, raw.labels, draw, mean, std)
+    return augment.apply(raw.images, raw.labels, augment.draw(epochs, samples, raw.sizes, raw.points))

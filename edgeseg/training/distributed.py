@@ -36,10 +36,10 @@ def global_loss(objective: Objective, outputs: dict[str, Any], target: Tensor) -
     """
     if not in_group():
         return objective(outputs, target)
-    weights, sums, counts = objective.terms(outputs, target)
-    counts = counts.detach().clone()
+    sums, counts = objective.terms(outputs, target)
+    counts = counts.detach()
     dist.all_reduce(counts)
-    return (weights * sums / counts.clamp(min=1)).sum() * dist.get_world_size()
+    return (sums / counts.clamp(min=1)).sum() * dist.get_world_size()
 
 
 def mean_over_ranks(value: Tensor) -> Tensor:

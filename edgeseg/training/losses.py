@@ -4,10 +4,10 @@ Every loss is called as ``loss(logits, target)``: logits (N, C, h, w) at any res
 ids with void 255. Labels stay as they are; logits are resized to them, or both go to 1/`stride` of the label size,
 where a step moves fewer bytes.
 
-``loss.terms(logits, target)`` gives ``(sum, count)``, and the loss is ``mean_of_terms(sum, count)``. Sums and counts
-of two half-batches, or of two ranks, add up to those of the whole batch, so a trainer that adds both gets the loss of
-the global batch however void is spread. Both are 0-dim; only `Sum`, whose parts have counts of their own, gives one
-entry a part. The one loss that does not add up is `Dice` over the batch, see there.
+``loss.terms(logits, target)`` gives ``(sum, count)``, both 0-dim, and the loss is sum / count, or 0 where nothing
+counts. Sums and counts of two half-batches, or of two ranks, add up to those of the whole batch, so a trainer that
+adds both gets the loss of the global batch however void is spread. The one loss that does not add up is `Dice` over
+the batch, see there. `Objective` is the sum of a recipe's losses over all heads.
 
 A target that is all void gives loss 0 and gradient 0. Nothing here waits for the device: no `.item()`, no boolean
 indexing.
@@ -16,7 +16,6 @@ indexing.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,17 +24,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgeseg.data.labels import VOID
 from edgeseg.models.layers import resize
-from edgeseg.training import losses
-from edgeseg.training.recipe import Recipe, RecipeError
+from edgeseg.training.recipe import Recipe, loss_terms
 
-VOID = 255
 Terms = tuple[Tensor, Tensor]
-
-
-def mean_of_terms(total: Tensor, count: Tensor) -> Tensor:
-    """The loss that (summed) terms stand for, 0-dim: each part's sum over its count, added up; an empty part is 0."""
-    return (total / count.clamp(min=1)).sum()
 
 
 class Loss(nn.Module):
@@ -45,8 +38,8 @@ class Loss(nn.Module):
         stride: work at 1/stride of the label size, labels taken at the nearest pixel, logits resized bilinearly.
 
     Attributes:
-        align_corners: of that resize; `edgeseg.training.losses.Objective` sets it to what the network does in eval
-            mode, because the two conventions lie up to half a cell of the logits apart.
+        align_corners: of that resize; `Objective` sets it to what the network does in eval mode, because the two
+            conventions lie up to half a cell of the logits apart.
     """
 
     align_corners = False
@@ -59,7 +52,8 @@ class Loss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Scalar loss of logits (N, C, h, w) and target (N, H, W)."""
-        return mean_of_terms(*self.terms(logits, target))
+        total, count = self.terms(logits, target)
+        return total / count.clamp(min=1)
 
     def terms(self, logits: Tensor, target: Tensor) -> Terms:
         """``(sum, count)`` of the loss, see the module's text."""
@@ -279,31 +273,25 @@ class Boundary(Loss):
     one pixel around it differ: both sides of a boundary, thin things included; neither void nor the image border makes
     an edge, and cells that are all void count nowhere.
 
-    ``published=True`` is STDC's detail loss (Fan et al., Rethinking BiSeNet for Real-time Semantic Segmentation, 2021,
-    section 3.3) as its authors' code computes it, at label size, for comparison: see `published_edges` for its flaws.
+    After STDC's detail loss (Fan et al., Rethinking BiSeNet for Real-time Semantic Segmentation, 2021, section 3.3),
+    whose published targets find only the side with the higher class id, and take void and the image border for edges.
 
     Args:
         stride: cell size, the reduction of the head (STDC's sits at 1/8).
         pos_weight: weight of an edge cell in the cross-entropy; 4 evens out the 20 % edge cells of CamVid at stride 8.
-        dice: weight of the Dice part (per image, smooth 1, as published).
-        published: STDC's targets, at label size and with `pos_weight` 1 whatever the other arguments say.
     """
 
-    def __init__(self, stride: int = 8, pos_weight: float = 4.0, dice: float = 1.0, published: bool = False) -> None:
-        super().__init__(1 if published else stride)
-        self.pos_weight, self.dice, self.published = (1.0 if published else pos_weight), dice, published
+    def __init__(self, stride: int = 8, pos_weight: float = 4.0) -> None:
+        super().__init__(stride)
+        self.pos_weight = pos_weight
 
     def sized_terms(self, logits: Tensor, target: Tensor) -> Terms:
         """Sum over the images and their number; an image that is all void is none."""
         if logits.shape[1] != 1:
             raise ValueError(f"edge logits have {logits.shape[1]} channels: an edge head gives (N, 1, h, w)")
-        if self.published:
-            edge = published_edges(target)
-            valid = torch.ones_like(edge)
-        else:
-            edge, valid = edges(target, self.stride)
+        edge, valid = edges(target, self.stride)
         if logits.shape[2:] != edge.shape[1:]:
-            logits = resize(logits, edge.shape[1:], align_corners=self.published)
+            logits = resize(logits, edge.shape[1:])
         edge, valid, logits = edge.to(logits.dtype), valid.to(logits.dtype), logits[:, 0]
         pixel = F.binary_cross_entropy_with_logits(logits, edge, reduction="none")
         weight = valid * (1 + (self.pos_weight - 1) * edge)
@@ -311,7 +299,7 @@ class Boundary(Loss):
         prob = logits.sigmoid() * valid
         overlap = (2 * (prob * edge).sum((1, 2)) + 1) / (prob.sum((1, 2)) + edge.sum((1, 2)) + 1)
         seen = valid.amax((1, 2))
-        return ((cross_entropy + self.dice * (1 - overlap)) * seen).sum(), seen.sum()
+        return ((cross_entropy + (1 - overlap)) * seen).sum(), seen.sum()
 
 
 def edges(target: Tensor, stride: int = 1) -> Terms:
@@ -327,44 +315,6 @@ def edges(target: Tensor, stride: int = 1) -> Terms:
     lowest = -F.max_pool2d(-padded.masked_fill(void, VOID), stride + 2, stride, padding=1)
     valid = F.max_pool2d((~void).float(), stride)
     return ((highest != lowest).float() * valid)[:, 0], valid[:, 0]
-
-
-def published_edges(target: Tensor) -> Tensor:
-    """STDC's detail targets, (N, H, W) → (N, H, W) float32 zeros and ones, faults kept.
-
-    A Laplacian at strides 1, 2 and 4, each cut at 0.1, mixed 0.6 : 0.3 : 0.1 and cut again. Its flaws: only the side
-    with the higher class id is found; zero padding makes the image border an edge; void 255 counts as the highest
-    class; and the stride-4 map alone reaches exactly 0.1, which is not above 0.1, so it never adds an edge.
-    """
-    kernel = torch.full((1, 1, 3, 3), -1.0, device=target.device)
-    kernel[0, 0, 1, 1] = 8.0
-    labels = target.float().unsqueeze(1)
-    mixed = torch.zeros_like(labels)
-    for stride, share in ((1, 0.6), (2, 0.3), (4, 0.1)):
-        found = (F.conv2d(labels, kernel, stride=stride, padding=1) > 0.1).float()
-        mixed = mixed + share * resize(found, labels.shape[2:], mode="nearest")
-    return (mixed[:, 0] > 0.1).float()
-
-
-class Sum(Loss):
-    """Weighted sum of losses on the same logits, e.g. ``Sum([(0.5, CrossEntropy()), (0.5, Focal())])``.
-
-    Args:
-        parts: (weight, loss) pairs; terms have one entry per part, each with its own count.
-    """
-
-    def __init__(self, parts: Sequence[tuple[float, Loss]]) -> None:
-        super().__init__()
-        if not parts:
-            raise ValueError("Sum of no losses: give at least one (weight, loss) pair")
-        self.weights = tuple(weight for weight, _ in parts)
-        self.losses = nn.ModuleList(loss for _, loss in parts)
-
-    def terms(self, logits: Tensor, target: Tensor) -> Terms:
-        """All parts' terms, 1-D, the sums weighted."""
-        pairs = [loss.terms(logits, target) for loss in self.losses]  # type: ignore[operator]
-        totals = [weight * total.reshape(-1) for weight, (total, _) in zip(self.weights, pairs, strict=True)]
-        return torch.cat(totals), torch.cat([count.reshape(-1) for _, count in pairs])
 
 
 def class_weights(counts: np.ndarray | Tensor | Sequence[int], kind: str = "enet") -> Tensor | None:
@@ -397,22 +347,16 @@ def class_weights(counts: np.ndarray | Tensor | Sequence[int], kind: str = "enet
     return torch.from_numpy(weight.astype(np.float32))
 
 
-_TERM = re.compile(r"^(?:([\d.]+)\s*\*?\s*)?([a-z]+)$")
-_LOSSES = {"ce": losses.CrossEntropy, "ohem": losses.OHEM, "focal": losses.Focal, "dice": losses.Dice}
-_WEIGHTED = ("ce", "ohem", "focal")  # take class weights
+_LOSSES: dict[str, type[Loss]] = {"ce": CrossEntropy, "ohem": OHEM, "focal": Focal, "dice": Dice}
 
 
-def make_losses(text: str, class_weights: Tensor | None, stride: int) -> list[tuple[float, losses.Loss]]:
+def _parts(text: str, class_weights: Tensor | None, stride: int) -> list[tuple[float, Loss]]:
     """``"ohem + 0.5 dice"`` → ``[(1.0, OHEM), (0.5, Dice)]``, each taken at 1/stride of the label's size."""
     found = []
-    for part in text.split("+"):
-        match = _TERM.match(part.strip())
-        if not match or match[2] not in _LOSSES:
-            raise RecipeError(
-                f"loss {text!r}: write a sum of {', '.join(_LOSSES)} with optional factors, e.g. 'ohem + 0.5 dice'"
-            )
-        options: dict[str, Any] = {"weight": class_weights} if match[2] in _WEIGHTED else {}
-        found.append((float(match[1] or 1), _LOSSES[match[2]](stride=stride, **options)))
+    for factor, name in loss_terms(text):
+        kind = _LOSSES[name]
+        options: dict[str, Any] = {"weight": class_weights} if issubclass(kind, _Weighted) else {}
+        found.append((factor, kind(stride=stride, **options)))
     return found
 
 
@@ -421,7 +365,7 @@ class Distillation(nn.Module):
 
     Args:
         temperature: T > 0; above 1 the teacher's small probabilities count for more.
-        stride: at 1/stride of the label's size, see `edgeseg.training.losses.Loss`.
+        stride: at 1/stride of the label's size, see `Loss`.
         align_corners: how the student's logits are resized to it, see there.
     """
 
@@ -430,7 +374,7 @@ class Distillation(nn.Module):
         self.temperature, self.stride, self.align_corners = temperature, stride, align_corners
 
     def terms(self, logits: Tensor, teacher: Tensor, target: Tensor) -> Terms:
-        """Sum over the pixels, and their number, as in `edgeseg.training.losses`.
+        """Sum over the pixels, and their number.
 
         Args:
             logits: the student's, (N, C, h, w) at any resolution.
@@ -451,25 +395,23 @@ class Objective(nn.Module):
     Args:
         recipe: names the losses, their weights and strides.
         class_weights: (C,) or None.
-        align_corners: how the network resizes its logits, see `losses.Loss`.
+        align_corners: how the network resizes its logits, see `Loss`.
     """
 
     def __init__(self, recipe: Recipe, class_weights: Tensor | None = None, align_corners: bool = False) -> None:
         super().__init__()
-        main = make_losses(recipe.loss, class_weights, recipe.loss_stride)
-        aux = [(w * recipe.aux_weight, m) for w, m in make_losses(recipe.aux_loss, class_weights, recipe.aux_stride)]
-        self.main, self.aux = main, aux
-        for _, loss in (*main, *aux):
+        self.main = _parts(recipe.loss, class_weights, recipe.loss_stride)
+        aux = _parts(recipe.aux_loss, class_weights, recipe.aux_stride)
+        self.aux = [(factor * recipe.aux_weight, loss) for factor, loss in aux]
+        self.parts = nn.ModuleList(loss for _, loss in (*self.main, *self.aux))  # so that .to() moves class weights
+        for _, loss in (*self.main, *self.aux):
             loss.align_corners = align_corners
-        self.parts = nn.ModuleList(loss for _, loss in (*main, *aux))  # so that .to(device) moves the class weights
-        self.boundary = losses.Boundary() if recipe.boundary_weight else None
-        self.boundary_weight = recipe.boundary_weight
-        distillation = Distillation(recipe.temperature, recipe.loss_stride, align_corners)
-        self.distillation = distillation if recipe.teacher else None
+        self.boundary, self.boundary_weight = Boundary(), recipe.boundary_weight
+        self.distillation = Distillation(recipe.temperature, recipe.loss_stride, align_corners)
         self.teacher_weight = recipe.teacher_weight
 
-    def terms(self, outputs: dict[str, Any], target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Weights, sums and normalisers of all terms: the loss is Σ weight · sum / count.
+    def terms(self, outputs: dict[str, Any], target: Tensor) -> Terms:
+        """Weighted sums and counts of all terms: the loss is Σ sum / count.
 
         Args:
             outputs: of a model in train mode, ``{"out": (N, C, h, w), "aux": [...], "boundary": ...}``, and under
@@ -477,25 +419,20 @@ class Objective(nn.Module):
             target: (N, H, W) class ids, void 255.
 
         Returns:
-            three (T,) tensors; sums and counts of several ranks add up, so that the loss is that of the whole batch.
+            two (T,) float32 tensors; those of several ranks add up, so that the loss is that of the whole batch.
         """
         calls = [(weight, loss, outputs["out"]) for weight, loss in self.main]
-        for logits in outputs["aux"]:
-            calls += [(weight, loss, logits) for weight, loss in self.aux]
-        if self.boundary is not None:
+        calls += [(weight, loss, logits) for logits in outputs["aux"] for weight, loss in self.aux]
+        if self.boundary_weight:
             calls.append((self.boundary_weight, self.boundary, outputs["boundary"]))
-        terms = [(weight, loss.terms(logits, target)) for weight, loss, logits in calls]
-        if self.distillation is not None:
-            terms.append((self.teacher_weight, self.distillation.terms(outputs["out"], outputs["teacher"], target)))
-        weights, sums, counts = [], [], []
-        for weight, term in terms:
-            total, count = (t.reshape(-1).float() for t in term)
-            weights.append(torch.full_like(total, weight))
-            sums.append(total)
-            counts.append(count)
-        return torch.cat(weights), torch.cat(sums), torch.cat(counts)
+        terms = [(weight, *loss.terms(logits, target)) for weight, loss, logits in calls]
+        if self.teacher_weight:
+            told = self.distillation.terms(outputs["out"], outputs["teacher"], target)
+            terms.append((self.teacher_weight, *told))
+        sums = torch.stack([weight * total.float() for weight, total, _ in terms])
+        return sums, torch.stack([count.float() for *_, count in terms])
 
     def forward(self, outputs: dict[str, Any], target: Tensor) -> Tensor:
         """The loss of one batch on one process."""
-        weights, sums, counts = self.terms(outputs, target)
-        return (weights * sums / counts.clamp(min=1)).sum()
+        sums, counts = self.terms(outputs, target)
+        return (sums / counts.clamp(min=1)).sum()

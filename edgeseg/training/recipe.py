@@ -6,159 +6,175 @@ The recipes themselves are in `edgeseg.training.recipes`.
 
 from __future__ import annotations
 
-import ast
-import difflib
+import dataclasses
 import json
-import math
+import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from edgeseg.training.augment import Augment
+from edgeseg.text import Field, parse_fields
+
+BUDGETS = ("iterations", "epochs", "minutes")
+LOSSES = ("ce", "ohem", "focal", "dice")
+_TERM = re.compile(r"(?:(\d+\.?\d*|\.\d+)\s*\*?\s*)?([a-z]+)")
 
 
 class RecipeError(ValueError):
     """A recipe, field or value that does not exist or cannot be."""
 
 
+def _of(default: Any, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()) -> Any:
+    """A field with its default and what it may be, as `edgeseg.text.Field` has it."""
+    limits = {name: value for name, value in (("low", low), ("high", high)) if value is not None}
+    return dataclasses.field(default=default, metadata={**limits, "choices": choices})
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """One training run. Sizes are (height, width) in pixels."""
+    """One training run. Sizes are (height, width) in pixels; probabilities and shares are 0…1."""
 
     name: str
     model: str = "cross_cbam_m"
-    switches: Mapping[str, Any] = field(default_factory=dict)  # of the model, e.g. {"dilations": (3, 5)}
+    switches: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of the model, e.g. {"dilations": (3, 5)}
     # data
     data: str = "camvid"  # a name that `open_data` knows, or a folder of image/label pairs
-    data_size: tuple[int, int] | None = None  # of rendered scenes, or which prepared copy of Cityscapes to take
-    data_count: int | None = None  # scenes to render
+    data_size: tuple[int, int] | None = _of(None, 32, 8192)  # of rendered scenes, or which prepared copy of Cityscapes
+    data_count: int | None = _of(None, 1)  # scenes to render
     split: str = "train"
     val_split: str | None = "val"  # None: no evaluation on the way
-    mean: tuple[float, float, float] = (0.4119, 0.4251, 0.4327)  # of the RGB values in 0…1; CamVid's train split
-    std: tuple[float, float, float] = (0.3071, 0.3116, 0.3072)
+    mean: tuple[float, float, float] = _of((0.4119, 0.4251, 0.4327), 0, 1)  # of RGB in 0…1; CamVid's train split
+    std: tuple[float, float, float] = _of((0.3071, 0.3116, 0.3072), 0.001, 1)
     # budget: exactly one of the three is positive
-    iterations: int = 0
-    epochs: float = 0.0
-    minutes: float = 0.0  # of wall time; the schedule then follows the clock, and a rerun is not bit-identical
+    iterations: int = _of(0, 0)
+    epochs: float = _of(0.0, 0)
+    minutes: float = _of(0.0, 0)  # of wall time: the schedule follows the clock, and a rerun is not bit-identical
     # batch
-    batch: int = 8  # samples per optimiser step, over all ranks
-    accumulate: int = 1  # micro-batches a step is split into, for small memories
-    crop: tuple[int, int] = (288, 384)
-    # augmentation, see training/augment.py
-    scale: tuple[float, float] = (0.5, 2.0)
-    aspect: float = 0.0
-    flip: float = 0.5
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    hue: float = 0.0
-    grey: float = 0.0
-    blur: float = 0.0
-    class_crop: float = 0.0
-    rotate: float = 0.0
+    batch: int = _of(8, 1)  # samples per optimiser step, over all ranks
+    accumulate: int = _of(1, 1)  # micro-batches a step is split into, for small memories
+    crop: tuple[int, int] = _of((288, 384), 32, 8192)  # what the model sees; the networks have stride 32
+    # augmentation, by training/augment.py; jitters are half-widths (0.4: factors from 0.6 to 1.4)
+    scale: tuple[float, float] = _of((0.5, 2.0), 0.01, 100)  # smallest and largest zoom, drawn log-uniformly
+    aspect: float = _of(0.0, 0, 4)  # largest change of the width alone, log-uniform (0.1: from 1/1.1 to 1.1)
+    flip: float = _of(0.5, 0, 1)  # probability of a horizontal flip
+    brightness: float = _of(0.0, 0, 1)
+    contrast: float = _of(0.0, 0, 1)
+    saturation: float = _of(0.0, 0, 1)
+    hue: float = _of(0.0, 0, 0.5)  # largest rotation around the grey axis, as a share of the full circle
+    grey: float = _of(0.0, 0, 1)  # probability of a grey image
+    blur: float = _of(0.0, 0, 1)  # probability of a Gaussian blur of 0.3 to 1.5 pixels
+    # Probability that the crop contains a pixel of a class drawn uniformly from those in the image (before it is
+    # rotated: a pixel in a corner may turn out of the crop).
+    class_crop: float = _of(0.0, 0, 1)
+    # Largest rotation of the crop's content about its centre, in degrees, uniform in both directions. 0 leaves the
+    # faster path without slanted lines, and every other draw, as they are.
+    rotate: float = _of(0.0, 0, 180)
     # optimiser
-    optimizer: str = "sgd"  # sgd, adamw
-    lr: float = 0.01
-    momentum: float = 0.9
+    optimizer: str = _of("sgd", choices=("sgd", "adamw"))
+    lr: float = _of(0.01, 0)
+    momentum: float = _of(0.9, 0, 0.9999)  # of SGD
     nesterov: bool = False
-    weight_decay: float = 5e-4
+    weight_decay: float = _of(5e-4, 0)
     decay_conv_only: bool = True  # no decay on BN and biases
-    clip: float = 0.0  # largest gradient norm, 0: unlimited
-    schedule: str = "poly"  # poly, cosine
-    power: float = 0.9  # of poly
-    min_lr: float = 1e-4
-    tail: float = 0.0  # share of the budget, at its end, that runs at min_lr; the schedule fits into the rest
-    warmup: int = 0  # iterations of warm-up: lr · ((step + 1) / warmup)^warmup_power
-    warmup_power: float = 1.0  # 1: linear, 2: quadratic
+    clip: float = _of(0.0, 0)  # largest gradient norm, 0: unlimited
+    schedule: str = _of("poly", choices=("poly", "cosine"))
+    power: float = _of(0.9, 0, 10)  # of poly
+    min_lr: float = _of(1e-4, 0)
+    tail: float = _of(0.0, 0, 0.99)  # share of the budget, at its end, at min_lr; the schedule fits into the rest
+    warmup: int = _of(0, 0)  # iterations of warm-up: lr · ((step + 1) / warmup)^warmup_power
+    warmup_power: float = _of(1.0, 0, 10)  # 1: linear, 2: quadratic
     # Epochs (whatever the budget counts) in which the model's `.backbone` stays as it is: no gradient, no decay, no
     # momentum, and eval mode, so that its batch norms use and keep the statistics they came with. The rest of the
     # network trains; the learning rate follows the whole budget.
-    freeze_epochs: float = 0.0
+    freeze_epochs: float = _of(0.0, 0)
     # losses
-    loss: str = "ce"  # of the main head: ce, ohem, focal, dice, or a sum such as "ohem + 0.5 dice"
-    loss_stride: int = 1  # the main loss is taken at 1/stride of the label's size
+    loss: str = "ce"  # of the main head: one of LOSSES, or a sum such as "ohem + 0.5 dice"
+    loss_stride: int = _of(1, 1, 32)  # the main loss is taken at 1/stride of the label's size
     aux_loss: str = "ce"
-    aux_weight: float = 0.4
-    aux_stride: int = 8
-    boundary_weight: float = 0.0  # > 0 adds the boundary head
+    aux_weight: float = _of(0.4, 0, 100)
+    aux_stride: int = _of(8, 1, 32)
+    boundary_weight: float = _of(0.0, 0, 100)  # > 0 adds the boundary head
     # distillation, see training/distill.py
     teacher: str | None = None  # a finished weight of the same classes: its name or file
-    teacher_weight: float = 0.0  # of its term beside the main loss
-    temperature: float = 1.0  # both distributions are softened by it
-    class_weights: str = "none"  # none, enet, median: from the pixel counts of the training split
+    teacher_weight: float = _of(0.0, 0, 100)  # of its term beside the main loss
+    temperature: float = _of(1.0, 0.1, 100)  # both distributions are softened by it
+    # from the pixel counts of the training split
+    class_weights: str = _of("none", choices=("none", "enet", "median"))
     # averaging
-    ema: float = 0.999  # 0: off
-    precise_bn: int = 0  # batches from which the BN statistics of the final weights are taken anew; 0: off
-    # evaluation
-    eval_size: tuple[int, int] | None = (
-        None  # network input; None: the image's own size. Scored at the image's own size
-    )
-    eval_every: float = 0.0  # epochs between evaluations on val_split; 0: only at the end
+    ema: float = _of(0.999, 0, 1)  # 0: off
+    precise_bn: int = _of(0, 0)  # batches from which the BN statistics of the final weights are taken anew; 0: off
+    # evaluation: the network's input, None: the image's own size. Scored at the image's own size
+    eval_size: tuple[int, int] | None = _of(None, 32, 8192)
+    eval_every: float = _of(0.0, 0)  # epochs between evaluations on val_split; 0: only at the end
     # execution
-    amp: str = "none"  # none, bf16 (float32 on a CPU without such instructions), fp16
+    amp: str = _of("none", choices=("none", "bf16", "fp16"))  # bf16: float32 on a CPU without such instructions
     channels_last: bool = True
     compile: bool = False
-    seed: int = 0
+    seed: int = _of(0, 0, 2**31 - 1)
 
     def __post_init__(self) -> None:
-        for wrong in self._faults():
-            raise RecipeError(f"recipe {self.name}: {wrong}")
+        try:
+            for name, allowed in FIELDS.items():
+                allowed.check(name, getattr(self, name))
+            for wrong in self._faults():
+                raise RecipeError(wrong)
+        except ValueError as error:
+            raise RecipeError(f"recipe {self.name}: {error}") from None
 
     def _faults(self) -> Iterator[str]:
-        """What cannot be, each with its cure."""
+        """What cannot be, although every field by itself could, each with its cure."""
         budgets = [n for n in BUDGETS if getattr(self, n) > 0]
         if len(budgets) != 1:
-            yield f"set exactly one of iterations, epochs, minutes; set are {budgets or 'none'}"
-        if self.batch < 1 or self.accumulate < 1 or self.batch % self.accumulate:
+            yield f"set exactly one of {', '.join(BUDGETS)}; set are {', '.join(budgets) or 'none'}"
+        if self.batch % self.accumulate:
             yield f"batch {self.batch} is no multiple of accumulate {self.accumulate}"
-        if min(self.crop) < 32:
-            yield f"crop {self.crop} is smaller than 32; the networks have stride 32"
         if self.batch // self.accumulate == 1 and min(self.crop) < 64:
             yield (
                 f"one sample of crop {self.crop} leaves batch normalisation a single value per channel at 1/32; use a "
                 "batch of 2 or more, or a crop of 64 or more"
             )
-        if not 0 < self.scale[0] <= self.scale[1]:
-            yield f"scale {self.scale} must be 0 < smallest <= largest"
-        for name, (low, high) in _RANGES.items():
-            if not low <= getattr(self, name) <= high:
-                yield f"{name} is {getattr(self, name)}; give {low:g} to {high:g}"
+        if self.scale[0] > self.scale[1]:
+            yield f"scale {self.scale}: give the smallest zoom first, then the largest"
         if (self.teacher is None) != (self.teacher_weight == 0):
             yield (
                 f"teacher is {self.teacher} and teacher_weight {self.teacher_weight:g}; distillation needs both, e.g. "
                 "teacher=cross_cbam_l.camvid teacher_weight=1"
             )
-        for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                yield f"{name} is {getattr(self, name)!r}; choose from {', '.join(allowed)}"
         if self.compile and self.switches.get("checkpointing"):
             yield (
                 "compile=True already decides what to keep and what to compute again, so it does not go together with "
                 "activation checkpointing; take compile=False, or leave checkpointing out of the switches"
             )
-
-    @property
-    def augment(self) -> Augment:
-        """The augmentation part of the recipe."""
-        return Augment(**{f.name: getattr(self, f.name) for f in fields(Augment)})
+        for text in (self.loss, self.aux_loss):
+            loss_terms(text)
 
     def as_json(self) -> dict[str, Any]:
         """Every field as it comes back from a JSON file: tuples are lists."""
         return json.loads(json.dumps(asdict(self)))
 
 
-BUDGETS = ("iterations", "epochs", "minutes")
-_RANGES = {
-    "teacher_weight": (0, 100), "temperature": (0.1, 100),
-    "rotate": (0, 180), "tail": (0, 0.99), "warmup_power": (0, 10), "freeze_epochs": (0, math.inf),
-}  # fmt: skip
-_CHOICES = {
-    "optimizer": ("sgd", "adamw"),
-    "schedule": ("poly", "cosine"),
-    "class_weights": ("none", "enet", "median"),
-    "amp": ("none", "bf16", "fp16"),
-}
+def _fields() -> dict[str, Field]:
+    kinds, own = typing.get_type_hints(Recipe), dataclasses.fields(Recipe)
+    return {f.name: Field(kinds[f.name], getattr(Recipe, f.name, {}), **f.metadata) for f in own}
+
+
+FIELDS: Mapping[str, Field] = _fields()
+"""What every field of a recipe may be."""
+
+
+def loss_terms(text: str) -> list[tuple[float, str]]:
+    """``"ohem + 0.5 dice"`` → ``[(1.0, "ohem"), (0.5, "dice")]``.
+
+    Raises:
+        RecipeError: no sum of `LOSSES`.
+    """
+    terms = [_TERM.fullmatch(part.strip()) for part in text.split("+")]
+    if not all(term and term[2] in LOSSES for term in terms):
+        raise RecipeError(
+            f"loss {text!r}: write a sum of {', '.join(LOSSES)} with optional factors, e.g. 'ohem + 0.5 dice'"
+        )
+    return [(float(term[1] or 1), term[2]) for term in terms if term]
 
 
 def differing(old: Mapping[str, Any], recipe: Recipe) -> dict[str, str]:
@@ -177,55 +193,12 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
     A budget given so replaces the recipe's own: ``minutes=5`` also sets iterations and epochs to 0.
 
     Raises:
-        RecipeError: no such field (the message lists near names), or a value of another type.
+        RecipeError: no such field (the message lists near names), or a value that it cannot have.
     """
-    types = typing.get_type_hints(Recipe)
-    changes: dict[str, Any] = {}
-    for text in assignments:
-        key, separator, value = text.partition("=")
-        if not separator:
-            raise RecipeError(f"{text!r}: write field=value, e.g. lr=0.02")
-        if key not in types:
-            near = difflib.get_close_matches(key, types, 3, 0.5)
-            hint = f"near: {', '.join(near)}" if near else f"fields: {', '.join(types)}"
-            raise RecipeError(f"a recipe has no field {key!r}; {hint}")
-        changes[key] = _parse(key, value, types[key])
-    if set(changes) & set(BUDGETS):
+    try:
+        changes = parse_fields(assignments, FIELDS, "a recipe")
+    except ValueError as error:
+        raise RecipeError(str(error)) from None
+    if changes.keys() & set(BUDGETS):
         changes = {**dict.fromkeys(BUDGETS, 0), **changes}
     return replace(recipe, **changes)
-
-
-def _parse(key: str, text: str, kind: Any) -> Any:
-    """One value of the field's type: number, word, true/false, none, tuple with commas, dict as Python writes it."""
-    options = typing.get_args(kind) if type(None) in typing.get_args(kind) else (kind,)
-    if text.lower() in ("none", "null") and type(None) in options:
-        return None
-    kind = next(o for o in options if o is not type(None))
-    if kind is str:
-        return text
-    if kind is bool and text.lower() in ("true", "false", "yes", "no", "1", "0"):
-        return text.lower() in ("true", "yes", "1")
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = None
-    origin = typing.get_origin(kind)
-    if origin is tuple:
-        inner = typing.get_args(kind)
-        if (
-            isinstance(value, (tuple, list))
-            and len(value) == len(inner)
-            and all(isinstance(v, (int, float)) for v in value)
-        ):
-            return tuple(t(v) for t, v in zip(inner, value, strict=True))
-    elif origin is not None:  # a mapping
-        if isinstance(value, dict):
-            return value
-    elif not isinstance(value, bool) and (isinstance(value, int) or (kind is float and isinstance(value, float))):
-        return kind(value)
-    raise RecipeError(
-        f"{key}={text}: not a {getattr(kind, '__name__', kind)}; the default is {getattr(_DEFAULTS, key)!r}"
-    )
-
-
-_DEFAULTS = Recipe("defaults", iterations=1)

@@ -6,11 +6,11 @@ cores with bfloat16 instructions (AVX512-BF16); others need several times as man
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 from collections.abc import Callable
 from dataclasses import replace
 
+from edgeseg.text import unknown
 from edgeseg.training.recipe import BUDGETS, Recipe, RecipeError, override
 
 __all__ = ["BUDGETS", "Recipe", "RecipeError", "get_recipe", "list_recipes", "override", "summary"]
@@ -231,8 +231,5 @@ def get_recipe(name: str) -> Recipe:
         RecipeError: no such recipe; lists those that exist.
     """
     if name not in _RECIPES:
-        near = difflib.get_close_matches(name, _RECIPES, 1, 0.5)
-        raise RecipeError(
-            f"no recipe {name!r}{f' (did you mean {near[0]}?)' if near else ''}; there are {', '.join(list_recipes())}"
-        )
+        raise RecipeError(unknown("recipe", name, list_recipes()))
     return _RECIPES[name]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from tqdm.auto import tqdm
 
 from edgeseg import __version__
 from edgeseg.data.labels import ClassTable
-from edgeseg.files import atomic_write
+from edgeseg.files import write_json
 from edgeseg.inference import Segmenter
 from edgeseg.metrics import Scores
 from edgeseg.models.weights import save_weights, weight_meta
@@ -32,31 +33,37 @@ class RunLog:
         folder: of the run; made when missing.
         enabled: off on all ranks but the first: nothing is written.
         progress: show a bar.
-        every: steps between lines of the log.
         tensorboard: also write an event file.
+
+    Attributes:
+        every: steps between lines of the log.
     """
 
-    def __init__(
-        self, folder: Path, enabled: bool = True, progress: bool = True, every: int = 10, tensorboard: bool = False
-    ) -> None:
-        self.folder, self.enabled, self.every = folder, enabled, every
+    every = 10
+
+    def __init__(self, folder: Path, enabled: bool = True, progress: bool = True, tensorboard: bool = False) -> None:
+        self.folder, self.enabled = folder, enabled
         self.path = folder / "log.jsonl"
         self._show = progress and enabled
         self._bar: tqdm | None = None  # made when there is something to show: what fails before leaves no bar
         if enabled:
             folder.mkdir(parents=True, exist_ok=True)
+            for half_written in folder.glob(".*.tmp"):  # by a run that was killed
+                half_written.unlink()
         self._board = _tensorboard(folder) if tensorboard and enabled else None
 
     def start(self, **facts: Any) -> None:
         """Begin a fresh log with the facts of the run and of the machine."""
         if self.enabled:
-            self.path.write_text(json.dumps({**facts, "environment": environment()}) + "\n", encoding="utf-8")
+            self.path.unlink(missing_ok=True)
+        self.write(**facts, environment=environment())
 
     def write(self, **row: Any) -> None:
-        """Append one line."""
+        """Append one line; a number that is not finite, which JSON does not know, becomes null."""
         if self.enabled:
+            known = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+                file.write(json.dumps(known, allow_nan=False) + "\n")
 
     def size(self) -> int:
         """Bytes written so far: a checkpoint remembers them."""
@@ -89,12 +96,11 @@ class RunLog:
         row = {"step": step, "epoch": round(epoch, 3), **scores.as_dict(table.names)}
         self.write(**row)
         if self.enabled:
-            tqdm.write(
-                f"step {step}, epoch {epoch:.1f}: mIoU {row['miou']:.2f}, pixel accuracy {row['pixel_accuracy']:.2f}"
-            )
+            miou, accuracy = 100 * scores.miou, 100 * scores.pixel_accuracy
+            tqdm.write(f"step {step}, epoch {epoch:.1f}: mIoU {miou:.2f}, pixel accuracy {accuracy:.2f}")
             save(curves(self.path), self.folder / "curves.png")
         if self._board is not None:
-            self._board.add_scalar("mIoU", row["miou"], step)
+            self._board.add_scalar("mIoU", 100 * scores.miou, step)
         return row
 
     def samples(self, segmenter: Segmenter, data: Any, count: int = 4) -> None:
@@ -111,19 +117,9 @@ class RunLog:
         if not self.enabled:
             return
         meta = weight_meta(
-            table.names,
-            table.colors,
-            table.name,
-            recipe.mean,
-            recipe.std,
-            recipe.eval_size,
-            recipe=recipe.name,
-            data=recipe.data,
-            split=recipe.split,
-            seed=recipe.seed,
-            start=start,
-            steps=step,
-        )
+            table.names, table.colors, table.name, recipe.mean, recipe.std, recipe.eval_size,
+            recipe=recipe.name, data=recipe.data, split=recipe.split, seed=recipe.seed, start=start, steps=step,
+        )  # fmt: skip
         save_weights(self.folder / "weights.safetensors", model, meta)
 
     def report(self, report: dict[str, Any]) -> None:
@@ -132,8 +128,7 @@ class RunLog:
             self._bar.close()
         if self.enabled:
             save(curves(self.path), self.folder / "curves.png")
-            with atomic_write(self.folder / "report.json") as file:
-                file.write((json.dumps(report, indent=1) + "\n").encode())
+            write_json(self.folder / "report.json", report)
 
 
 def _tensorboard(folder: Path) -> Any:
@@ -145,13 +140,12 @@ def _tensorboard(folder: Path) -> Any:
 
 
 def environment() -> dict[str, Any]:
-    """What a number may depend on: versions, processor, threads."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    """What a run's numbers may depend on: versions, processor, threads."""
     return {
         "edgeseg": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "system": platform.platform(),
         "threads": torch.get_num_threads(),
-        "gpu": gpu,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }

@@ -1,4 +1,4 @@
-"""The training loop: `train_one_epoch`, `evaluate`, and `fit`, which puts a whole run together.
+"""The training loop: `fit`, a run from recipe to weights; `train_one_epoch`, `training_step` and `evaluate`, its parts.
 
 A run lives in one folder: ``log.jsonl``, ``checkpoint.safetensors``, ``curves.png``, ``samples.png``, and at the end
 ``weights.safetensors`` and ``report.json``. Started under ``torchrun`` it uses every process that torchrun made.
@@ -6,6 +6,7 @@ A run lives in one folder: ``log.jsonl``, ``checkpoint.safetensors``, ``curves.p
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Iterator
@@ -19,10 +20,12 @@ from torch import Tensor, nn
 from edgeseg.data.labels import ClassTable, LabelError, match_classes
 from edgeseg.data.pairs import Dataset
 from edgeseg.inference import Segmenter
+from edgeseg.machine import has_bf16
 from edgeseg.metrics import Scores, score
 from edgeseg.models.registry import ARCHS, SUFFIX, TRAINING_SWITCHES, create_model
 from edgeseg.models.weights import read_weights
 from edgeseg.models.zoo import find_weights
+from edgeseg.training.augment import Augment
 from edgeseg.training.batches import RawBatch, Resident, Stream, Streamed, augmented, load_samples
 from edgeseg.training.checkpoint import load_checkpoint, save_checkpoint
 from edgeseg.training.compiled import compiled
@@ -30,88 +33,17 @@ from edgeseg.training.distill import Teacher
 from edgeseg.training.distributed import global_loss, join_group, mean_over_ranks, same_buffers, slowest_clock
 from edgeseg.training.losses import Objective, class_weights
 from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn
-from edgeseg.training.precision import compute_type
 from edgeseg.training.recipe import BUDGETS, Recipe, RecipeError, differing
 from edgeseg.training.runlog import RunLog
 
+CHECKPOINT = "checkpoint.safetensors"
+RANDOM = "random weights"
 _PRECISE_BN_EPOCH = 2**31  # an epoch number that no run reaches: its augmentations are keyed by it
+_TYPES = {"none": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message says why and what to change."""
-
-
-def train_one_epoch(run: Run, batches: Iterator[tuple[list[tuple[int, int]], RawBatch]], log: RunLog) -> None:
-    """Train to the end of the current epoch or of the budget, or to an evaluation that is due before.
-
-    Args:
-        run: is changed in place.
-        batches: endless, from `Resident.batches` or `Streamed.batches`, positioned at `run.step`.
-        log: takes a line every few steps and shows the progress bar.
-
-    Raises:
-        TrainingError: the loss is no longer finite.
-    """
-    run.train_mode()
-    started = time.perf_counter()
-    for keys, raw in batches:
-        run.enter_phase()
-        lr = learning_rate(run.recipe, run.step, run.progress)
-        for group in run.optimizer.param_groups:
-            group["lr"] = lr
-        loss = training_step(run, keys, raw)
-        run.ema.update(run.model, run.step)
-        run.step += 1
-        run.loss_sum += loss if run.device.type == "cuda" else loss.item()  # type: ignore[assignment]
-        run.seconds, started = _clock(run, run.seconds + time.perf_counter() - started), time.perf_counter()
-        speed = run.step * run.recipe.batch / run.seconds
-        log.bar(run.progress, run.step, speed, None if run.device.type == "cuda" else float(loss))
-        if run.step % log.every == 0:
-            mean_loss, run.loss_sum = float(run.loss_sum) / log.every, 0.0
-            log.step(step=run.step, epoch=round(run.epoch, 3), loss=mean_loss, lr=lr, seconds=round(run.seconds, 1))
-            _require_finite(mean_loss, run, log)
-        due = _due(run.recipe.eval_every, run.epoch_at(run.step - 1), run.epoch)
-        if run.step % run.steps_per_epoch == 0 or run.progress >= 1 or due:
-            return
-
-
-def training_step(run: Run, keys: list[tuple[int, int]], raw: RawBatch) -> Tensor:
-    """One optimiser step on one batch; returns the loss, 0-dim, without waiting for the device."""
-    recipe, parts = run.recipe, run.recipe.accumulate
-    x, y = augmented(raw, keys, recipe.augment, recipe.seed, run.mean, run.std)
-    if recipe.channels_last:
-        x = x.contiguous(memory_format=torch.channels_last)
-    total = torch.zeros((), device=run.device)
-    for x_part, y_part in zip(x.chunk(parts), y.chunk(parts), strict=True):
-        with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
-            outputs = run.forward(x_part)
-            if run.teacher is not None:
-                outputs["teacher"] = run.teacher(x_part)
-        loss = global_loss(run.objective, outputs, y_part) / parts
-        run.scaler.scale(loss).backward()
-        total += loss.detach()
-    if recipe.clip:
-        run.scaler.unscale_(run.optimizer)
-        nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip)
-    run.scaler.step(run.optimizer)
-    run.scaler.update()
-    run.optimizer.zero_grad(set_to_none=True)
-    return mean_over_ranks(total)
-
-
-def evaluate(model: nn.Module, data: Dataset, recipe: Recipe, progress: bool = True, boundary: bool = False) -> Scores:
-    """Score a model on a data set, at the images' own size.
-
-    Args:
-        model: is put into eval mode.
-        data: pairs of (H, W, 3) uint8 image and (H, W) uint8 label.
-        recipe: says mean, std and the network's input size.
-        progress: show a bar.
-        boundary: also take the boundary F1.
-    """
-    segmenter = Segmenter(model.eval(), recipe.mean, recipe.std, recipe.eval_size, data.table)
-    segmenter = segmenter.to(next(model.parameters()).device)
-    return score(segmenter.predict, data, boundary=boundary, progress=progress)
 
 
 def fit(
@@ -164,39 +96,17 @@ def fit(
         raise TrainingError("init brings a backbone of its own: give either init (a trained weight) or backbone")
     rank, world, device = join_group(device)
     out, progress = Path(out), progress and rank == 0
-    checkpoint = out / "checkpoint.safetensors"
-    if checkpoint.exists() and not resume:
+    there = (out / CHECKPOINT).exists()
+    if there and not resume:
         raise TrainingError(f"{out} holds a run already; go on with it (--resume), or choose another folder (--out)")
-    if rank == 0:
-        for half_written in out.glob(".*.tmp"):  # by a run that was killed
-            half_written.unlink()
     log = RunLog(out, enabled=rank == 0, progress=progress, tensorboard=tensorboard)
     samples = load_samples(data, device, workers, progress)
-    resume = resume and checkpoint.exists()
     stream = Stream(len(data), recipe.batch, recipe.seed, rank, world)
-    run = start_run(recipe, samples, data.table, stream, device, init, None if resume else backbone)
-    if resume:
-        meta = load_checkpoint(checkpoint, run.model, run.ema.model, run.optimizer, run.classes, run.scaler)
-        budget, others = _changed(meta["recipe"], recipe)
-        if others:
-            raise TrainingError(f"{out} was started with another recipe ({others}); resume with the same")
-        run.step, run.seconds, run.loss_sum = meta["step"], meta["seconds"], meta["loss_sum"]
-        run.start = meta.get("start", run.start)
-        if world > 1:  # the stored random state is the first rank's; dropout must differ between ranks
-            torch.manual_seed(recipe.seed + world * run.step + rank)
-        log.rewind(meta["log_bytes"])
-        if budget:
-            log.write(step=run.step, budget_changed=budget)
+    run = start_run(recipe, samples, data.table, stream, device, init, None if there else backbone)
+    if there:
+        _resume(run, log)
     else:
-        parameters = sum(p.numel() for p in run.model.parameters())
-        computes = str(run.dtype).removeprefix("torch.")
-        log.start(recipe=recipe.as_json(), start=run.start, computes=computes, images=len(data), parameters=parameters)
-        if recipe.freeze_epochs and run.start == RANDOM and rank == 0:
-            warnings.warn(
-                f"the backbone stays at its random weights for {recipe.freeze_epochs:g} epochs; give trained ones "
-                "(backbone or init), or set freeze_epochs=0",
-                stacklevel=2,
-            )
+        _begin(run, log)
     batches, saved = samples.batches(run.stream, run.step), time.perf_counter()
     while run.progress < 1:
         before = run.epoch
@@ -205,97 +115,11 @@ def fit(
             _score(run, val, log, progress)
         if rank == 0 and time.perf_counter() - saved > checkpoint_seconds:
             saved = time.perf_counter()
-            _save(checkpoint, run, log)
-    return _finish(run, samples, val, data.table, log, out, progress)
+            _save(run, log)
+    return _finish(run, samples, val, log, progress)
 
 
-def _due(every: float, before: float, now: float) -> bool:
-    """Whether a multiple of `every` epochs lies between two points of a run: the same answer after a resume."""
-    return every > 0 and int(now // every) > int(before // every)
-
-
-def _finish(
-    run: Run,
-    samples: Resident | Streamed,
-    val: Dataset | None,
-    table: ClassTable,
-    log: RunLog,
-    out: Path,
-    progress: bool,
-) -> dict[str, Any]:
-    """Precise BN, weights, final scores, pictures, report."""
-    recipe, model = run.recipe, run.ema.model
-    if run.stream.rank == 0:
-        _save(out / "checkpoint.safetensors", run, log)
-    if recipe.precise_bn:  # on every rank: synchronised batch normalisation waits for all of them
-        precise_bn(model, _plain_batches(run, samples), run.fixed_backbone(model))
-    log.weights(model, recipe, table, run.step, run.start)
-    report: dict[str, Any] = {
-        "recipe": recipe.as_json(),
-        "start": run.start,
-        "classes": list(run.classes),
-        "steps": run.step,
-        "epochs": round(run.epoch, 2),
-        "minutes": round(run.seconds / 60, 2),
-        "images": run.stream.length,
-    }
-    if val is not None:
-        report["scores"] = _score(run, val, log, progress)
-    log.report(report)
-    return report
-
-
-def _score(run: Run, val: Dataset, log: RunLog, progress: bool) -> dict[str, Any]:
-    """Score the averaged weights, every rank its share of the images; write the line, curves and sample pictures."""
-    recipe, model = run.recipe, run.ema.model
-    same_buffers(model)
-    row = log.scores(run.step, run.epoch, evaluate(model, val, recipe, progress), val.table)
-    log.samples(Segmenter(model, recipe.mean, recipe.std, recipe.eval_size, val.table).to(run.device), val)
-    return row
-
-
-def _plain_batches(run: Run, samples: Resident | Streamed) -> Iterator[Tensor]:
-    """Training batches for precise BN, from their own key."""
-    batches = samples.batches(run.stream, 0)
-    for _, (keys, raw) in zip(range(run.recipe.precise_bn), batches, strict=False):
-        keys = [(_PRECISE_BN_EPOCH + epoch, sample) for epoch, sample in keys]
-        yield augmented(raw, keys, run.recipe.augment, run.recipe.seed, run.mean, run.std)[0]
-
-
-def _save(path: Path, run: Run, log: RunLog) -> None:
-    _require_finite(float(run.loss_sum), run, log)
-    meta = {
-        "recipe": run.recipe.as_json(),
-        "step": run.step,
-        "seconds": run.seconds,
-        "loss_sum": float(run.loss_sum),
-        "start": run.start,
-        "log_bytes": log.size(),
-    }
-    save_checkpoint(path, run.model, run.ema.model, run.optimizer, run.classes, meta, run.scaler)
-
-
-def _require_finite(loss: float, run: Run, log: RunLog) -> None:
-    if loss != loss or loss in (float("inf"), float("-inf")):
-        raise TrainingError(
-            f"the loss is {loss} at step {run.step}: nothing was saved since, the last good checkpoint is in "
-            f"{log.folder}. Lower lr, lengthen warmup, set clip=1, or take amp=bf16 instead of fp16; then start anew"
-        )
-
-
-def _changed(old: dict[str, Any], recipe: Recipe) -> tuple[str, str]:
-    """Fields of the budget, and other fields, that differ, as text."""
-    changes = differing(old, recipe)
-    budget = ", ".join(text for k, text in changes.items() if k in BUDGETS)
-    return budget, ", ".join(text for k, text in changes.items() if k not in BUDGETS)
-
-
-def _clock(run: Run, seconds: float) -> float:
-    """The slowest rank's clock where the clock decides when to stop, else one's own."""
-    return slowest_clock(seconds, run.device) if run.recipe.minutes else seconds
-
-
-RANDOM = "random weights"
+# a run ----------------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -310,21 +134,20 @@ class Run:
     scaler: torch.amp.GradScaler
     stream: Stream
     device: torch.device
-    classes: tuple[str, ...]  # names, in the order of the logits
+    table: ClassTable  # the classes, in the order of the logits
     start: str  # what the weights were at step 0, for the report
     teacher: Teacher | None = None
     step: int = 0
     seconds: float = 0.0  # spent training, over all parts of a run that was resumed
-    loss_sum: float = 0.0  # since the last line of the log
+    loss_sum: float = 0.0  # since the last line of the log; on CUDA a tensor, for which nothing waits
     frozen: bool = field(init=False)  # whether the backbone is
-    dtype: torch.dtype = field(init=False)  # of the matrix products, see training/precision.py
+    dtype: torch.dtype = field(init=False)  # of the matrix products
+    augment: Augment = field(init=False)
     forward: nn.Module = field(init=False)  # `model` inside DistributedDataParallel and torch.compile where used
-    mean: Tensor = field(init=False)
-    std: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         self.dtype = compute_type(self.recipe.amp, self.device)
-        self.mean, self.std = (torch.tensor(v, device=self.device) for v in (self.recipe.mean, self.recipe.std))
+        self.augment = Augment(self.recipe, self.device)
         self._freeze(self.frozen_at(self.step))
 
     @property
@@ -373,12 +196,9 @@ class Run:
         if self.recipe.freeze_epochs:
             backbone_of(self.model).requires_grad_(not frozen)
         # anew for every phase: DistributedDataParallel settles when it is made which gradients it waits for
-        self.forward = _wrapped(self.model, self.recipe, self.stream.world, self.device)
-
-
-def _wrapped(model: nn.Module, recipe: Recipe, world: int, device: torch.device) -> nn.Module:
-    forward: nn.Module = nn.parallel.DistributedDataParallel(model) if world > 1 else model
-    return compiled(forward, device) if recipe.compile else forward
+        several = self.stream.world > 1
+        forward: nn.Module = nn.parallel.DistributedDataParallel(self.model) if several else self.model
+        self.forward = compiled(forward, self.device) if self.recipe.compile else forward
 
 
 def backbone_of(model: nn.Module) -> nn.Module:
@@ -394,6 +214,28 @@ def backbone_of(model: nn.Module) -> nn.Module:
             "freeze_epochs=0"
         )
     return backbone
+
+
+def compute_type(amp: str, device: torch.device) -> torch.dtype:
+    """The type that a recipe's ``amp`` means on a device; float32 means no autocast.
+
+    A CPU without bfloat16 instructions convolves in bfloat16 an order of magnitude slower than in float32, so there
+    ``bf16`` becomes float32, with a warning: more exact and faster.
+
+    Args:
+        amp: ``none``, ``bf16`` or ``fp16``.
+        device: where the run trains.
+    """
+    if amp == "bf16" and device.type == "cpu" and not has_bf16():
+        warnings.warn(
+            "this processor has no bfloat16 instructions: amp=bf16 computes in float32 here (amp=none says so itself)",
+            stacklevel=2,
+        )
+        return torch.float32
+    return _TYPES[amp]
+
+
+# its start ------------------------------------------------------------------------------------------------------------
 
 
 def start_run(
@@ -438,7 +280,7 @@ def start_run(
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp == "fp16")
     teacher = Teacher(recipe.teacher, table, recipe.mean, recipe.std).to(device) if recipe.teacher else None
     ema = EMA(model, recipe.ema)
-    run = Run(recipe, model, objective, optimizer, ema, scaler, stream, device, table.names, start, teacher)
+    run = Run(recipe, model, objective, optimizer, ema, scaler, stream, device, table, start, teacher)
     torch.manual_seed(recipe.seed + stream.rank)  # dropout differs between ranks
     return run
 
@@ -483,3 +325,184 @@ def _boundary_head(recipe: Recipe, arch: str) -> dict[str, Any]:
     if arch in ARCHS and "aux_boundary" not in ARCHS[arch].switches:
         raise RecipeError(f"recipe {recipe.name}: {arch} has no boundary head; set boundary_weight=0")
     return {"aux_boundary": True}
+
+
+def _begin(run: Run, log: RunLog) -> None:
+    """Write a fresh log's first line; warn of a backbone that would stay at random weights."""
+    log.start(
+        recipe=run.recipe.as_json(),
+        start=run.start,
+        computes=str(run.dtype).removeprefix("torch."),
+        images=run.stream.length,
+        parameters=sum(p.numel() for p in run.model.parameters()),
+    )
+    if run.recipe.freeze_epochs and run.start == RANDOM and run.stream.rank == 0:
+        warnings.warn(
+            f"the backbone stays at its random weights for {run.recipe.freeze_epochs:g} epochs; give trained ones "
+            "(backbone or init), or set freeze_epochs=0",
+            stacklevel=3,
+        )
+
+
+def _resume(run: Run, log: RunLog) -> None:
+    """Put a fresh run where its folder's checkpoint is; the budget alone may be another."""
+    path, recipe, stream = log.folder / CHECKPOINT, run.recipe, run.stream
+    meta = load_checkpoint(path, run.model, run.ema.model, run.optimizer, run.table.names, run.scaler)
+    changes = differing(meta["recipe"], recipe)
+    others = ", ".join(text for name, text in changes.items() if name not in BUDGETS)
+    if others:
+        raise TrainingError(f"{log.folder} was started with another recipe ({others}); resume with the same")
+    run.step, run.seconds, run.loss_sum = meta["step"], meta["seconds"], meta["loss_sum"]
+    run.start = meta.get("start", run.start)
+    if stream.world > 1:  # the stored random state is the first rank's; dropout must differ between ranks
+        torch.manual_seed(recipe.seed + stream.world * run.step + stream.rank)
+    log.rewind(meta["log_bytes"])
+    if changes:
+        log.write(step=run.step, budget_changed=", ".join(changes.values()))
+
+
+# its steps ------------------------------------------------------------------------------------------------------------
+
+
+def train_one_epoch(run: Run, batches: Iterator[tuple[list[tuple[int, int]], RawBatch]], log: RunLog) -> None:
+    """Train to the end of the current epoch or of the budget, or to an evaluation that is due before.
+
+    Args:
+        run: is changed in place.
+        batches: endless, from `Resident.batches` or `Streamed.batches`, positioned at `run.step`.
+        log: takes a line every few steps and shows the progress bar.
+
+    Raises:
+        TrainingError: the loss is no longer finite.
+    """
+    run.train_mode()
+    recipe, on_gpu, started = run.recipe, run.device.type == "cuda", time.perf_counter()
+    for keys, raw in batches:
+        run.enter_phase()
+        lr = learning_rate(recipe, run.step, run.progress)
+        for group in run.optimizer.param_groups:
+            group["lr"] = lr
+        loss = training_step(run, keys, raw)
+        run.ema.update(run.model, run.step)
+        run.step += 1
+        run.loss_sum += loss if on_gpu else loss.item()  # type: ignore[assignment]
+        spent, started = run.seconds + time.perf_counter() - started, time.perf_counter()
+        run.seconds = slowest_clock(spent, run.device) if recipe.minutes else spent
+        log.bar(run.progress, run.step, run.step * recipe.batch / run.seconds, None if on_gpu else loss.item())
+        if run.step % log.every == 0:
+            mean_loss, run.loss_sum = float(run.loss_sum) / log.every, 0.0
+            log.step(step=run.step, epoch=round(run.epoch, 3), loss=mean_loss, lr=lr, seconds=round(run.seconds, 1))
+            _require_finite(mean_loss, run, log)
+        due = _due(recipe.eval_every, run.epoch_at(run.step - 1), run.epoch)
+        if run.step % run.steps_per_epoch == 0 or run.progress >= 1 or due:
+            return
+
+
+def training_step(run: Run, keys: list[tuple[int, int]], raw: RawBatch) -> Tensor:
+    """One optimiser step on one batch; returns the loss, 0-dim, without waiting for the device."""
+    recipe, parts = run.recipe, run.recipe.accumulate
+    x, y = augmented(raw, keys, run.augment)
+    if recipe.channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    total = torch.zeros((), device=run.device)
+    for x_part, y_part in zip(x.chunk(parts), y.chunk(parts), strict=True):
+        with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
+            outputs = run.forward(x_part)
+            if run.teacher is not None:
+                outputs["teacher"] = run.teacher(x_part)
+        loss = global_loss(run.objective, outputs, y_part) / parts
+        run.scaler.scale(loss).backward()
+        total += loss.detach()
+    if recipe.clip:
+        run.scaler.unscale_(run.optimizer)
+        nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip)
+    run.scaler.step(run.optimizer)
+    run.scaler.update()
+    run.optimizer.zero_grad(set_to_none=True)
+    return mean_over_ranks(total)
+
+
+def _require_finite(loss: float, run: Run, log: RunLog) -> None:
+    if not math.isfinite(loss):
+        kept = log.folder / CHECKPOINT
+        saved = f"{kept} is of an earlier step" if kept.exists() else "nothing was saved"
+        raise TrainingError(
+            f"the loss is {loss} at step {run.step}; {saved}. Lower lr, lengthen warmup, set clip=1, or take amp=bf16 "
+            "instead of fp16; then start anew"
+        )
+
+
+def _save(run: Run, log: RunLog) -> None:
+    _require_finite(float(run.loss_sum), run, log)
+    meta = {
+        "recipe": run.recipe.as_json(),
+        "step": run.step,
+        "seconds": run.seconds,
+        "loss_sum": float(run.loss_sum),
+        "start": run.start,
+        "log_bytes": log.size(),
+    }
+    path = log.folder / CHECKPOINT
+    save_checkpoint(path, run.model, run.ema.model, run.optimizer, run.table.names, meta, run.scaler)
+
+
+# its scores and its end -----------------------------------------------------------------------------------------------
+
+
+def evaluate(model: nn.Module, data: Dataset, recipe: Recipe, progress: bool = True) -> Scores:
+    """Score a model on a data set, at the images' own size.
+
+    Args:
+        model: stays as it is, its mode included.
+        data: pairs of (H, W, 3) uint8 image and (H, W) uint8 label.
+        recipe: says mean, std and the network's input size.
+        progress: show a bar.
+    """
+    return score(_segmenter(model, data.table, recipe).predict, data, progress=progress)
+
+
+def _segmenter(model: nn.Module, table: ClassTable, recipe: Recipe) -> Segmenter:
+    segmenter = Segmenter(model, recipe.mean, recipe.std, recipe.eval_size, table)
+    return segmenter.to(next(model.parameters()).device)
+
+
+def _due(every: float, before: float, now: float) -> bool:
+    """Whether a multiple of `every` epochs lies between two points of a run: the same answer after a resume."""
+    return every > 0 and int(now // every) > int(before // every)
+
+
+def _score(run: Run, val: Dataset, log: RunLog, progress: bool) -> dict[str, Any]:
+    """Score the averaged weights, every rank its share of the images; write the line, curves and sample pictures."""
+    same_buffers(run.ema.model)
+    scores = evaluate(run.ema.model, val, run.recipe, progress)
+    log.samples(_segmenter(run.ema.model, val.table, run.recipe), val)
+    return log.scores(run.step, run.epoch, scores, val.table)
+
+
+def _finish(run: Run, samples: Resident | Streamed, val: Dataset | None, log: RunLog, progress: bool) -> dict[str, Any]:
+    """Precise BN, weights, final scores, pictures, report."""
+    recipe, model = run.recipe, run.ema.model
+    if run.stream.rank == 0:
+        _save(run, log)
+    if recipe.precise_bn:  # on every rank: synchronised batch normalisation waits for all of them
+        precise_bn(model, _plain_batches(run, samples), run.fixed_backbone(model))
+    log.weights(model, recipe, run.table, run.step, run.start)
+    report: dict[str, Any] = {
+        "recipe": recipe.as_json(),
+        "start": run.start,
+        "classes": list(run.table.names),
+        "steps": run.step,
+        "epochs": round(run.epoch, 2),
+        "minutes": round(run.seconds / 60, 2),
+        "images": run.stream.length,
+    }
+    if val is not None:
+        report["scores"] = _score(run, val, log, progress)
+    log.report(report)
+    return report
+
+
+def _plain_batches(run: Run, samples: Resident | Streamed) -> Iterator[Tensor]:
+    """Training batches for precise BN, from their own key."""
+    for _, (keys, raw) in zip(range(run.recipe.precise_bn), samples.batches(run.stream, 0), strict=False):
+        yield augmented(raw, [(_PRECISE_BN_EPOCH + epoch, sample) for epoch, sample in keys], run.augment)[0]

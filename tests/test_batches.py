@@ -1,0 +1,74 @@
+"""Batches: an endless stream of samples that the step alone decides, from memory or from workers alike."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgeseg.training import batches
+from edgeseg.training.augment import Augment
+from edgeseg.training.batches import Resident, Stream, Streamed, augmented, load_samples
+from edgeseg.training.train import fit
+from toy_runs import TINY, Toy
+
+
+def test_an_empty_data_set_is_refused():
+    with pytest.raises(ValueError, match="empty"):
+        Stream(0, 4, 0)
+
+
+def test_every_epoch_shows_every_sample_once_in_another_order():
+    stream = Stream(length=10, batch=4, seed=3)
+    keys = [k for step in range(10) for k in stream.keys(step)]
+    for epoch in range(4):
+        assert sorted(s for e, s in keys if e == epoch) == list(range(10))
+    assert [s for e, s in keys if e == 0] != [s for e, s in keys if e == 1]
+
+
+def test_ranks_share_out_the_batch_without_overlap():
+    whole = Stream(11, 6, seed=1)
+    ranks = [Stream(11, 6, 1, rank, 3) for rank in range(3)]
+    for step in range(9):
+        parts = [k for r in ranks for k in r.keys(step)]
+        assert sorted(parts) == sorted(whole.keys(step))
+
+
+def test_a_batch_that_ranks_cannot_share_is_refused():
+    with pytest.raises(ValueError, match="multiple of the 4 ranks"):
+        Stream(10, 6, 0, 0, 4)
+
+
+def test_workers_give_the_same_batches_as_memory():
+    # in a process of its own: a fork of one in which other libraries keep threads may die
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
+    code = "import test_batches; test_batches.compare_workers_with_memory()"
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def compare_workers_with_memory():
+    device, augment, stream = torch.device("cpu"), Augment(TINY), Stream(6, 4, 0)
+    resident, streamed = Resident(Toy(), device, progress=False), Streamed(Toy(), device, workers=2, progress=False)
+    for start in (0, 3):
+        pairs = zip(resident.batches(stream, start), streamed.batches(stream, start), range(3), strict=False)
+        for (keys, a), (same_keys, b), _ in pairs:
+            assert keys == same_keys
+            assert all(map(torch.equal, augmented(a, keys, augment), augmented(b, keys, augment)))
+    np.testing.assert_array_equal(resident.pixel_counts, streamed.pixel_counts)
+
+
+def test_images_of_many_sizes_and_sets_beyond_half_of_the_memory_are_streamed(tmp_path, monkeypatch):
+    device, mixed = torch.device("cpu"), Toy(6, ((64, 64), (80, 72)))
+    assert isinstance(load_samples(mixed, device, progress=False), Streamed)
+    assert isinstance(load_samples(Toy(), device, progress=False), Resident)
+    monkeypatch.setattr(batches, "total_memory", lambda: 2 * 4 * 6 * 64 * 64 - 2)  # one byte short
+    assert isinstance(load_samples(Toy(), device, progress=False), Streamed)
+    fit(replace(TINY, iterations=2), mixed, mixed, tmp_path, workers=0, progress=False)
