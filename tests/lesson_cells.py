@@ -6,12 +6,13 @@ import linecache
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 HOME = Path(__file__).resolve().parent.parent
 SOURCES = sorted((HOME / "course" / "src").glob("[0-9][0-9]_*.py"))
-_MARKS = re.compile(r"^[ \t]*### (?:BEGIN|END) SOLUTION[^\n]*\n?", re.MULTILINE)
+_SOLUTION_LINES = re.compile(r"^[ \t]*### (?:BEGIN|END) SOLUTION[^\n]*\n?", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,15 @@ class Cell:
         return re.findall(r"exercise=[\"'](\d\d\.\d+)[\"']", self.text)
 
 
-def cells(source: Path) -> list[Cell]:
+@cache
+def cells(source: Path) -> tuple[Cell, ...]:
     """The cells of a lesson, exercises solved."""
     import jupytext
 
     found = jupytext.read(source, fmt="py:percent").cells
-    return [Cell(c.cell_type, _MARKS.sub("", c.source), frozenset(c.metadata.get("tags", []))) for c in found]
+    return tuple(
+        Cell(c.cell_type, _SOLUTION_LINES.sub("", c.source), frozenset(c.metadata.get("tags", []))) for c in found
+    )
 
 
 def for_checks(source: Path) -> Iterator[tuple[int, Cell]]:

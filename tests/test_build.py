@@ -265,30 +265,14 @@ def test_lessons_run_as_tests_and_stored_outputs_are_compared_where_tagged(tiny,
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     environment |= {"EDGESEG_FAST": "1", "EDGESEG_PROGRESS": str(tmp_path / "progress")}
 
-    def nbval():
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-c",
-            str(HOME / "tests" / "nbval.ini"),
-            "--rootdir",
-            ".",
-            "-n",
-            "0",
-            ".",
-        ]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-
-    assert build.main(["--run", "--fast"], tmp_path) == 0
-    done = nbval()
-    assert done.returncode == 0, done.stdout
-    assert "4 passed" in done.stdout, "exercises only, solutions apart"
-    path = tmp_path / "05_tiny.ipynb"
-    path.write_text(path.read_text(encoding="utf-8").replace("your turn\\n", "another turn\\n"), encoding="utf-8")
-    done = nbval()
-    assert done.returncode == 1
-    assert "1 failed, 3 passed" in done.stdout
+    assert build.main(["--run", "--fast", "--only", "exercises"], tmp_path) == 0
+    text = (tmp_path / "05_tiny.ipynb").read_text(encoding="utf-8")
+    (tmp_path / "06_other.ipynb").write_text(text.replace("your turn\\n", "another turn\\n"), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-c", str(HOME / "tests" / "nbval.ini"), "--rootdir", ".", "-n", "0"]
+    done = subprocess.run([*command, "."], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout
+    assert "1 failed, 7 passed" in done.stdout, "exercises only, solutions apart"
+    assert "06_other.ipynb::Cell 2" in done.stdout
 
 
 def test_a_notebook_that_is_too_large_names_its_biggest_cells(tiny):

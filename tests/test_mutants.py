@@ -64,11 +64,11 @@ def test_wrong_answers_are_refused_by_name_and_right_ones_pass(source, capsys):
 
 
 def try_mutant(mutant, check: str, name: str, pending: dict[str, str], scope: dict, capsys) -> None:
-    homes = [k for k, text in pending.items() if mutant.old in text]
-    assert len(homes) == 1, f"{mutant.what}: its text stands in {len(homes)} of the exercise's cells"
-    text = pending[homes[0]]
+    holders = [k for k, text in pending.items() if mutant.old in text]
+    assert len(holders) == 1, f"{mutant.what}: its text stands in {len(holders)} of the exercise's cells"
+    text = pending[holders[0]]
     assert text.count(mutant.old) == 1, f"{mutant.what}: its text stands there {text.count(mutant.old)} times"
-    execute(text.replace(mutant.old, mutant.new), f"{homes[0]}, {mutant.what}", scope)
+    execute(text.replace(mutant.old, mutant.new), f"{holders[0]}, {mutant.what}", scope)
     capsys.readouterr()
     execute(check, f"{name}, {mutant.what}", scope)
     said = capsys.readouterr().out

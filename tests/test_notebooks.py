@@ -273,20 +273,23 @@ def definitions(source: Path) -> set[str]:
 
 
 def test_no_block_is_defined_in_two_lessons():
-    homes: dict[str, list[str]] = {}
+    lessons_of: dict[str, list[str]] = {}
     for source in SOURCES:
         for name in definitions(source):
-            homes.setdefault(name, []).append(source.stem)
-    twice = {name: places for name, places in homes.items() if len(places) > 1}
+            lessons_of.setdefault(name, []).append(source.stem)
+    twice = {name: places for name, places in lessons_of.items() if len(places) > 1}
     assert not twice, 'import it, or go on with the learner\'s: Name = course.mine("05.3", package.Name)'
+
+
+@cache
+def names_of_the_package() -> set[str]:
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (HOME / "edgeseg").rglob("*.py")]
+    return {n.name for tree in trees for n in ast.walk(tree) if isinstance(n, (ast.ClassDef, ast.FunctionDef))}
 
 
 @lessons
 def test_blocks_carry_the_names_of_the_package(source):
-    names = set()
-    for path in (HOME / "edgeseg").rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        names |= {n.name for n in ast.walk(tree) if isinstance(n, (ast.ClassDef, ast.FunctionDef))}
+    names = names_of_the_package()
     for i, cell in enumerate(cells(source)):
         if "build" in cell.tags:
             built = {n.name for n in ast.parse(cell.text).body if isinstance(n, (ast.ClassDef, ast.FunctionDef))}

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import copy
 import linecache
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -110,17 +111,20 @@ def _praise(cases: int) -> str:
 
 
 def _judge_blocks(mine: Any, package: Any, cases: Sequence[Case]) -> None:
-    trials = [_prepare(mine, package, one) for one in cases]
+    @cache
+    def trial(place: int) -> _Trial:  # a wrong answer is seldom right in the first case: the others need no networks
+        return _prepare(mine, package, cases[place])
+
     faults: list[tuple[int, _Fault]] = []
-    if not _all_agree(trials, {}, faults):
+    if not _all_agree(trial, len(cases), {}, faults):
         furthest = max(place for place, _ in faults)
         worst = max((f for place, f in faults if place == furthest), key=lambda f: f.agreeing)
         raise _WrongError(_tried(cases[furthest]) + worst.text)
-    for trial in trials:
-        if trial.dropouts[0] != trial.dropouts[1]:
+    for theirs, own in (trial(place).dropouts for place in range(len(cases))):
+        if theirs != own:
             raise _WrongError(
-                f"The numbers agree, but dropout differs: yours drops with probabilities "
-                f"{trial.dropouts[1] or 'nothing'}, the package's with {trial.dropouts[0] or 'nothing'}."
+                f"The numbers agree, but dropout differs: yours drops with probabilities {own or 'nothing'}, "
+                f"the package's with {theirs or 'nothing'}."
             )
 
 
@@ -154,28 +158,32 @@ def _prepare(mine: Any, package: Any, one: Case) -> _Trial:
 
 
 def _all_agree(
-    trials: Sequence[_Trial], names: Mapping[str, str], faults: list[tuple[int, _Fault]], place: int = 0
+    trial: Callable[[int], _Trial],
+    cases: int,
+    names: Mapping[str, str],
+    faults: list[tuple[int, _Fault]],
+    place: int = 0,
 ) -> bool:
     """Whether one way of pairing weights, the same in all cases, makes my block compute like the package's.
 
     Args:
-        trials: the cases.
+        trial: a case by its place, prepared.
+        cases: how many there are.
         names: of my weights → of the package's, as the cases before have settled it.
         faults: place of a case, and what was wrong there; filled.
         place: the case to try now.
     """
-    if place == len(trials):
+    if place == cases:
         return True
-    trial = trials[place]
-    for way in trial.ways:
+    for way in trial(place).ways:
         pairs = {own.name: theirs.name for own, theirs in way}
         if any(names.get(own, theirs) != theirs for own, theirs in pairs.items()):
             continue
         transfer.copy(way)
-        fault = _compare(trial, way)
+        fault = _compare(trial(place), way)
         if fault is not None:
             faults.append((place, fault))
-        elif _all_agree(trials, {**names, **pairs}, faults, place + 1):
+        elif _all_agree(trial, cases, {**names, **pairs}, faults, place + 1):
             return True
     if all(p < place for p, _ in faults):
         faults.append((place, _Fault(_EXCHANGED, 0)))
