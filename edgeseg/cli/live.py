@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json as json_module
-import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -57,9 +53,9 @@ def live(
     The picture appears on a page of this machine (another machine: ssh -L 8080:127.0.0.1:8080 BOARD). Frames that come
     faster than the network are dropped, so that the picture is never old.
     """
-    from edgeseg.live.display import Page, Recorder
-    from edgeseg.live.frames import open_source
-    from edgeseg.live.loop import watch
+    from edgeseg.live.display import Page, Recorder, json_lines
+    from edgeseg.live.frames import Capture, open_source
+    from edgeseg.live.loop import stop_signals, watch
 
     files = {source: source, "--record": record, "--json": None if json == "-" else json, "--summary": summary}
     check_targets(((k, Path(v)) for k, v in files.items() if v is not None), "Give each a file of its own.")
@@ -69,29 +65,18 @@ def live(
         raise ValueError(f"{model} takes {fixed[0]}x{fixed[1]} only: leave --size away, or export it for {size}")
     frames_from = open_source(source, wished or fixed, fps, stall, seed)
     with ExitStack() as stack:
-        stop = stack.enter_context(_signals())
-        write = stack.enter_context(_lines(json, stop))
-        screens = []
-        if not headless:
-            page = stack.enter_context(Page(serve, f"edgeseg live: {frames_from.name}"))
+        stop = stack.enter_context(stop_signals())
+        lines = stack.enter_context(json_lines(json, stop)) if json else None
+        page = None if headless else stack.enter_context(closing(Page(serve, f"edgeseg live: {frames_from.name}")))
+        if page:
             print(f"watch it at {page.url} (Ctrl-C ends)", file=sys.stderr, flush=True)
-            screens.append(page)
-        recorder = stack.enter_context(Recorder(record)) if record else None
+        recorder = stack.enter_context(closing(Recorder(record))) if record else None
+        capture = stack.enter_context(closing(Capture(frames_from, every_frame, stall, tries)))
         result = watch(
-            frames_from,
-            segment,
-            screens=screens,
-            recorder=recorder,
-            lines=write,
-            every_frame=every_frame,
-            seconds=seconds,
-            frames=frames,
-            stall=stall,
-            tries=tries,
-            stop=stop,
+            capture, segment, display=page, recorder=recorder, lines=lines, seconds=seconds, frames=frames, stop=stop
         )
     print(result.table(), file=sys.stderr)
-    write_json(summary, {"model": model, **result.as_dict()})
+    write_json(summary, {"model": model, **asdict(result)})
     if not result.ok:
         raise RuntimeError(result.ended)
 
@@ -110,41 +95,3 @@ def _open_model(model: str, device: str, threads: int | None) -> tuple[Segmenter
 
         torch.set_num_threads(threads)
     return load_segmenter(model, device), None
-
-
-@contextmanager
-def _signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and a service manager's polite end set: the frame at hand and the recording get finished."""
-    stop = threading.Event()
-    old = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _lines(target: str | None, stop: threading.Event) -> Iterator[Callable[[dict[str, Any]], None] | None]:
-    """Writes each line at once, for whoever follows the file; ends the run when a pipe's reader has gone."""
-    if target is None:
-        yield None
-        return
-    with ExitStack() as stack:
-        if target == "-":
-            file = sys.stdout
-        else:
-            try:
-                Path(target).parent.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context(open(target, "w", encoding="utf-8"))
-            except OSError as error:
-                raise OSError(f"{target}: cannot be written ({error.strerror}). Choose another place.") from error
-
-        def write(line: dict[str, Any]) -> None:
-            try:
-                print(json_module.dumps(line, ensure_ascii=False), file=file, flush=True)
-            except BrokenPipeError:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
-                stop.set()
-
-        yield write

@@ -1,4 +1,4 @@
-"""Where live pictures go: `Painter` draws overlay and legend, `Page` serves them to a browser, `Recorder` films them.
+"""Where results go: `Painter` draws overlay and legend, `Page` serves them to a browser, `Recorder` films them.
 
 A page of the standard library instead of a window: a board without a monitor has no window, and its user has a browser.
 """
@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import html
 import io
+import json
+import os
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
 from fractions import Fraction
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -23,13 +26,12 @@ from edgeseg import plots
 from edgeseg.data.labels import ClassTable
 from edgeseg.live.frames import import_av
 
-_BACK, _INK, _EDGE = (24, 26, 30), (235, 235, 235), (110, 114, 120)
 _MOST_NAMES = 24  # a legend with more would hide the picture; then the largest classes are named
 _LEAST_WIDTH = 320  # pixels; smaller pictures are enlarged by whole numbers, so that the words fit
 _LEAST_SHARE = 0.0005  # of the picture, below which a class is not named
 
 
-class Screen(Protocol):
+class Display(Protocol):
     """Something that shows pictures.
 
     Attributes:
@@ -53,21 +55,22 @@ class Painter:
     """
 
     def __init__(self, table: ClassTable, size: tuple[int, int]) -> None:
+        import matplotlib
+
         self.table, self.size = table, size
         self._zoom = max(1, -(-_LEAST_WIDTH // size[1]))
-        height, width = size[0] * self._zoom, size[1] * self._zoom
-        self._letter = max(12, round(min(height, width) / 32))
-        self._font = _font(self._letter)
-        self._line = round(self._letter * 1.5)
+        self._top, width = size[0] * self._zoom, size[1] * self._zoom
+        letter = max(12, round(min(self._top, width) / 32))
+        # the font that comes with matplotlib: the same everywhere, and with more than ASCII
+        self._font = ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")), letter)
+        self._line, self._gap = round(letter * 1.5), letter // 2
         self._width = width + width % 2  # video wants even sides
-        widest = max(self._font.getlength(name) for name in table.names)
-        entry = min(round(widest) + 2 * self._line, self._width)
-        self._columns = self._width // entry
+        widest = round(max(self._font.getlength(name) for name in table.names))
+        self._columns = self._width // min(widest + 2 * self._line, self._width)
         self._places = min(len(table), _MOST_NAMES)
         rows = -(-self._places // self._columns)
-        self._entries = [self._entry(i, self._width // self._columns) for i in range(len(table))]
-        strip = self._line * (rows + 1) + self._letter // 2
-        self._height = height + strip + (height + strip) % 2
+        height = self._top + self._line * (rows + 1) + self._gap
+        self._height = height + height % 2
 
     def paint(self, image: np.ndarray, label: np.ndarray, shares: Mapping[int, float], text: str) -> np.ndarray:
         """One picture.
@@ -81,50 +84,37 @@ class Painter:
         Returns:
             (H', W', 3) uint8, the same sides for every picture, both even.
         """
-        picture = np.empty((self._height, self._width, 3), np.uint8)
-        picture[:] = _BACK
+        canvas = Image.new("RGB", (self._width, self._height), plots.DISPLAY_BACKGROUND)
         mixed = plots.overlay(image, label, self.table)
-        if self._zoom > 1:
-            mixed = mixed.repeat(self._zoom, 0).repeat(self._zoom, 1)
-        height, width = mixed.shape[:2]
-        picture[:height, :width] = mixed
-        top = height + self._letter // 4
-        picture[top : top + self._line] = self._text(text, self._width)
-        for class_id, place in self._seats(shares):
+        canvas.paste(Image.fromarray(mixed.repeat(self._zoom, 0).repeat(self._zoom, 1)))
+        draw = ImageDraw.Draw(canvas)
+        top = self._top + self._gap // 2
+        self._write(draw, self._gap, top, text)
+        for class_id, place in self._in_sight(shares):
             row, column = divmod(place, self._columns)
-            entry = self._entries[class_id]
-            y, x = top + (row + 1) * self._line, column * entry.shape[1]
-            picture[y : y + self._line, x : x + entry.shape[1]] = entry
-        return picture
+            self._entry(draw, column * (self._width // self._columns), top + (row + 1) * self._line, class_id)
+        return np.array(canvas)
 
-    def _seats(self, shares: Mapping[int, float]) -> list[tuple[int, int]]:
-        """(class id, place in the legend) of the classes in sight."""
+    def _in_sight(self, shares: Mapping[int, float]) -> list[tuple[int, int]]:
+        """(class id, place in the legend) of the classes to name."""
         seen = [i for i, share in shares.items() if share >= _LEAST_SHARE and i < len(self.table)]
         if len(self.table) <= self._places:
             return [(i, i) for i in seen]
         largest = sorted(seen, key=lambda i: -shares[i])[: self._places]
         return [(i, place) for place, i in enumerate(sorted(largest))]
 
-    def _entry(self, class_id: int, width: int) -> np.ndarray:
-        """Coloured box and name, (line, width, 3)."""
-        gap = self._letter // 2
-        entry = self._text(self.table.names[class_id], width, indent=self._line + gap)
+    def _entry(self, draw: ImageDraw.ImageDraw, x: int, y: int, class_id: int) -> None:
+        """Coloured box and name; the box has an edge, since black shows on black, too."""
         pad = self._line // 6
-        entry[pad : self._line - pad, gap : gap + self._line - 2 * pad] = _EDGE  # black shows on black, too
-        entry[pad + 1 : self._line - pad - 1, gap + 1 : gap + self._line - 2 * pad - 1] = self.table.colors[class_id]
-        return entry
+        box = (x + self._gap, y + pad, x + self._gap + self._line - 2 * pad - 1, y + self._line - pad - 1)
+        draw.rectangle(box, self.table.colors[class_id], plots.DISPLAY_LINE)
+        self._write(draw, x + self._gap + self._line, y, self.table.names[class_id])
 
-    def _text(self, text: str, width: int, indent: int | None = None) -> np.ndarray:
-        """One line of text on the background, cut with … where it does not fit."""
-        indent = self._letter // 2 if indent is None else indent
-        room = width - indent
-        if self._font.getlength(text) > room:
-            while text and self._font.getlength(text + "…") > room:
-                text = text[:-1]
-            text += "…"
-        line = Image.new("RGB", (width, self._line), _BACK)
-        ImageDraw.Draw(line).text((indent, self._line // 2), text, _INK, self._font, anchor="lm")
-        return np.array(line)
+    def _write(self, draw: ImageDraw.ImageDraw, x: int, y: int, text: str) -> None:
+        draw.text((x, y + self._line // 2), text, plots.DISPLAY_TEXT, self._font, anchor="lm")
+
+
+# the page in a browser ------------------------------------------------------------------------------------------------
 
 
 class Page:
@@ -143,12 +133,10 @@ class Page:
     def __init__(self, port: int = 8080, title: str = "edgeseg live") -> None:
         self._condition = threading.Condition()
         self._picture: np.ndarray | None = None
-        self._encoding = threading.Lock()
-        self._jpeg = b""
-        self._number = self._encoded = self._watchers = 0
-        self.closed = False
+        self._number = self._watchers = 0
+        self._closed = False
         try:
-            self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self, title))
+            self._server = ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, self, title))
         except (OSError, OverflowError) as error:
             raise OSError(
                 f"port {port} cannot be used ({error}). Give another: --serve 0 takes any free one"
@@ -158,14 +146,6 @@ class Page:
             target=self._server.serve_forever, args=(0.1,), name="edgeseg-page", daemon=True
         )
         self._thread.start()
-
-    def __enter__(self) -> Page:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def url(self) -> str:
@@ -178,49 +158,99 @@ class Page:
         return self._watchers > 0
 
     def show(self, picture: np.ndarray) -> None:
-        """Hand over the newest picture; whoever watches encodes it."""
+        """Hand over the newest picture; the threads of those who watch encode it."""
         with self._condition:
             self._picture = picture
             self._number += 1
             self._condition.notify_all()
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Counts as somebody who looks."""
+    def jpegs(self) -> Generator[bytes, None, None]:
+        """The newest picture whenever there is another, until the page closes; meanwhile it is watched."""
+        number = 0
         with self._condition:
             self._watchers += 1
         try:
-            yield
+            while True:
+                number, picture = self._newer(number)
+                if picture is None:
+                    return
+                file = io.BytesIO()
+                Image.fromarray(picture).save(file, "JPEG", quality=80)
+                yield file.getvalue()
         finally:
             with self._condition:
                 self._watchers -= 1
 
-    def next_jpeg(self, after: int | None = None, timeout: float = 1.0) -> tuple[int, bytes]:
-        """The newest picture as JPEG, with its number.
-
-        Args:
-            after: number of the last picture that the visitor has; ``None``: all up to now.
-            timeout: seconds to wait for a newer one; then the JPEG is empty.
-        """
+    def _newer(self, number: int) -> tuple[int, np.ndarray | None]:
+        """Waits for a picture after that number; ``None`` when the page is closed."""
         with self._condition:
-            after = self._number if after is None else after
-            self._condition.wait_for(lambda: self._number > after or self.closed, timeout)
-            number, picture = self._number, self._picture
-        if self.closed or number <= after or picture is None:
-            return after, b""
-        with self._encoding:  # once for all who watch, and never while the loop waits
-            if self._encoded != number:
-                self._jpeg, self._encoded = jpeg(picture), number
-            return number, self._jpeg
+            self._condition.wait_for(lambda: self._number > number or self._closed)
+            return self._number, None if self._closed else self._picture
 
     def close(self) -> None:
         """Send the visitors away and free the port."""
         with self._condition:
-            self.closed = True
+            self._closed = True
             self._condition.notify_all()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+_HTML = """<!doctype html><meta charset="utf-8"><title>{title}</title>
+<style>body{{margin:0;background:rgb{background}}}
+img{{display:block;width:100vw;height:100vh;object-fit:contain}}</style>
+<img src="stream" alt="live segmentation: the camera's picture under the colours of its classes">
+"""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers ``/`` (the page) and ``/stream`` (endless JPEGs)."""
+
+    timeout = 2  # seconds; a visitor who does not read must not hold up closing
+
+    def __init__(self, page: Page, title: str, *request: Any) -> None:
+        self._page, self._title = page, title
+        super().__init__(*request)
+
+    def do_GET(self) -> None:
+        host = self.headers.get("Host", "").partition(":")[0]
+        if host not in ("127.0.0.1", "localhost"):  # else any web page could look through its own name's address
+            self.send_error(403, "open it as http://127.0.0.1:PORT")
+        elif self.path == "/":
+            title = html.escape(self._title)
+            self._begin("text/html; charset=utf-8")
+            self.wfile.write(_HTML.format(title=title, background=plots.DISPLAY_BACKGROUND).encode())
+        elif self.path == "/stream":
+            self._begin("multipart/x-mixed-replace; boundary=frame")
+            self._stream()
+        else:
+            self.send_error(404, "there is / and /stream")
+
+    def _begin(self, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+
+    def _stream(self) -> None:
+        try:
+            self.wfile.write(b"--frame\r\n")
+            with closing(self._page.jpegs()) as pictures:
+                for picture in pictures:
+                    head = f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n".encode()
+                    # the next boundary at once: browsers show a part only when they have seen its end
+                    self.wfile.write(head + picture + b"\r\n--frame\r\n")
+        except OSError:
+            self.close_connection = True  # the browser has gone
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: the terminal is for the figures."""
+
+
+# files ----------------------------------------------------------------------------------------------------------------
+
+_MILLISECOND = Fraction(1, 1000)
 
 
 class Recorder:
@@ -251,14 +281,6 @@ class Recorder:
         self._stream: Any = None
         self._last = -1
 
-    def __enter__(self) -> Recorder:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def write(self, picture: np.ndarray, seconds: float) -> None:
         """Append a picture, (H, W, 3) uint8 with even sides, at a time ≥ the last one's.
 
@@ -270,26 +292,20 @@ class Recorder:
         frame = self._av.VideoFrame.from_ndarray(picture, format="rgb24")
         frame.time_base = _MILLISECOND
         frame.pts = self._last = max(round(seconds * 1000), self._last + 1)
-        self._mux(frame)
-
-    def close(self) -> None:
-        """Finish the file; one without a picture is removed."""
-        container, self._container = self._container, None
-        if container is None:
-            return
-        try:
-            if self._stream is not None:
-                container.mux(self._stream.encode(None))
-        finally:
-            container.close()
-        if self._stream is None:
-            self.path.unlink(missing_ok=True)
-
-    def _mux(self, frame: Any) -> None:
         try:
             self._container.mux(self._stream.encode(frame))
         except (self._av.error.FFmpegError, OSError) as error:
             raise OSError(error.errno, f"{self.path}: recording failed ({error.strerror})", str(self.path)) from error
+
+    def close(self) -> None:
+        """Finish the file; one without a picture is removed."""
+        try:
+            if self._stream is not None:
+                self._container.mux(self._stream.encode(None))
+        finally:
+            self._container.close()
+        if self._stream is None:
+            self.path.unlink(missing_ok=True)
 
     def _add_stream(self, height: int, width: int) -> Any:
         codecs = self._av.codec.codecs_available
@@ -305,79 +321,32 @@ class Recorder:
         return stream
 
 
-def jpeg(picture: np.ndarray, quality: int = 80) -> bytes:
-    """(H, W, 3) uint8 → JPEG."""
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=quality)
-    return file.getvalue()
+@contextmanager
+def json_lines(target: str, stop: threading.Event) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Writes each line at once, for whoever follows the file.
 
+    Args:
+        target: the file; ``-`` for standard output.
+        stop: set when the reader of a pipe has gone.
 
-_MILLISECOND = Fraction(1, 1000)
-_HTML = """<!doctype html><meta charset="utf-8"><title>{title}</title>
-<style>body{{margin:0;background:#18191e;display:grid;place-items:center;min-height:100vh}}
-img{{max-width:100vw;max-height:100vh;min-width:min(100vw,960px)}}</style>
-<img src="stream" alt="live segmentation: the camera's picture under the colours of its classes">
-"""
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with nullcontext(sys.stdout) if target == "-" else _create(Path(target)) as file:
 
-
-def _handler(page: Page, title: str) -> Callable[..., BaseHTTPRequestHandler]:
-    """Answers ``/`` (the page), ``/stream`` (endless JPEGs) and ``/frame.jpg`` (the next one)."""
-
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 2  # seconds; a visitor who does not read must not hold up closing
-
-        def do_GET(self) -> None:
-            host = self.headers.get("Host", "").partition(":")[0]
-            if host not in ("127.0.0.1", "localhost"):  # else any web page could look through its own name's address
-                self.send_error(403, "open it as http://127.0.0.1:PORT")
-            elif self.path == "/":
-                self._answer("text/html; charset=utf-8", _HTML.format(title=html.escape(title)).encode())
-            elif self.path == "/frame.jpg":
-                with page.watching():
-                    _, picture = page.next_jpeg(timeout=2.0)
-                if picture:
-                    self._answer("image/jpeg", picture)
-                else:
-                    self.send_error(503, "no picture within 2 s")
-            elif self.path == "/stream":
-                with page.watching():
-                    self._stream()
-            else:
-                self.send_error(404, "there is /, /stream and /frame.jpg")
-
-        def _answer(self, kind: str, body: bytes) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Cache-Control", "no-store")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def _stream(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-            self.send_header("Cache-Control", "no-store")
-            self.end_headers()
-            number = 0
+        def write(line: dict[str, Any]) -> None:
             try:
-                self.wfile.write(b"--frame\r\n")
-                while not page.closed:
-                    number, picture = page.next_jpeg(number)
-                    if picture:
-                        head = f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n".encode()
-                        # the next boundary at once: browsers show a part only when they have seen its end
-                        self.wfile.write(head + picture + b"\r\n--frame\r\n")
-            except OSError:
-                self.close_connection = True  # the browser has gone
+                print(json.dumps(line, ensure_ascii=False), file=file, flush=True)
+            except BrokenPipeError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())  # or Python complains at exit
+                stop.set()
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing: the terminal is for the figures."""
-
-    return Handler
+        yield write
 
 
-def _font(pixels: int) -> ImageFont.FreeTypeFont:
-    """The font that comes with matplotlib: the same everywhere, and with more than ASCII."""
-    import matplotlib
-
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), pixels)
+def _create(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise OSError(f"{path}: cannot be written ({error.strerror}). Choose another place.") from error

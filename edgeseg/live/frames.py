@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 import threading
@@ -13,8 +14,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -26,43 +26,53 @@ FPS = 25.0
 
 _DEVICE_FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 _BROKEN_IN_A_ROW = 100  # packets that cannot be decoded; a lost keyframe costs some dozens
+_JUMP = 10.0  # seconds; a longer gap between two time stamps is a jump of the clock, not a pause
 
 
 class SourceError(RuntimeError):
     """Frames that cannot be had, or no longer; the message names the source and says what to do."""
 
 
+# sources --------------------------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
-class Shot:
+class Frame:
     """One frame of a source.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         time: seconds since the source's first frame, by the source's own clock.
         work: seconds that decoding or rendering took, without waiting for the data.
+        number: position in the source from 0, dropped and missing frames counted too; of a `Capture`.
+        ready: ``time.perf_counter()`` when it was there; of a `Capture`.
     """
 
     image: np.ndarray
     time: float
     work: float
+    number: int = 0
+    ready: float = 0.0
 
 
-class Source(Protocol):
+class Source:
     """What frames come from.
 
     Attributes:
         name: for messages and reports; holds no password.
         live: it sets the pace itself and has no end, so that an end is a lost connection.
         paced: its frames are to be shown at their own times, not as fast as they can be read.
+        missing: frames so far that it should have given and could not: damaged ones, and gaps in a steady rate.
     """
 
     name: str
-    live: bool
-    paced: bool
+    live = False
+    paced = False
+    missing = 0
 
-    def shots(self) -> Generator[Shot, None, None]:
+    def frames(self) -> Generator[Frame, None, None]:
         """Open the source and read it; closing the iterator closes the source."""
-        ...
+        raise NotImplementedError
 
 
 def open_source(
@@ -87,7 +97,7 @@ def open_source(
     if fps is not None and not 0 <= fps <= 1000:
         raise ValueError(f"fps = {fps}: give 0 (as fast as possible) to 1000")
     if text == "streets":
-        return DriveSource(size or (360, 480), fps, seed)
+        return _drive(size or (360, 480), fps, seed)
     if text.isdigit() or re.match(r"/dev/|video=", text):
         return _camera(text, size, fps, stall)
     if "://" in text:
@@ -99,68 +109,118 @@ def open_source(
             "(rtsp://…, http://…), a folder of pictures, or 'streets'"
         )
     if path.is_dir() or path.suffix.lower() in SUFFIXES:
-        return FolderSource(path, size, fps)
+        return _folder(path, size, fps)
     return VideoSource(text, size, fps, stall)
 
 
 def without_password(address: str) -> str:
-    """``rtsp://me:secret@host/1?key=2`` → ``rtsp://***@host/1?***``: addresses appear in reports and on screens."""
+    """``rtsp://me:secret@host/1?key=2`` → ``rtsp://***@host/1?***``: addresses appear in reports and on the page."""
     return re.sub(r"\?.*", "?***", re.sub(r"://[^/\s]*@", "://***@", address))
 
 
-class DriveSource:
-    """`edgeseg.data.streets.drive`: a street without end, rendered as it goes."""
+class ImageSource(Source):
+    """Single images at a steady pace.
 
-    live = False
-    name = "streets"
+    Args:
+        name: for messages.
+        images: opens them: (H, W, 3) uint8 RGB each.
+        fps: their pace, 0 for as fast as they can be read.
+    """
 
-    def __init__(self, size: tuple[int, int] = (360, 480), fps: float | None = None, seed: int = 0) -> None:
-        from edgeseg.data.streets import drive
+    def __init__(self, name: str, images: Callable[[], Iterator[np.ndarray]], fps: float | None) -> None:
+        self.name, self.paced = name, fps != 0
+        self._images, self._fps = images, fps or FPS
 
-        self.paced = fps != 0
-        self._fps = fps or FPS
-        self._frames = lambda: drive(seed, size, self._fps)
-        self._frames()  # says at once what is wrong with a size or seed
-
-    def shots(self) -> Generator[Shot, None, None]:
-        """One rendered frame after the other, without end."""
-        frames, number = self._frames(), 0
-        while True:
+    def frames(self) -> Generator[Frame, None, None]:
+        """Every image once."""
+        images = self._images()
+        for number in itertools.count():
             began = time.perf_counter()
-            image, _ = next(frames)
-            yield Shot(image, number / self._fps, time.perf_counter() - began)
-            number += 1
+            image = next(images, None)
+            if image is None:
+                return
+            yield Frame(image, number / self._fps, time.perf_counter() - began)
 
 
-class FolderSource:
+def _drive(size: tuple[int, int], fps: float | None, seed: int) -> ImageSource:
+    """A street without end, rendered as it goes."""
+    from edgeseg.data.streets import drive
+
+    drive(seed, size, fps or FPS)  # says at once what is wrong with a size or seed
+    return ImageSource("streets", lambda: (image for image, _ in drive(seed, size, fps or FPS)), fps)
+
+
+def _folder(path: Path, size: tuple[int, int] | None, fps: float | None) -> ImageSource:
     """The pictures of a folder in the order of their names (2 before 10), or a single picture."""
-
-    live = False
-
-    def __init__(self, path: Path, size: tuple[int, int] | None = None, fps: float | None = None) -> None:
-        self.name = str(path)
-        self.paced = fps != 0
-        self._size, self._fps = size, fps or FPS
-        files = [path] if path.is_file() else [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES]
-        self._files = sorted(files, key=_natural)
-        if not files:
-            raise FileNotFoundError(f"{path}: holds no pictures ({', '.join(SUFFIXES)}). Give the folder with them.")
-
-    def shots(self) -> Generator[Shot, None, None]:
-        """Every picture once."""
-        for number, path in enumerate(self._files):
-            began = time.perf_counter()
-            try:
-                image = read_image(path)
-            except DataError as error:
-                raise SourceError(str(error)) from error
-            if self._size not in (None, image.shape[:2]):
-                height, width = self._size
-                image = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
-            yield Shot(image, number / self._fps, time.perf_counter() - began)
+    files = [path] if path.is_file() else [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES]
+    if not files:
+        raise FileNotFoundError(f"{path}: holds no pictures ({', '.join(SUFFIXES)}). Give the folder with them.")
+    files.sort(key=_natural)
+    return ImageSource(str(path), lambda: (_read(file, size) for file in files), fps)
 
 
-class VideoSource:
+def _read(path: Path, size: tuple[int, int] | None) -> np.ndarray:
+    try:
+        image = read_image(path)
+    except DataError as error:
+        raise SourceError(str(error)) from error
+    if size is None or size == image.shape[:2]:
+        return image
+    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Sort key: digits by value, the rest by letter."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name.lower())]
+
+
+# video ----------------------------------------------------------------------------------------------------------------
+
+
+def import_av() -> Any:
+    """PyAV.
+
+    Raises:
+        ImportError: with the pip line.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise ImportError('video needs PyAV: pip install "edgeseg[video]"') from error
+    return av
+
+
+@dataclass
+class _Tally:
+    """What became of the packets of one opening.
+
+    Args:
+        steady: whether the header knows of one rate only.
+    """
+
+    steady: bool
+    frames: int = 0
+    undecoded: int = 0
+    hidden: int = 0  # that the file says not to show: a video trimmed without encoding it again
+    _place: int = -1  # by the time stamps, in frames
+    _furthest: int = -1
+    _in_line: int = 0
+
+    def add(self, intervals: int) -> None:
+        """A frame that comes so many intervals after the last."""
+        self.frames += 1
+        self._place += intervals
+        self._furthest = max(self._furthest, self._place)  # .avi mixes up the time stamps of neighbours
+        self._in_line += intervals == 1
+
+    @property
+    def missing(self) -> int:
+        """Packets that could not be decoded; or gaps, which mean something where most frames follow at one interval."""
+        steady = self.steady and 2 * self._in_line >= self.frames
+        return max(self.undecoded, self._furthest + 1 - self.frames if steady else 0)
+
+
+class VideoSource(Source):
     """A video file, a network stream or a camera, read by PyAV.
 
     An address with a known duration is a file that lies elsewhere; one without is live. That is only known when it is
@@ -168,12 +228,11 @@ class VideoSource:
 
     Args:
         address: what FFmpeg opens.
-        size: (H, W) of the frames; ``None``: the video's own.
-        fps: see `open_source`.
+        size, fps: see `open_source`.
         stall: seconds that opening, and then each read, may take.
         device: FFmpeg's format of a camera, e.g. ``"v4l2"``; ``None`` for files and addresses.
         options: FFmpeg's options.
-        label: the name in messages; default the address.
+        name: in messages; default the address.
 
     Raises:
         ImportError: PyAV is missing; gives the pip line.
@@ -187,10 +246,10 @@ class VideoSource:
         stall: float = 5.0,
         device: str | None = None,
         options: dict[str, str] | None = None,
-        label: str | None = None,
+        name: str | None = None,
     ) -> None:
         self._av = import_av()
-        self.name = label or without_password(address)
+        self.name = name or without_password(address)
         self.live = device is not None or "://" in address
         self.paced = not self.live and fps != 0
         self._address, self._size, self._fps, self._stall, self._device = address, size, fps, stall, device
@@ -198,53 +257,63 @@ class VideoSource:
         if address.startswith("rtsp"):
             self._options = {"rtsp_transport": "tcp", "fflags": "nobuffer", **self._options}
 
-    def shots(self) -> Generator[Shot, None, None]:
-        """Decoded frames in display order; damaged packets are passed over.
+    def frames(self) -> Generator[Frame, None, None]:
+        """Decoded frames in display order; those that are damaged or not there are counted in ``missing``.
 
         Raises:
             SourceError: it cannot be opened, holds no video, gives nothing for ``stall`` seconds, or is truncated.
         """
-        container = self._open()
-        try:
-            yield from self._decode(container)
-        finally:
-            container.close()
+        with self._open() as container:
+            if not container.streams.video:
+                raise SourceError(f"{self.name}: holds no video. Give a video file or stream with a picture.")
+            if self.live and self._device is None and container.duration:
+                self.live, self.paced = False, self._fps != 0
+            yield from self._timed(container, container.streams.video[0])
 
     def _open(self) -> Any:
         limits = (self._stall, self._stall) if self.live else None
         try:
-            container = self._av.open(self._address, format=self._device, options=self._options, timeout=limits)
+            return self._av.open(self._address, format=self._device, options=self._options, timeout=limits)
         except (self._av.error.FFmpegError, OSError) as error:
             raise SourceError(f"{self.name}: cannot be opened ({self._why(error)}). {self._cure()}") from error
-        if not container.streams.video:
-            container.close()
-            raise SourceError(f"{self.name}: holds no video. Give a video file or stream with a picture.")
-        if self.live and self._device is None and container.duration:
-            self.live, self.paced = False, self._fps != 0
-        return container
 
-    def _decode(self, container: Any) -> Iterator[Shot]:
-        stream = container.streams.video[0]
+    def _timed(self, container: Any, stream: Any) -> Iterator[Frame]:
+        """Frames with their times, and the count of those that are not there."""
         interval = 1 / float(stream.average_rate or FPS)
-        count, broken, first, seconds = 0, 0, 0.0, 0.0
+        tally, earlier = _Tally(stream.average_rate == stream.base_rate), self.missing
+        first, seconds = 0.0, -interval
+        for frame, work in self._decoded(container, stream, tally):
+            began = time.perf_counter()
+            if tally.frames == 0:
+                first = frame.time or 0.0
+            before, seconds = seconds, tally.frames * interval if frame.time is None else frame.time - first
+            shown = tally.frames / self._fps if self._fps else seconds
+            step = seconds - before
+            tally.add(round(step / interval) if abs(step) < _JUMP else 1)
+            self.missing = earlier + tally.missing
+            yield Frame(self._picture(frame), shown, work + time.perf_counter() - began)
+        absent = 0 if self.live else self._absent_at_end(container, stream, tally, seconds + interval)
+        self.missing = earlier + tally.missing + absent
+
+    def _decoded(self, container: Any, stream: Any, tally: _Tally) -> Iterator[tuple[Any, float]]:
+        """PyAV's frames, and the seconds that each took to decode."""
+        broken = 0
         for packet in self._packets(container, stream):
+            tally.hidden += packet.is_discard
             began = time.perf_counter()
             try:
                 frames = packet.decode()
             except self._av.error.FFmpegError as error:
                 broken += 1
+                tally.undecoded += 1
                 if broken > _BROKEN_IN_A_ROW:
                     raise SourceError(f"{self.name}: cannot be decoded ({self._why(error)}). {self._cure()}") from error
                 continue
+            work = time.perf_counter() - began
             for frame in frames:
-                image = self._picture(frame)
-                first = (frame.time or 0.0) if count == 0 else first
-                seconds = count * interval if frame.time is None else frame.time - first
-                yield Shot(image, count / self._fps if self._fps else seconds, time.perf_counter() - began)
-                began = time.perf_counter()
-                count, broken = count + 1, 0
-        if not self.live:
-            self._check_length(container, stream, count, seconds + interval)
+                broken = 0
+                yield frame, work
+                work = 0.0
 
     def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
         try:
@@ -261,19 +330,25 @@ class VideoSource:
         image = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
         return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
-    def _check_length(self, container: Any, stream: Any, count: int, seconds: float) -> None:
-        """A file that ends before the length in its header is truncated; not every format has such a length."""
-        if count == 0:
+    def _absent_at_end(self, container: Any, stream: Any, tally: _Tally, seconds: float) -> int:
+        """Frames that the header promised and nothing told of; not every format has such a number.
+
+        Raises:
+            SourceError: the file is truncated, or holds nothing.
+        """
+        if tally.frames == 0:
             raise SourceError(f"{self.name}: holds no frame that can be decoded. {self._cure()}")
         promised = float(stream.duration * stream.time_base) if stream.duration else 0.0
         if not promised and len(container.streams) == 1:
             promised = (container.duration or 0) / self._av.time_base
-        if count < 0.98 * stream.frames - 2 or seconds < 0.98 * promised - 0.5:
+        absent = max(0, stream.frames - tally.hidden - tally.frames - tally.missing)
+        if absent > 2 + 0.02 * stream.frames or seconds < 0.98 * promised - 0.5:
             of = f"{stream.frames} frames" if stream.frames else f"about {promised:.0f} s"
             raise SourceError(
-                f"{self.name}: ended after {count} frames ({seconds:.1f} s) of {of}: the file is truncated. "
+                f"{self.name}: ended after {tally.frames} frames ({seconds:.1f} s) of {of}: the file is truncated. "
                 "Copy or record it again; what was there has been processed."
             )
+        return absent
 
     def _why(self, error: Exception) -> str:
         if isinstance(error, self._av.error.ExitError | TimeoutError):
@@ -288,118 +363,65 @@ class VideoSource:
         return "Is it a video, and whole? Copy or record it again."
 
 
-def import_av() -> Any:
-    """PyAV.
-
-    Raises:
-        ImportError: with the pip line.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise ImportError('video needs PyAV: pip install "edgeseg[video]"') from error
-    return av
-
-
 def _camera(text: str, size: tuple[int, int] | None, fps: float | None, stall: float) -> VideoSource:
-    system = "linux" if sys.platform.startswith("linux") else sys.platform
+    system, numbered = sys.platform, text.isdigit()
     if system not in _DEVICE_FORMATS:
         raise ValueError(f"{text}: cameras are read on Linux, macOS and Windows, not on {system}; give an address")
-    if system == "linux" and text.isdigit():
-        address = f"/dev/video{text}"
-    elif system == "win32" and text.isdigit():
+    if system == "win32" and numbered:
         raise ValueError(
             f"camera {text}: Windows knows cameras by name; give 'video=NAME', as its device list shows it"
         )
-    else:
-        address = text
+    address = f"/dev/video{text}" if system == "linux" and numbered else text
     options = {"framerate": f"{fps:g}"} if fps else {}
-    label = f"camera {text}" if text.isdigit() else text
-    return VideoSource(address, size, None, stall, _DEVICE_FORMATS[system], options, label)
+    name = f"camera {text}" if numbered else text
+    return VideoSource(address, size, None, stall, _DEVICE_FORMATS[system], options, name)
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sort key: digits by value, the rest by letter."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name.lower())]
-
+# the newest frame -----------------------------------------------------------------------------------------------------
 
 _LATE = 0.1  # seconds by which a paced source may lag and catch up; beyond, its clock is set anew
-_EARLY = 10.0  # a longer gap between two time stamps is a jump of the clock, not a pause to wait for
 _LONGEST_PAUSE = 8.0  # seconds between two tries to reconnect
 _GRACE = 1.0  # seconds after `stall` in which a source may say itself that nothing comes
 
 
-@dataclass(frozen=True)
-class Captured:
-    """A frame as the loop gets it.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        number: position in the source from 0, dropped frames counted too.
-        time: seconds by the source's clock; for live sources since the first frame.
-        work: seconds it took to decode or render.
-        ready: ``time.perf_counter()`` when it was there.
-    """
-
-    image: np.ndarray
-    number: int
-    time: float
-    work: float
-    ready: float
-
-
 class Capture:
-    """Reads a source in a thread of its own; a context manager.
+    """Reads a source in a thread of its own; the newest frame takes the place of one that nobody has taken.
+
+    The ``time`` of a live source's frames is by this machine's clock, since its own starts anew when it is reconnected.
 
     Args:
-        source: see `edgeseg.live.frames`.
+        source: what to read.
         every_frame: wait for the loop instead of dropping, and do not pace.
         stall: seconds without a frame after which the source counts as stalled.
-        tries: how often a live source that worked once is opened again, until it works for ``stall`` seconds.
-        say: gets a line for every lost connection.
+        tries: how often a live source that worked once is opened again, until it works for ``stall`` seconds; each
+            lost connection gets a line on standard error.
 
     Attributes:
         dropped: frames that a newer one replaced before anybody took them.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        every_frame: bool = False,
-        stall: float = 5.0,
-        tries: int = 5,
-        say: Callable[[str], None] | None = None,
-    ) -> None:
+    def __init__(self, source: Source, every_frame: bool = False, stall: float = 5.0, tries: int = 5) -> None:
         if not stall > 0 or tries < 0:
             raise ValueError(f"stall = {stall}, tries = {tries}: stall must be above 0 and tries at least 0")
         self.source, self.dropped = source, 0
         self._every_frame, self._stall, self._tries = every_frame, stall, tries
-        self._say = say or (lambda line: print(line, file=sys.stderr))
         self._condition = threading.Condition()
-        self._slot: Captured | None = None
+        self._slot: Frame | None = None
         self._error: Exception | None = None
-        self._done = self._hangs = False
-        self._count, self._began, self._flowed = 0, 0.0, 0.0
+        self._done = False
+        self._count, self._number, self._failures, self._began = 0, -1, 0, 0.0
         self._zero: float | None = None  # when a paced source's clock showed 0
-        self._deadline = time.monotonic() + 2 * stall + _GRACE
+        self._expect_within(2 * stall)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="edgeseg-capture", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Capture:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def ended(self) -> bool:
         """Whether the source has ended and its last frame is taken."""
         return self._done and self._slot is None and self._error is None
 
-    def take(self, timeout: float = 0.2) -> Captured | None:
+    def take(self, timeout: float = 0.2) -> Frame | None:
         """The newest frame that nobody has taken yet; ``None`` when there is none within ``timeout`` seconds.
 
         Raises:
@@ -411,8 +433,7 @@ class Capture:
             self._condition.notify_all()
         if taken is None and self._error is not None:
             raise self._error
-        if taken is None and not self._done and time.monotonic() > self._deadline:
-            self._hangs = True
+        if taken is None and self._hangs():
             raise SourceError(
                 f"{self.source.name}: no frame for {self._stall:g} s, and no end. Check cable, network and sender; "
                 "for more patience give a longer stall (--stall SECONDS)."
@@ -426,7 +447,13 @@ class Capture:
             self._slot = None
             self._condition.notify_all()
         # a read ends by itself within `stall` seconds; a driver that hangs for ever must not hold up the program
-        self._thread.join(0.1 if self._hangs else self._stall + _GRACE)
+        self._thread.join(0.1 if self._hangs() else self._stall + _GRACE)
+
+    def _hangs(self) -> bool:
+        return not self._done and time.monotonic() > self._deadline
+
+    def _expect_within(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds + _GRACE
 
     # the thread
 
@@ -441,7 +468,6 @@ class Capture:
 
     def _read_on(self) -> None:
         """Read until the end; open a live source again when its connection is lost."""
-        failures = 0
         while not self._stop.is_set():
             try:
                 self._read_once()
@@ -453,49 +479,52 @@ class Capture:
                     return
                 if not self._count or not self.source.live:
                     raise
-                failures = 1 if self._flowed > self._stall else failures + 1
-                if failures > self._tries:
+                self._failures += 1
+                if self._failures > self._tries:
                     tries = "try" if self._tries == 1 else "tries"
                     raise SourceError(f"{error} Given up after {self._tries} {tries} to reconnect.") from error
-                pause = min(0.5 * 2**failures, _LONGEST_PAUSE)
-                self._say(f"{error} Opening it again in {pause:g} s (try {failures} of {self._tries}).")
-                self._deadline = time.monotonic() + pause + 2 * self._stall + _GRACE
+                pause = min(0.5 * 2**self._failures, _LONGEST_PAUSE)
+                again = f"Opening it again in {pause:g} s (try {self._failures} of {self._tries})."
+                print(error, again, file=sys.stderr)
+                self._expect_within(pause + 2 * self._stall)
                 self._stop.wait(pause)
 
     def _read_once(self) -> None:
-        self._flowed, first = 0.0, None
-        self._deadline = time.monotonic() + 2 * self._stall + _GRACE  # to open it, and then for the first frame
-        with closing(self.source.shots()) as shots:
-            for shot in shots:
+        self._expect_within(2 * self._stall)  # to open it, and then for the first frame
+        first = None
+        with closing(self.source.frames()) as frames:
+            for frame in frames:
                 if self._every_frame and self.source.live:
                     raise ValueError(f"{self.source.name}: is live and cannot wait; every frame is for files only")
                 if self.source.paced and not self._every_frame:
-                    self._wait_until_due(shot.time)
-                self._put(shot)
+                    self._wait_until_due(frame.time)
+                self._put(frame)
                 if self._stop.is_set():
                     return
-                self._deadline = time.monotonic() + self._stall + _GRACE
+                self._expect_within(self._stall)
                 first = first or time.monotonic()
-                self._flowed = time.monotonic() - first
+                if time.monotonic() - first > self._stall:
+                    self._failures = 0
 
     def _wait_until_due(self, seconds: float) -> None:
         ahead = 0.0 if self._zero is None else self._zero + seconds - time.perf_counter()
-        if self._zero is None or not -_LATE < ahead < _EARLY:
+        if self._zero is None or not -_LATE < ahead < _JUMP:
             self._zero = time.perf_counter() - seconds
         elif ahead > 0:
-            self._deadline = time.monotonic() + ahead + self._stall + _GRACE
+            self._expect_within(ahead + self._stall)
             self._stop.wait(ahead)
 
-    def _put(self, shot: Shot) -> None:
+    def _put(self, frame: Frame) -> None:
         ready = time.perf_counter()
-        if self._count == 0:
-            self._began = ready
-        seconds = ready - self._began if self.source.live else shot.time
+        self._began = self._began or ready
+        seconds = ready - self._began if self.source.live else frame.time
         with self._condition:
             if self._every_frame:
                 self._condition.wait_for(lambda: self._slot is None or self._stop.is_set())
             elif self._slot is not None:
                 self.dropped += 1
-            self._slot = Captured(shot.image, self._count, seconds, shot.work, ready)
+            # what seemed to be missing may yet come: neighbours in an .avi change places
+            self._number = max(self._number + 1, self._count + self.source.missing)
+            self._slot = Frame(frame.image, seconds, frame.work, self._number, ready)
             self._count += 1
             self._condition.notify_all()

@@ -13,11 +13,13 @@ What a camera, its cable or a sender on the network hold back before a frame arr
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,14 +27,16 @@ import torch
 
 from edgeseg.data.labels import ClassTable
 from edgeseg.inference import Segmenter
-from edgeseg.live.display import Painter, Recorder, Screen
-from edgeseg.live.frames import Capture, Captured, Source, SourceError
+from edgeseg.live.display import Display, Painter, Recorder
+from edgeseg.live.frames import Capture, Frame, SourceError
 from edgeseg.machine import peak_memory, resident_memory
+from edgeseg.text import table as text_table
 
 Segment = Callable[[np.ndarray], np.ndarray]
 """(H, W, 3) uint8 RGB → (H, W) uint8 class ids: an `edgeseg.deploy.Artefact`, or any function."""
 
 STAGES = ("capture", "wait", "preprocess", "net", "post", "segment", "draw", "latency", "record")
+_PERCENTILES = {"median": 50, "p90": 90, "p99": 99, "max": 100}
 _WARM_UP = 2
 _KEPT = 20_000  # frames that the percentiles look back on: memory stays flat however long it runs
 
@@ -45,6 +49,7 @@ class Summary:
         source: its name.
         frames: segmented frames.
         dropped: frames that came while another was segmented; those of the warm-up too.
+        missing: frames that the source should have given and could not, see `edgeseg.live.frames.Source`.
         seconds: from the end of the warm-up.
         fps: segmented frames per second.
         stages: milliseconds: stage → median, p90, p99 and max of the last 20 000 frames.
@@ -56,6 +61,7 @@ class Summary:
     source: str
     frames: int
     dropped: int
+    missing: int
     seconds: float
     fps: float
     stages: dict[str, dict[str, float]]
@@ -63,57 +69,47 @@ class Summary:
     ended: str
     ok: bool
 
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return asdict(self)
-
     def table(self) -> str:
         """For the terminal."""
         memory = "" if self.peak_rss_mb is None else f", peak memory {self.peak_rss_mb:.0f} MB"
-        lines = [
-            f"{self.source}: {self.frames} frames in {self.seconds:.1f} s = {self.fps:.1f} FPS, "
-            f"{self.dropped} dropped{memory}; {self.ended}",
-            f"{'ms':<12}{'median':>9}{'p90':>9}{'p99':>9}{'max':>9}",
-        ]
+        rows = []
         for name, row in self.stages.items():
             part = "  " if name in ("preprocess", "net", "post") else ""
-            lines.append(f"{part + name:<12}" + "".join(f"{row[key]:9.1f}" for key in ("median", "p90", "p99", "max")))
-        return "\n".join(lines)
+            rows.append((part + name, *(f"{row[key]:.1f}" for key in _PERCENTILES)))
+        return (
+            f"{self.source}: {self.frames} frames in {self.seconds:.1f} s = {self.fps:.1f} FPS, "
+            f"{_unseen(self.dropped, self.missing)}{memory}; {self.ended}\n"
+        ) + text_table(("ms", *_PERCENTILES), rows)
 
 
 def watch(
-    source: Source,
+    capture: Capture,
     segment: Segmenter | Segment,
     table: ClassTable | None = None,
     *,
-    screens: Sequence[Screen] = (),
+    display: Display | None = None,
     recorder: Recorder | None = None,
     lines: Callable[[dict[str, Any]], None] | None = None,
-    every_frame: bool = False,
     seconds: float | None = None,
     frames: int | None = None,
-    stall: float = 5.0,
-    tries: int = 5,
     stop: threading.Event | None = None,
-    say: Callable[[str], None] | None = None,
 ) -> Summary:
-    """Segment a source until it ends.
+    """Segment what a source gives until it ends.
+
+    ``with closing(Capture(open_source("0"))) as capture: watch(capture, segmenter, display=Page())``
 
     Args:
-        source: see `edgeseg.live.frames.open_source`.
+        capture: of the source; whoever made it closes it.
         segment: a `Segmenter`, an `Artefact`, or any function from an image to its class map.
         table: the classes; default: those of ``segment``.
-        screens: get every picture while somebody looks; see `edgeseg.live.display`.
+        display: gets every picture while somebody looks; see `edgeseg.live.display.Page`.
         recorder: gets every picture.
         lines: gets one dict per frame: ``frame``, ``time_s``, ``capture_ms``, ``wait_ms``, ``segment_ms``, ``draw_ms``,
             ``latency_ms`` (their sum), ``preprocess_ms``, ``net_ms`` and ``post_ms`` of a `Segmenter`, ``record_ms``
-            with a recorder, ``dropped`` so far, ``rss_mb`` with psutil, ``classes``: name → share of the picture.
-        every_frame: process a file whole, however long it takes, instead of dropping what comes too fast.
+            with a recorder, ``dropped`` and ``missing`` so far, ``rss_mb`` where psutil is installed, ``classes``:
+            name → share of the picture.
         seconds, frames: when to stop.
-        stall: seconds without a frame after which a source counts as stalled.
-        tries: how often a live source is opened again.
         stop: set it from anywhere to stop.
-        say: gets a line for every lost connection; default: standard error.
 
     Returns:
         The summary. A source lost on the way is in it: ``ok`` is false, and ``ended`` says what to do.
@@ -125,35 +121,28 @@ def watch(
     if table is None:
         raise ValueError("the names and colours of the classes are not known; give table=ClassTable(…)")
     stop = stop or threading.Event()
-    log = _Log(source.name)
-    ended, ok = "the source ended", True
-    with timed(segment) as timed_segment, Capture(source, every_frame, stall, tries, say) as capture:
-        show = _Show(table, screens, recorder, log)
-
-        def warm_up(image: np.ndarray) -> None:
-            for _ in range(_WARM_UP):
-                timed_segment(image)
-            show.prepare(image)
-
-        try:
-            for captured in _taken(capture, warm_up, log, stop, seconds, frames):
-                label, stages = timed_segment(captured.image)
-                done = time.perf_counter()
-                _check(label, captured.image)
-                stages["capture"] = captured.work
-                stages["wait"] = done - captured.ready - stages["segment"]
-                shares = _shares(label)
-                show(captured, label, shares, stages, capture.dropped, done)
-                if lines is not None:
-                    lines(_line(captured, stages, capture.dropped, shares, table))
+    log = _Log(capture)
+    output = _Output(table, display, recorder, lines, log)
+    try:
+        with timed(segment) as run:
+            while not stop.is_set() and not capture.ended and not log.complete(frames, seconds):
+                frame = capture.take()
+                if frame is None:
+                    continue
+                if not log.frames:
+                    for _ in range(_WARM_UP):
+                        run(frame.image)
+                    output.prepare(frame.image)
+                    log.start()
+                    frame = replace(frame, ready=log.began)
+                label, stages = run(frame.image)
+                output.write(frame, label, stages)
                 log.add(stages)
-        except SourceError as error:
-            if not log.frames:
-                raise
-            ended, ok = str(error), False
-        if ok and not capture.ended:
-            ended = "stopped as asked"
-    return log.summary(capture.dropped, ended, ok)
+    except SourceError as error:
+        if not log.frames:
+            raise
+        return log.summary(str(error), ok=False)
+    return log.summary("the source ended" if capture.ended else "stopped as asked", ok=True)
 
 
 @contextmanager
@@ -162,29 +151,29 @@ def timed(segment: Segmenter | Segment) -> Iterator[Callable[[np.ndarray], tuple
 
     Yields:
         A function from an image to its class map and the seconds of ``"segment"``; for a `Segmenter` also of
-        ``"preprocess"``, ``"net"`` and ``"post"``, which are the time before, in and after its model.
+        ``"preprocess"``, ``"net"`` and ``"post"``, which are the time before, in and after its model. Other threads
+        may use the same `Segmenter` meanwhile.
     """
     run = segment.predict if isinstance(segment, Segmenter) else segment
-    marks: list[float] = []
+    own = threading.local()  # a hook hears every thread that runs the model
 
-    def mark(*_: Any) -> None:
+    def note_time(*_: Any) -> None:
         if segment.mean.device.type != "cpu":  # type: ignore[union-attr]
             torch.accelerator.synchronize()
-        marks.append(time.perf_counter())
+        if hasattr(own, "times"):
+            own.times.append(time.perf_counter())
 
     def measure(image: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
-        marks.clear()
-        began = time.perf_counter()
+        own.times = [time.perf_counter()]
         label = run(image)
-        ended = time.perf_counter()
-        stages = {}
-        if len(marks) == 2:
-            stages = {"preprocess": marks[0] - began, "net": marks[1] - marks[0], "post": ended - marks[1]}
-        return label, {**stages, "segment": ended - began}
+        own.times.append(time.perf_counter())
+        parts = np.diff(own.times).tolist() if len(own.times) == 4 else ()
+        stages = dict(zip(("preprocess", "net", "post"), parts, strict=False))
+        return label, {**stages, "segment": own.times[-1] - own.times[0]}
 
     hooks: list[Any] = []
     if isinstance(segment, Segmenter):
-        hooks = [segment.model.register_forward_pre_hook(mark), segment.model.register_forward_hook(mark)]
+        hooks = [segment.model.register_forward_pre_hook(note_time), segment.model.register_forward_hook(note_time)]
     try:
         yield measure
     finally:
@@ -192,135 +181,128 @@ def timed(segment: Segmenter | Segment) -> Iterator[Callable[[np.ndarray], tuple
             hook.remove()
 
 
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and a service manager's polite end set: the frame at hand and the recording get finished."""
+    stop = threading.Event()
+    old = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
 class _Log:
     """Times of the last frames, and how fast they come."""
 
-    def __init__(self, name: str) -> None:
-        self.name, self.frames = name, 0
-        self.began = time.perf_counter()
-        self.smooth_fps = self.smooth_latency = 0.0
-        self._rows = np.full((_KEPT, len(STAGES)), np.nan, np.float32)
-        self._last = 0.0
+    def __init__(self, capture: Capture) -> None:
+        self.frames, self.began = 0, 0.0
+        self._capture, self._last = capture, 0.0
+        self._milliseconds: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_KEPT))
+        self._recent: deque[tuple[float, float]] = deque(maxlen=10)  # when each was done, and its latency
 
     def start(self) -> None:
         """The warm-up is over."""
         self.began = self._last = time.perf_counter()
 
+    def complete(self, frames: int | None, seconds: float | None) -> bool:
+        """Whether this was all that was asked for."""
+        enough = frames is not None and self.frames >= frames
+        return self.frames > 0 and (enough or (seconds is not None and time.perf_counter() - self.began >= seconds))
+
     def add(self, stages: dict[str, float]) -> None:
         """Seconds by stage of one frame."""
-        self._rows[self.frames % _KEPT] = [1000 * stages.get(name, np.nan) for name in STAGES]
+        for name, value in stages.items():
+            self._milliseconds[name].append(1000 * value)
         self.frames += 1
-        now = time.perf_counter()
-        weight = max(0.1, 1 / self.frames)  # an average over about ten frames, of fewer at the start
-        interval = (1 - weight) / self.smooth_fps + weight * (now - self._last) if self.smooth_fps else now - self._last
-        self.smooth_fps = 1 / max(interval, 1e-6)
-        self.smooth_latency += weight * (stages["latency"] - self.smooth_latency)
-        self._last = now
+        self._last = time.perf_counter()
+        self._recent.append((self._last, stages["latency"]))
 
-    def summary(self, dropped: int, ended: str, ok: bool) -> Summary:
-        seconds = self._last - self.began if self.frames else 0.0
-        rows = self._rows[: self.frames]
+    def lost(self) -> dict[str, int]:
+        """Frames that were not segmented so far, by reason."""
+        return {"dropped": self._capture.dropped, "missing": self._capture.source.missing}
+
+    def figures(self) -> str:
+        """The last ten frames in words."""
+        times, latencies = zip(*self._recent, strict=True) if self._recent else ((), (0.0,))
+        fps = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
+        return f"{fps:.1f} FPS · latency {1000 * np.mean(latencies):.0f} ms · {_unseen(**self.lost())}"
+
+    def summary(self, ended: str, ok: bool) -> Summary:
         stages = {}
-        for column, name in enumerate(STAGES):
-            values = rows[:, column][~np.isnan(rows[:, column])]
-            if len(values):
-                marks = np.percentile(values, (50, 90, 99, 100))
-                stages[name] = {
-                    k: round(float(v), 3) for k, v in zip(("median", "p90", "p99", "max"), marks, strict=True)
-                }
-        fps = round(self.frames / seconds, 2) if seconds else 0.0
-        return Summary(self.name, self.frames, dropped, round(seconds, 2), fps, stages, peak_memory(), ended, ok)
+        for name in (name for name in STAGES if name in self._milliseconds):
+            found = np.percentile(self._milliseconds[name], list(_PERCENTILES.values())).round(3).tolist()
+            stages[name] = dict(zip(_PERCENTILES, found, strict=True))
+        seconds = self._last - self.began
+        return Summary(
+            source=self._capture.source.name,
+            frames=self.frames,
+            **self.lost(),
+            seconds=round(seconds, 2),
+            fps=round(self.frames / seconds, 2) if seconds else 0.0,
+            stages=stages,
+            peak_rss_mb=peak_memory(),
+            ended=ended,
+            ok=ok,
+        )
 
 
-class _Show:
-    """Paints where somebody looks or records, and closes the books on a frame's latency."""
+@dataclass
+class _Output:
+    """Where the results of a frame go, and the end of the count of its latency."""
 
-    def __init__(self, table: ClassTable, screens: Sequence[Screen], recorder: Recorder | None, log: _Log) -> None:
-        self._table, self._screens, self._recorder, self._log = table, screens, recorder, log
-        self._painter: Painter | None = None
-
-    def __call__(
-        self,
-        captured: Captured,
-        label: np.ndarray,
-        shares: dict[int, float],
-        stages: dict[str, float],
-        dropped: int,
-        done: float,
-    ) -> None:
-        """Add draw, latency and record to the ``stages`` of a frame that was segmented at the time ``done``."""
-        screens = [screen for screen in self._screens if screen.watched]
-        picture = None
-        if screens or self._recorder is not None:
-            picture = self._paint(captured.image, label, shares, dropped)
-            for screen in screens:
-                screen.show(picture)
-            stages["draw"] = time.perf_counter() - done
-        else:
-            stages["draw"] = 0.0
-        stages["latency"] = sum(stages[name] for name in ("capture", "wait", "segment", "draw"))
-        if self._recorder is not None and picture is not None:
-            began = time.perf_counter()
-            self._recorder.write(picture, captured.time)
-            stages["record"] = time.perf_counter() - began
+    table: ClassTable
+    display: Display | None
+    recorder: Recorder | None
+    lines: Callable[[dict[str, Any]], None] | None
+    log: _Log
+    painter: Painter | None = None
 
     def prepare(self, image: np.ndarray) -> None:
-        """Load fonts and draw the legend before the clock runs, where there may be something to draw."""
-        if self._screens or self._recorder is not None:
-            self._painter = Painter(self._table, (image.shape[0], image.shape[1]))
+        """Lay out the legend before the clock runs, where there may be something to draw."""
+        if self.display or self.recorder:
+            self.painter = Painter(self.table, image.shape[:2])
 
-    def _paint(self, image: np.ndarray, label: np.ndarray, shares: dict[int, float], dropped: int) -> np.ndarray:
-        size = (image.shape[0], image.shape[1])
-        if self._painter is None or self._painter.size != size:
-            self._painter = Painter(self._table, size)
-        log = self._log
-        text = f"{log.smooth_fps:.1f} FPS · latency {1000 * log.smooth_latency:.0f} ms · {dropped} dropped"
-        return self._painter.paint(image, label, shares, text)
+    def write(self, frame: Frame, label: np.ndarray, stages: dict[str, float]) -> None:
+        """Show, film and tell one frame, which has just been segmented; adds to its ``stages`` what is not there."""
+        done = time.perf_counter()
+        shares = _shares(label, frame.image)
+        stages |= {"capture": frame.work, "wait": done - frame.ready - stages["segment"], "draw": 0.0}
+        display = self.display if self.display and self.display.watched else None
+        if display or self.recorder:
+            if self.painter is None or self.painter.size != label.shape:
+                self.painter = Painter(self.table, label.shape)
+            picture = self.painter.paint(frame.image, label, shares, self.log.figures())
+            if display:
+                display.show(picture)
+            stages["draw"] = time.perf_counter() - done
+        stages["latency"] = sum(stages[name] for name in ("capture", "wait", "segment", "draw"))
+        if self.recorder:
+            began = time.perf_counter()
+            self.recorder.write(picture, frame.time)
+            stages["record"] = time.perf_counter() - began
+        if self.lines:
+            self.lines(self._line(frame, stages, shares))
 
-
-def _taken(
-    capture: Capture,
-    warm_up: Callable[[np.ndarray], None],
-    log: _Log,
-    stop: threading.Event,
-    seconds: float | None,
-    frames: int | None,
-) -> Iterator[Captured]:
-    """Frames until one of the ends; before the first, the network is warmed up on it."""
-    while not stop.is_set() and not capture.ended:
-        if log.frames and frames is not None and log.frames >= frames:
-            return
-        if log.frames and seconds is not None and time.perf_counter() - log.began >= seconds:
-            return
-        captured = capture.take()
-        if captured is None:
-            continue
-        if not log.frames:
-            warm_up(captured.image)
-            log.start()
-            captured = replace(captured, ready=log.began)
-        yield captured
+    def _line(self, frame: Frame, stages: dict[str, float], shares: dict[int, float]) -> dict[str, Any]:
+        line: dict[str, Any] = {"frame": frame.number, "time_s": round(frame.time, 3)}
+        line |= {f"{name}_ms": round(1000 * stages[name], 3) for name in STAGES if name in stages}
+        line |= self.log.lost()
+        if (rss := resident_memory()) is not None:
+            line["rss_mb"] = rss
+        names = self.table.names
+        return line | {"classes": {names[i]: round(share, 4) for i, share in shares.items() if i < len(names)}}
 
 
-def _check(label: np.ndarray, image: np.ndarray) -> None:
+def _shares(label: np.ndarray, image: np.ndarray) -> dict[int, float]:
+    """Class id → share of the picture, of those in it; void is 255."""
     if not isinstance(label, np.ndarray) or label.shape != image.shape[:2] or label.dtype != np.uint8:
         got = f"{label.dtype} {label.shape}" if isinstance(label, np.ndarray) else type(label).__name__
         raise ValueError(f"the class map is {got} for an image of {image.shape[:2]}; segment must give (H, W) uint8")
-
-
-def _shares(label: np.ndarray) -> dict[int, float]:
-    """Class id → share of the picture, of those in it; void is 255."""
     counts = np.bincount(label.ravel(), minlength=256)
     return {int(i): float(counts[i] / label.size) for i in np.flatnonzero(counts)}
 
 
-def _line(
-    captured: Captured, stages: dict[str, float], dropped: int, shares: dict[int, float], table: ClassTable
-) -> dict[str, Any]:
-    line: dict[str, Any] = {"frame": captured.number, "time_s": round(captured.time, 3)}
-    line |= {f"{name}_ms": round(1000 * stages[name], 3) for name in STAGES if name in stages}
-    line["dropped"] = dropped
-    if (memory := resident_memory()) is not None:
-        line["rss_mb"] = memory
-    line["classes"] = {table.names[i]: round(share, 4) for i, share in shares.items() if i < len(table)}
-    return line
+def _unseen(dropped: int, missing: int) -> str:
+    return f"{dropped} dropped" + (f", {missing} missing in the source" if missing else "")

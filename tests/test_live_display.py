@@ -1,20 +1,20 @@
-"""Live pictures: legend, page, recording and notebook viewer."""
+"""Live pictures: legend, page and recording."""
 
 from __future__ import annotations
 
 import http.client
-import sys
+import io
 import threading
-import time
+from contextlib import closing
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgeseg.data.labels import CAMVID, CITYSCAPES, ClassTable
 from edgeseg.live.display import Page, Painter, Recorder
 from edgeseg.live.frames import VideoSource, open_source
-from edgeseg.live.loop import watch
-from frame_makers import TABLE, Blinks, split
+from frame_makers import TABLE, GreySource, watch_source
 
 # pictures
 
@@ -65,8 +65,8 @@ def test_many_classes_with_long_names_fit():
 
 def test_a_recording_can_be_played_and_keeps_the_sources_time(tmp_path):
     av = pytest.importorskip("av")
-    with Recorder(tmp_path / "new" / "out.mp4") as recorder:
-        summary = watch(Blinks(30, size=(120, 322)), split, TABLE, recorder=recorder, every_frame=True)
+    with closing(Recorder(tmp_path / "new" / "out.mp4")) as recorder:
+        summary = watch_source(GreySource(30, (120, 322)), recorder=recorder, every_frame=True)
     assert summary.stages["record"]["median"] > 0
     with av.open(str(tmp_path / "new" / "out.mp4")) as container:
         frames = list(container.decode(video=0))
@@ -86,7 +86,7 @@ def test_an_interrupted_recording_can_be_played(tmp_path):
     content = (tmp_path / "out.mp4").read_bytes()  # what is on the disk when the power fails
     recorder.close()
     (tmp_path / "cut.mp4").write_bytes(content)
-    assert sum(1 for _ in VideoSource(str(tmp_path / "cut.mp4"), fps=25).shots()) >= 50
+    assert sum(1 for _ in VideoSource(str(tmp_path / "cut.mp4"), fps=25).frames()) >= 50
 
 
 def test_a_recording_says_what_it_cannot_do(tmp_path):
@@ -96,8 +96,7 @@ def test_a_recording_says_what_it_cannot_do(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="out.mp4: cannot be written.*another place"):
         Recorder(tmp_path / "file" / "out.mp4")
-    with Recorder(tmp_path / "none.mp4"):
-        pass
+    Recorder(tmp_path / "none.mp4").close()
     assert not (tmp_path / "none.mp4").exists()
 
 
@@ -105,101 +104,61 @@ def test_a_recording_says_what_it_cannot_do(tmp_path):
 
 
 def get(page, path, host=None):
-    connection = http.client.HTTPConnection("127.0.0.1", int(page.url.rpartition(":")[2]), timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", int(page.url.rpartition(":")[2]), timeout=60)
     connection.request("GET", path, headers={"Host": host} if host else {})
     return connection.getresponse()
 
 
+def read_jpeg(stream):
+    """The next part of a multipart answer."""
+    while (line := stream.readline()) != b"\r\n":
+        if line.startswith(b"Content-Length"):
+            length = int(line.partition(b":")[2])
+    picture = np.asarray(Image.open(io.BytesIO(stream.read(length))))
+    assert (stream.readline(), stream.readline()) == (b"\r\n", b"--frame\r\n")
+    return picture
+
+
 def test_the_page_serves_pictures_while_they_come_and_stops():
     threads = threading.active_count()
-    stop = threading.Event()
-    with Page(0) as page:
-        runner = threading.Thread(
-            target=watch, args=(Blinks(pause=0.01), split, TABLE), kwargs={"screens": [page], "stop": stop}
-        )
-        runner.start()
-        assert b"<img" in get(page, "/").read()
-        assert get(page, "/frame.jpg").read()[:2] == b"\xff\xd8"
-        stream = get(page, "/stream")
-        assert "multipart" in stream.headers["Content-Type"]
-        assert stream.read(5000).count(b"Content-Type: image/jpeg") >= 1
+    with closing(Page(0, "street & co")) as page:
+        assert b"<title>street &amp; co" in get(page, "/").read()
         assert get(page, "/else").status == 404
-        assert get(page, "/frame.jpg", "evil.example:80").status == 403
+        assert get(page, "/", "evil.example:80").status == 403
         with pytest.raises(OSError, match="port .* cannot be used.*--serve 0"):
             Page(int(page.url.rpartition(":")[2]))
-        stop.set()
-        runner.join()
-        stream.close()
+        assert not page.watched
+        page.show(np.full((48, 64, 3), 50, np.uint8))
+        stream = get(page, "/stream")
+        assert "multipart" in stream.headers["Content-Type"]
+        assert stream.readline() == b"--frame\r\n"
+        assert read_jpeg(stream).shape == (48, 64, 3)
+        assert page.watched
+        page.show(np.full((48, 64, 3), 200, np.uint8))
+        np.testing.assert_allclose(read_jpeg(stream), 200, atol=2)
+    assert stream.read() == b""
+    assert not page.watched
     with pytest.raises(ConnectionError):
         get(page, "/")
     assert threading.active_count() == threads
 
 
-def test_the_page_of_one_program_is_a_live_source_of_another(monkeypatch):
+def test_the_page_of_one_program_is_a_live_source_of_another(monkeypatch, capsys):
     pytest.importorskip("av")
-    monkeypatch.setattr("edgeseg.live.frames._LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr("edgeseg.live.frames._LONGEST_PAUSE", 0)
     page, stop = Page(0), threading.Event()
-    sender = threading.Thread(
-        target=watch, args=(Blinks(pause=0.01), split, TABLE), kwargs={"screens": [page], "stop": stop}
-    )
+
+    def send():
+        while not stop.wait(0.01):
+            page.show(np.full((96, 128, 3), 200, np.uint8))
+        page.close()
+
+    sender = threading.Thread(target=send)
     sender.start()
     source = open_source(page.url + "/stream", (48, 64), stall=1)
-    closer = threading.Thread(target=page.close)
-    summary = watch(
-        source,
-        split,
-        TABLE,
-        lines=lambda line: closer.start() if line["frame"] >= 6 and not closer.ident else None,
-        say=lambda line: None,
-        stall=1,
-        tries=1,
-    )
-    stop.set()
+    summary = watch_source(source, lines=lambda line: line["frame"] < 6 or stop.set(), stall=1, tries=1)
     sender.join()
-    closer.join()
     assert summary.frames > 1
     assert not summary.ok
     assert "Given up after 1 try" in summary.ended
-
-
-# notebook
-
-
-def test_the_viewer_shows_pictures_until_it_is_stopped():
-    pytest.importorskip("ipywidgets", reason='needs ipywidgets: pip install "edgeseg[course]"')
-    from edgeseg.deploy.viewer import Viewer
-
-    viewer = Viewer(lambda: Blinks(pause=0.005), split, TABLE)
-    first = viewer._image.value
-    viewer._button.click()
-    other = Viewer(lambda: Blinks(pause=0.005), split, TABLE)
-    deadline = time.monotonic() + 60
-    while viewer._image.value == first and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert viewer._image.value[:2] == b"\xff\xd8"
-    assert viewer.running
-    other.start()
-    assert not viewer.running  # one camera, one viewer
-    other._button.click()
-    assert not other.running
-    assert viewer.summary.ok
-    assert "stopped as asked" in viewer.text
-    assert viewer._button.description == "Start"
-
-
-def test_the_viewer_says_what_went_wrong():
-    pytest.importorskip("ipywidgets")
-    from edgeseg.deploy.viewer import Viewer
-
-    viewer = Viewer("nowhere.mp4", split, TABLE)
-    viewer.start()
-    viewer._thread.join()
-    assert "nowhere.mp4: no such file" in viewer.text
-
-
-def test_without_ipywidgets_the_pip_line_is_given(monkeypatch):
-    from edgeseg.deploy.viewer import Viewer
-
-    monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    with pytest.raises(ImportError, match='pip install "edgeseg\\[course\\]"'):
-        Viewer("streets", split, TABLE)
+    assert source.live

@@ -1,4 +1,4 @@
-"""Where live frames come from: what every source gives, and one clear line when it cannot."""
+"""Live frames: what every source gives, what is counted as missing, and one clear line when there is nothing."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeseg.live import frames as sources
 from edgeseg.live.frames import SourceError, VideoSource, open_source, without_password
-from frame_makers import cut, make_video
+from frame_makers import cut, damage, make_video
 
 
 def read(source):
     """All frames, and the error that ended them."""
-    shots = []
+    frames = []
     try:
-        for shot in source.shots():
-            shots.append(shot)
+        for frame in source.frames():
+            frames.append(frame)
     except SourceError as error:
-        return shots, str(error)
-    return shots, ""
+        return frames, str(error)
+    return frames, ""
 
 
 @pytest.fixture
@@ -55,9 +54,11 @@ def serve():
 
 def test_the_drive_is_endless_and_keeps_its_clock():
     source = open_source("streets", (64, 96), fps=10, seed=3)
-    shots = list(islice(source.shots(), 3))
-    assert [shot.time for shot in shots] == [0.0, 0.1, 0.2]
-    assert all(shot.image.shape == (64, 96, 3) and shot.image.dtype == np.uint8 and shot.work > 0 for shot in shots)
+    frames = list(islice(source.frames(), 3))
+    assert [frame.time for frame in frames] == [0.0, 0.1, 0.2]
+    assert all(
+        frame.image.shape == (64, 96, 3) and frame.image.dtype == np.uint8 and frame.work > 0 for frame in frames
+    )
     assert source.paced
     assert not source.live
     assert not open_source("streets", (64, 96), fps=0).paced
@@ -67,8 +68,8 @@ def test_a_folder_gives_its_pictures_in_natural_order(tmp_path):
     for number in (10, 2, 1):
         Image.new("RGB", (40, 30), (number, 0, 0)).save(tmp_path / f"frame{number}.png")
     (tmp_path / "notes.txt").write_text("no picture")
-    shots, error = read(open_source(str(tmp_path)))
-    assert [int(shot.image[0, 0, 0]) for shot in shots] == [1, 2, 10]
+    frames, error = read(open_source(str(tmp_path)))
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == [1, 2, 10]
     assert error == ""
     assert read(open_source(str(tmp_path), (60, 80)))[0][0].image.shape == (60, 80, 3)
     assert len(read(open_source(str(tmp_path / "frame2.png")))[0]) == 1
@@ -77,8 +78,8 @@ def test_a_folder_gives_its_pictures_in_natural_order(tmp_path):
 def test_a_broken_picture_is_named(tmp_path):
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
-    shots, error = read(open_source(str(tmp_path)))
-    assert len(shots) == 1
+    frames, error = read(open_source(str(tmp_path)))
+    assert len(frames) == 1
     assert "b.png" in error
 
 
@@ -106,17 +107,17 @@ def test_an_impossible_pace_is_refused(fps):
 
 def test_a_video_gives_every_frame_with_its_time(tmp_path):
     source = open_source(str(make_video(tmp_path / "a.mp4", 30)))
-    shots, error = read(source)
+    frames, error = read(source)
     assert error == ""
-    np.testing.assert_allclose([shot.time for shot in shots], np.arange(30) / 25, atol=1e-3)
-    np.testing.assert_allclose([shot.image[10, 10].mean() for shot in shots], 4 * np.arange(30), atol=6)
+    np.testing.assert_allclose([frame.time for frame in frames], np.arange(30) / 25, atol=1e-3)
+    np.testing.assert_allclose([frame.image[10, 10].mean() for frame in frames], 4 * np.arange(30), atol=6)
     assert (source.live, source.paced) == (False, True)
 
 
 def test_frames_are_scaled_to_the_wished_size_and_another_pace(tmp_path):
-    shots, _ = read(open_source(str(make_video(tmp_path / "a.mp4", 5)), (64, 64), fps=100))
-    assert {shot.image.shape for shot in shots} == {(64, 64, 3)}
-    assert [shot.time for shot in shots] == [0.0, 0.01, 0.02, 0.03, 0.04]
+    frames, _ = read(open_source(str(make_video(tmp_path / "a.mp4", 5)), (64, 64), fps=100))
+    assert {frame.image.shape for frame in frames} == {(64, 64, 3)}
+    assert [frame.time for frame in frames] == [0.0, 0.01, 0.02, 0.03, 0.04]
 
 
 @pytest.mark.parametrize("size", [None, (120, 60)])
@@ -139,8 +140,8 @@ def test_a_video_that_lies_on_its_side_is_turned_upright(tmp_path, size):
 
 
 def test_a_video_without_its_index_cannot_be_opened(tmp_path):
-    shots, error = read(open_source(str(cut(make_video(tmp_path / "a.mp4"), 0.6))))
-    assert shots == []
+    frames, error = read(open_source(str(cut(make_video(tmp_path / "a.mp4"), 0.6))))
+    assert frames == []
     assert "a.mp4: cannot be opened" in error
     assert "Copy or record it again" in error
 
@@ -148,28 +149,71 @@ def test_a_video_without_its_index_cannot_be_opened(tmp_path):
 @pytest.mark.parametrize(("name", "options"), [("a.mp4", {"movflags": "faststart"}), ("a.mkv", None), ("a.avi", None)])
 def test_a_truncated_video_gives_what_is_there_and_then_says_so(tmp_path, name, options):
     path = cut(make_video(tmp_path / name, options=options), 0.6)
-    shots, error = read(open_source(str(path)))
-    assert 20 <= len(shots) <= 35
-    assert f"{name}: ended after {len(shots)} frames" in error
+    frames, error = read(open_source(str(path)))
+    assert 20 <= len(frames) <= 35
+    assert f"{name}: ended after {len(frames)} frames" in error
     assert "truncated" in error
 
 
 def test_whole_videos_of_every_container_are_not_called_truncated(tmp_path):
     fragments = {"movflags": "frag_keyframe+empty_moov"}
     for name, options in (("a.mp4", None), ("b.mp4", fragments), ("a.mkv", None), ("a.avi", None), ("a.ts", None)):
-        shots, error = read(open_source(str(make_video(tmp_path / name, options=options))))
-        assert (len(shots), error) == (50, "")
+        source = open_source(str(make_video(tmp_path / name, options=options)))
+        frames, error = read(source)
+        assert (len(frames), error, source.missing) == (50, "", 0)
 
 
-def test_damage_inside_a_video_is_passed_over(tmp_path):
-    path = make_video(tmp_path / "a.ts", 100)
-    content = bytearray(path.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 3000] = np.random.default_rng(0).bytes(3000)
-    path.write_bytes(content)
-    shots, error = read(open_source(str(path)))
-    assert len(shots) > 80
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts", "a.avi", "a.mkv"])
+def test_frames_that_damage_took_away_are_counted(tmp_path, name):
+    source = open_source(str(damage(make_video(tmp_path / name, 200))))
+    frames, error = read(source)
     assert error == ""
+    assert len(frames) + source.missing == 200
+    assert (source.missing > 0) == (name != "a.avi")  # there the damage hits pixels, but no beginning of a frame
+
+
+def test_packets_lost_on_the_way_are_counted(tmp_path):
+    path = make_video(tmp_path / "a.ts", 200)
+    content, packet = bytearray(path.read_bytes()), 188
+    for start in range(200, 2000, 200):
+        del content[start * packet : (start + 40) * packet]
+    path.write_bytes(content)
+    source = open_source(str(path))
+    frames, error = read(source)
+    assert error == ""
+    assert source.missing > 9
+    assert len(frames) + source.missing == 200
+
+
+def test_a_jump_of_the_clock_is_no_gap(tmp_path):
+    source = open_source(str(make_video(tmp_path / "a.mkv", 100, times=[*range(50), *range(1000, 1050)])))
+    assert len(read(source)[0]) == 100
+    assert source.missing == 0
+
+
+def test_a_rate_that_varies_leaves_no_gaps(tmp_path):
+    times = np.random.default_rng(0).integers(1, 4, 100).cumsum().tolist()
+    source = open_source(str(make_video(tmp_path / "a.mkv", 100, times=times)))
+    frames, error = read(source)
+    assert (len(frames), error, source.missing) == (100, "", 0)
+
+
+def test_a_video_trimmed_without_encoding_is_whole(tmp_path):
+    av = pytest.importorskip("av")
+    make_video(tmp_path / "long.mp4", 100)
+    with (
+        av.open(str(tmp_path / "long.mp4")) as whole,
+        av.open(str(tmp_path / "short.mp4"), "w", options={"avoid_negative_ts": "disabled"}) as trimmed,
+    ):
+        stream = trimmed.add_stream_from_template(whole.streams.video[0])
+        start = round(1.2 / whole.streams.video[0].time_base)  # an edit list will hide the frames before it
+        for packet in whole.demux(video=0):
+            if packet.dts is not None:
+                packet.pts, packet.dts, packet.stream = packet.pts - start, packet.dts - start, stream
+                trimmed.mux(packet)
+    source = open_source(str(tmp_path / "short.mp4"))
+    frames, error = read(source)
+    assert (len(frames), error, source.missing) == (70, "", 0)
 
 
 def test_files_that_are_no_video_are_named(tmp_path):
@@ -187,8 +231,8 @@ def test_a_video_left_early_is_closed(tmp_path):
     path = str(make_video(tmp_path / "a.mp4"))
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
-        with closing(open_source(path).shots()) as shots:
-            next(shots)
+        with closing(open_source(path).frames()) as frames:
+            next(frames)
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -208,9 +252,9 @@ def test_a_device_gives_live_frames():
     av = pytest.importorskip("av")
     if "lavfi" not in av.formats_available:
         pytest.skip("this FFmpeg has no test device")
-    source = VideoSource("testsrc=size=128x96:rate=25", (48, 64), device="lavfi", label="camera test")
-    with closing(source.shots()) as shots:
-        images = [shot.image for shot in islice(shots, 3)]
+    source = VideoSource("testsrc=size=128x96:rate=25", (48, 64), device="lavfi", name="camera test")
+    with closing(source.frames()) as frames:
+        images = [frame.image for frame in islice(frames, 3)]
     assert {image.shape for image in images} == {(48, 64, 3)}
     assert images[0].std() > 20
     assert (source.name, source.live, source.paced) == ("camera test", True, False)
@@ -237,8 +281,8 @@ def test_a_file_on_a_server_is_a_file(tmp_path, serve):
             pass
 
     source = open_source(serve(partial(Quiet, directory=str(tmp_path))) + "/a.mp4")
-    shots, error = read(source)
-    assert (len(shots), error) == (50, "")
+    frames, error = read(source)
+    assert (len(frames), error) == (50, "")
     assert (source.live, source.paced) == (False, True)
 
 
@@ -259,9 +303,9 @@ def test_a_stream_that_falls_silent_is_given_up_in_time(tmp_path, serve):
             pass
 
     source = open_source(serve(Silent), stall=0.5)
-    shots, error = read(source)
+    frames, error = read(source)
     silence.set()
-    assert len(shots) > 200
+    assert len(frames) > 200
     assert "no data for 0.5 s" in error
     assert not spoke_first.is_set()
     assert source.live
@@ -278,7 +322,7 @@ def test_cameras_are_opened_by_the_systems_own_name(monkeypatch):
     pytest.importorskip("av")
     seen = {}
     for system, word in (("linux", "1"), ("darwin", "1"), ("win32", "video=Webcam")):
-        monkeypatch.setattr(sources.sys, "platform", system)
+        monkeypatch.setattr(sys, "platform", system)
         source = open_source(word, fps=15)
         seen[system] = (source._address, source._device, source._options, source.live)
     assert seen["linux"] == ("/dev/video1", "v4l2", {"framerate": "15"}, True)
