@@ -24,17 +24,18 @@ _NOTHING = ("none", "null")
 # names ----------------------------------------------------------------------------------------------------------------
 
 
-def unknown(what: str, word: str, known: Collection[str]) -> str:
+def unknown(what: str, word: str, known: Collection[str], shown: Collection[str] | None = None) -> str:
     """``no runtime 'onx' (did you mean onnx?); there are eager, onnx, …``: the message for a name that does not exist.
 
     Args:
         what: the kind of thing, e.g. ``"runtime"``.
         word: what was asked for.
         known: all there are, in the order to show them.
+        shown: those to show where all are too many.
     """
     near = difflib.get_close_matches(word, known, 3, 0.5)
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
-    return f"no {what} {word!r}{hint}; there are {', '.join(known) or 'none'}"
+    return f"no {what} {word!r}{hint}; there are {', '.join(known if shown is None else shown) or 'none'}"
 
 
 # values ---------------------------------------------------------------------------------------------------------------
@@ -240,5 +241,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -
     for row in rows:
         drawn.add_row(*row)
     out = io.StringIO()
-    Console(file=out, width=10_000, color_system=None, markup=False, highlight=False, emoji=False).print(drawn)
+    console = Console(
+        file=out,
+        width=10_000,
+        color_system=None,
+        force_jupyter=False,  # in a notebook rich would show the table there instead of writing it
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+    console.print(drawn)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())

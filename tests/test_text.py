@@ -120,3 +120,11 @@ def test_a_table_keeps_brackets_and_long_cells_and_ends_no_line_in_blanks():
     assert first.endswith(" 90.1")
     assert all(line == line.rstrip() for line in (head, first, second))
     assert table(["", ""], [["a", "1"]]) == "a  1"
+
+
+def test_a_table_is_given_back_in_a_notebook_too(monkeypatch):
+    import builtins
+
+    shell = type("ZMQInteractiveShell", (), {})()  # by its name rich knows a notebook's kernel
+    monkeypatch.setattr(builtins, "get_ipython", lambda: shell, raising=False)
+    assert table(["", ""], [["a", "1"]]) == "a  1"
