@@ -27,11 +27,13 @@ try:
     import nbformat
     from nbformat import NotebookNode
 
+    from edgeseg.files import write_text
+    from edgeseg.text import unknown
     from execution import CourseError, run, text_of  # beside this file
 except ImportError as missing:
     raise SystemExit(f'{missing.name} is missing. Install the test tools: pip install -e ".[dev,course]"') from None
 
-HOME = Path(__file__).resolve().parent
+COURSE = Path(__file__).resolve().parent
 KINDS = ("exercises", "solutions")
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -50,7 +52,7 @@ def sources(course: Path, numbers: Sequence[str] = ()) -> list[Path]:
     found = {path.stem[:2]: path for path in sorted((course / "src").glob("[0-9][0-9]_*.py"))}
     for number in numbers:
         if number not in found:
-            raise CourseError(f"no lesson {number} in {course / 'src'}; there are {', '.join(found) or 'none'}")
+            raise CourseError(f"{course / 'src'}: {unknown('lesson', number, found)}")
     return [path for number, path in found.items() if not numbers or number in numbers]
 
 
@@ -169,9 +171,8 @@ def _keys(book: NotebookNode) -> list[tuple[str, str, int]]:
 
 
 def write(book: NotebookNode, path: Path) -> None:
-    """Write a notebook, with the same line ends everywhere."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text_of(book), encoding="utf-8", newline="\n")
+    """Write a notebook, whole or not at all, with the same line ends everywhere."""
+    write_text(path, text_of(book))
 
 
 def hand_out(chosen: Sequence[Path], folder: Path) -> None:
@@ -211,7 +212,7 @@ def stale(course: Path, numbers: Sequence[str] = ()) -> list[str]:
 # Command line ---------------------------------------------------------------------------------------------------------
 
 
-def main(arguments: Sequence[str] | None = None, course: Path = HOME) -> int:
+def main(arguments: Sequence[str] | None = None, course: Path = COURSE) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lessons", nargs="*", metavar="NN", help="two digits each; default: all")

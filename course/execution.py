@@ -90,10 +90,10 @@ def _bytes(book: NotebookNode) -> int:
 
 def _environment(fast: bool, strict: bool, progress: str) -> dict[str, str]:
     """The kernel's: this checkout's package, nobody's progress, nothing that outputs would depend on."""
-    home = str(Path(__file__).resolve().parent.parent)
+    checkout = str(Path(__file__).resolve().parent.parent)
     changes = {
         "EDGESEG_PROGRESS": progress,
-        "PYTHONPATH": os.pathsep.join(p for p in (home, os.environ.get("PYTHONPATH", "")) if p),
+        "PYTHONPATH": os.pathsep.join(p for p in (checkout, os.environ.get("PYTHONPATH", "")) if p),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # else the kernel's debugger warns
     }
     changes |= {"EDGESEG_FAST": str(int(fast)), "EDGESEG_COURSE_STRICT": str(int(strict))}

@@ -6,19 +6,19 @@ import importlib.util
 import sys
 from types import ModuleType
 
-from lesson_cells import HOME
+from lesson_cells import ROOT
 
 
 def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("course_build", HOME / "course" / "build.py")
+    spec = importlib.util.spec_from_file_location("course_build", ROOT / "course" / "build.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(HOME / "course"))
+    sys.path.insert(0, str(ROOT / "course"))
     try:
         spec.loader.exec_module(module)
     finally:
-        sys.path.remove(str(HOME / "course"))
+        sys.path.remove(str(ROOT / "course"))
     return module
 
 

@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-HOME = Path(__file__).resolve().parent.parent
-SOURCES = sorted((HOME / "course" / "src").glob("[0-9][0-9]_*.py"))
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted((ROOT / "course" / "src").glob("[0-9][0-9]_*.py"))
 _SOLUTION_LINES = re.compile(r"^[ \t]*### (?:BEGIN|END) SOLUTION[^\n]*\n?", re.MULTILINE)
 
 

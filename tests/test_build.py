@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("jupytext", reason='notebooks are built with jupytext: pip install -e ".[dev]"')
 
 from course_builder import build, execution
-from lesson_cells import HOME
+from lesson_cells import ROOT
 
 TINY = '''\
 # %% [markdown]
@@ -210,7 +210,7 @@ def test_outputs_stay_with_cells_that_did_not_change(tiny, tmp_path):
 
 def test_a_number_without_a_lesson_is_answered_with_those_that_exist(tiny, tmp_path, capsys):
     assert build.main(["7"], tmp_path) == 1
-    assert "no lesson 7" in capsys.readouterr().err
+    assert "no lesson '7'" in capsys.readouterr().err
     assert not list(tmp_path.glob("*.ipynb"))
 
 
@@ -268,7 +268,7 @@ def test_lessons_run_as_tests_and_stored_outputs_are_compared_where_tagged(tiny,
     assert build.main(["--run", "--fast", "--only", "exercises"], tmp_path) == 0
     text = (tmp_path / "05_tiny.ipynb").read_text(encoding="utf-8")
     (tmp_path / "06_other.ipynb").write_text(text.replace("your turn\\n", "another turn\\n"), encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-c", str(HOME / "tests" / "nbval.ini"), "--rootdir", ".", "-n", "0"]
+    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "tests" / "nbval.ini"), "--rootdir", ".", "-n", "0"]
     done = subprocess.run([*command, "."], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout
     assert "1 failed, 7 passed" in done.stdout, "exercises only, solutions apart"

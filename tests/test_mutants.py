@@ -13,14 +13,14 @@ import pytest
 pytest.importorskip("jupytext", reason='lessons are read with jupytext: pip install -e ".[dev]"')
 
 from edgeseg.course.syllabus import SYLLABUS
-from lesson_cells import HOME, SOURCES, execute, for_checks
+from lesson_cells import ROOT, SOURCES, execute, for_checks
 
 AT_LEAST = 5  # wrong answers an exercise
 
 
 def mutants(source: Path) -> dict:
     name = f"lesson_{source.stem[:2]}"
-    path = HOME / "tests" / "mutants" / f"{name}.py"
+    path = ROOT / "tests" / "mutants" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"mutants.{name}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -15,7 +15,7 @@ pytest.importorskip("jupytext", reason='lessons are read with jupytext: pip inst
 
 from course_builder import build, execution
 from edgeseg.course.syllabus import SYLLABUS
-from lesson_cells import HOME, SOURCES, cells, execute, for_checks
+from lesson_cells import ROOT, SOURCES, cells, execute, for_checks
 
 TAGS = {"setup", "reference", "exercise", "build", "check", "help", "predict", "slider", "nbval-check-output"}
 HEADER = re.compile(r"^### Exercise (?P<key>\d\d\.\d+) · (?P<name>.+?) +(?P<stars>[●○]{5}) · \d+ minutes$", re.M)
@@ -80,7 +80,7 @@ def running(text: str) -> str:
 
 
 def test_notebooks_equal_their_sources():
-    assert build.stale(HOME / "course") == [], "python course/build.py writes them anew"
+    assert build.stale(ROOT / "course") == [], "python course/build.py writes them anew"
 
 
 @notebooks
@@ -158,7 +158,7 @@ def test_links_lead_somewhere(path):
 
 @lessons
 def test_the_lesson_is_on_the_syllabus_and_begins_as_agreed(source):
-    number, about = source.stem[:2], (HOME / "pyproject.toml").read_text(encoding="utf-8")
+    number, about = source.stem[:2], (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     version = re.search(r'^version = "(\d+\.\d+)\.', about, re.MULTILINE)[1]
     assert source.stem == f"{number}_{entry(source).slug}", "the file's name is number and slug of the syllabus"
     first, setup = cells(source)[:2]
@@ -283,7 +283,7 @@ def test_no_block_is_defined_in_two_lessons():
 
 @cache
 def names_of_the_package() -> set[str]:
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (HOME / "edgeseg").rglob("*.py")]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "edgeseg").rglob("*.py")]
     return {n.name for tree in trees for n in ast.walk(tree) if isinstance(n, (ast.ClassDef, ast.FunctionDef))}
 
 
@@ -321,7 +321,7 @@ def test_strict_mode_refuses_every_exercise_that_is_left_open(source, tmp_path, 
 
 
 def test_the_readme_lists_every_lesson_with_its_minutes():
-    readme = HOME / "course" / "README.md"
+    readme = ROOT / "course" / "README.md"
     if not readme.exists():
         pytest.skip("course/README.md is not written yet")
     rows = [line for line in readme.read_text(encoding="utf-8").splitlines() if line.lstrip().startswith("|")]

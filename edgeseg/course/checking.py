@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from edgeseg.course import comparing, learner, trace, transfer
+from edgeseg.course.comparing import short
 from edgeseg.course.message import Verdict
 from edgeseg.course.start import is_strict
 
@@ -379,17 +379,10 @@ def _tried(one: Case) -> str:
 
 
 def _call(one: Case) -> str:
-    given = [_short(a) for a in one.args] + [f"{k}={_short(v)}" for k, v in one.kwargs.items()]
+    given = [short(a) for a in one.args] + [f"{k}={short(v)}" for k, v in one.kwargs.items()]
     if one.inputs is None:
         return f"({', '.join(given)})"
-    return f"({', '.join(given)}) on inputs {', '.join(_short(x) for x in one.inputs)}"
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, (Tensor, np.ndarray)):
-        small = value.size if isinstance(value, np.ndarray) else value.numel()
-        return str(value.tolist()) if small <= 12 else f"{type(value).__name__}{tuple(value.shape)}"
-    return comparing.short(value)
+    return f"({', '.join(given)}) on inputs {', '.join(map(short, one.inputs))}"
 
 
 def _tell(error: Exception) -> str:

@@ -56,7 +56,10 @@ def difference(got: Any, wanted: Any, what: str) -> str:
 
 
 def short(value: Any) -> str:
-    """How a value looks, cut to what fits into a line."""
+    """How a value looks, cut to what fits into a line; of a large tensor or array its shape."""
+    if isinstance(value, (Tensor, np.ndarray)):
+        large = np.prod(value.shape) > 12
+        return f"{type(value).__name__}{tuple(value.shape)}" if large else str(value.tolist())
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
 

@@ -125,19 +125,16 @@ def evaluating(*blocks: nn.Module) -> Iterator[None]:
 # Ways ---------------------------------------------------------------------------------------------------------------
 
 
-def _fits(way: Pairing) -> Pairing | None:
-    return way if all(a.shape == b.shape for a, b in way) else None
-
-
 def _by_name(own: list[Entry], theirs: list[Entry]) -> Pairing | None:
-    named = {e.name: e for e in theirs}
-    if len(own) != len(theirs) or {e.name for e in own} != set(named):
+    places = {e.name: place for place, e in enumerate(own)}
+    if {e.name for e in theirs} != set(places):
         return None
-    return _fits([(e, named[e.name]) for e in own])
+    return _in_order(own, sorted(theirs, key=lambda e: places[e.name]))
 
 
 def _in_order(own: list[Entry], theirs: list[Entry]) -> Pairing | None:
-    return _fits(list(zip(own, theirs, strict=True))) if len(own) == len(theirs) else None
+    fits = [e.shape for e in own] == [e.shape for e in theirs]
+    return list(zip(own, theirs, strict=True)) if fits else None
 
 
 def _by_kind(own: list[Entry], theirs: list[Entry]) -> list[Pairing]:

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("playwright", reason='drives the browser: pip install -e ".[browser]"')
 pytest.importorskip("jupyterlab", reason='opens the lessons: pip install -e ".[course]"')
 
-from lab import HOME, Notebook, chromium, find_chromium, jupyterlab
+from lab import ROOT, Notebook, chromium, find_chromium, jupyterlab
 
 LESSONS = ("00", "05", "07")
 pytestmark = [
@@ -44,7 +44,7 @@ class Exercise:
 
 def lesson(number: str) -> Path:
     """The exercise notebook."""
-    found = sorted((HOME / "course").glob(f"{number}_*.ipynb"))
+    found = sorted((ROOT / "course").glob(f"{number}_*.ipynb"))
     assert len(found) == 1, f"{len(found)} notebooks of lesson {number}"
     return found[0]
 
@@ -100,8 +100,8 @@ def assert_it_ran(notebook: Notebook) -> None:
 
 
 def test_make_lab_opens_the_first_lesson():
-    named = re.search(r"jupyterlab course --LabApp.default_url=/lab/tree/(\S+)", (HOME / "Makefile").read_text())
-    assert (HOME / "course" / named[1]).samefile(lesson("00"))
+    named = re.search(r"jupyterlab course --LabApp.default_url=/lab/tree/(\S+)", (ROOT / "Makefile").read_text())
+    assert (ROOT / "course" / named[1]).samefile(lesson("00"))
 
 
 @pytest.mark.parametrize("number", LESSONS)
