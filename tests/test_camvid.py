@@ -15,9 +15,7 @@ import pytest
 from PIL import Image
 
 from edgeseg.data.camvid import (
-    CAMVID_MEAN,
     CAMVID_SPLITS,
-    CAMVID_STD,
     camvid_frames,
     camvid_pairs,
     find_camvid,
@@ -26,6 +24,7 @@ from edgeseg.data.camvid import (
 from edgeseg.data.check import check_data
 from edgeseg.data.labels import CAMVID, CAMVID32, VOID, LabelError
 from edgeseg.data.pairs import DataError, folder_pairs
+from edgeseg.training.recipes import get_recipe
 
 SIZES = {"train": 367, "val": 101, "test": 233, "trainval": 468, "fold_train": 266, "fold_val": 101}
 FRAMES = {split: camvid_frames(split) for split in CAMVID_SPLITS}
@@ -155,7 +154,7 @@ def test_an_unknown_split_or_definition_lists_the_known(copies):
 @pytest.mark.parametrize("split", CAMVID_SPLITS)
 def test_every_layout_gives_every_split_with_the_same_labels(copies, layout, split):
     ds = camvid_pairs(copies[layout], split)
-    assert tuple(ds.names) == FRAMES[split]
+    assert (tuple(ds.names), ds.split) == (FRAMES[split], split)
     image, label = pickle.loads(pickle.dumps(ds))[-1]
     assert (image == 77).all()
     assert label.tolist() == block(IDS_A).tolist()
@@ -268,8 +267,18 @@ def test_an_interrupted_preparation_goes_on_and_ends_the_same(copies, prepared, 
     assert old.stat().st_mtime_ns == before
 
 
+def test_a_size_that_would_squash_the_frames_is_refused_unless_it_is_meant(copies, tmp_path):
+    with pytest.raises(
+        DataError, match=r"is 6x8 .height x width.: at 4x3 it would be squashed. Give 4x5, or .*stretch"
+    ):
+        prepare_camvid(copies["fastai"], tmp_path / "small", (4, 3), progress=False)
+    assert not (tmp_path / "small").exists()
+    prepare_camvid(copies["fastai"], tmp_path / "small", (4, 3), stretch=True, progress=False)
+    assert camvid_pairs(tmp_path / "small", "val")[0][1].shape == (4, 3)
+
+
 def test_a_folder_with_another_preparation_is_not_mixed(copies, prepared, tmp_path):
-    with pytest.raises(DataError, match="holds something else than CamVid 8x6 A"):
+    with pytest.raises(DataError, match="holds something else than CamVid 6x8 A"):
         prepare_camvid(copies["fastai"], prepared, (6, 8), progress=False)
     with pytest.raises(DataError, match="holds something else"):
         prepare_camvid(copies["fastai"], copies["fastai"], progress=False)
@@ -305,8 +314,8 @@ def test_the_real_copy_has_the_frames_and_pixels_on_record(camvid_root, split):
     assert report.images_with_class.tolist() == record["images_with_class"]
     assert report.mean == pytest.approx(record["mean"], abs=1e-3)
     if split == "train":
-        assert report.mean == pytest.approx(CAMVID_MEAN, abs=1e-3)
-        assert report.std == pytest.approx(CAMVID_STD, abs=1e-3)
+        assert report.mean == pytest.approx(get_recipe("camvid_cpu").mean, abs=1e-3)
+        assert report.std == pytest.approx(get_recipe("camvid_cpu").std, abs=1e-3)
 
 
 def test_the_real_copy_gives_the_folds_and_refuses_definition_b(camvid_root):

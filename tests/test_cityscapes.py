@@ -1,13 +1,10 @@
 """Cityscapes from the official folders: 19 and 20 classes, whole and in part, prepared copies, and every mistake."""
 
-import errno
 import io
 import json
 import os
 import pickle
-import runpy
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +13,6 @@ import pytest
 import torch
 from PIL import Image
 
-from edgeseg import cli
 from edgeseg.data import open_data, recognise
 from edgeseg.data.cityscapes import CITYSCAPES_CITIES, cityscapes_pairs, find_cityscapes, prepare_cityscapes
 from edgeseg.data.labels import CITYSCAPES, CITYSCAPES20, CITYSCAPES20_LABEL_IDS, CITYSCAPES_LABEL_IDS, VOID, LabelError
@@ -88,19 +84,6 @@ def drawn(tmp_path_factory) -> Path:
 def part(drawn, tmp_path) -> Path:
     """A copy of `drawn` to change."""
     return shutil.copytree(drawn, tmp_path / "part")
-
-
-def edgeseg(capsys, *arguments: object) -> tuple[int, str]:
-    """Run ``edgeseg …`` in this process: exit code, and all that it printed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["edgeseg", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-    printed = capsys.readouterr()
-    return code, printed.out + printed.err
 
 
 # reading --------------------------------------------------------------------------------------------------------------
@@ -243,6 +226,7 @@ def prepared(drawn, tmp_path_factory) -> Path:
 
 def test_a_prepared_copy_is_read_as_cityscapes_and_as_a_plain_folder(drawn, prepared):
     source = cityscapes_pairs(drawn, "val", partial=True)
+    assert {cityscapes_pairs(prepared, "val").split, source.split} == {"val"}
     for ds in (cityscapes_pairs(prepared, "val"), folder_pairs(prepared, split="val"), open_data(str(prepared), "val")):
         assert tuple(ds.names) == tuple(source.names)
         assert ds.table.names == CITYSCAPES.names
@@ -281,7 +265,7 @@ def test_an_interrupted_preparation_goes_on_and_ends_the_same(drawn, prepared, t
     before = kept.stat().st_mtime_ns
     for name in cityscapes_pairs(prepared, "val").names[-9:]:
         (cut / "val" / "labels" / f"{name}.png").unlink()
-    with pytest.raises(DataError, match="9 of 22 val frames are gone"):
+    with pytest.raises(DataError, match="9 of 22 names are not one image and one label"):
         cityscapes_pairs(cut, "val")
     (cut / "val.txt").unlink()
     with pytest.raises(DataError, match="preparation was not finished.*again: it goes on where it was"):
@@ -291,7 +275,7 @@ def test_an_interrupted_preparation_goes_on_and_ends_the_same(drawn, prepared, t
     assert files == sorted(p.relative_to(cut) for p in cut.rglob("*") if p.is_file())
     assert all((prepared / p).read_bytes() == (cut / p).read_bytes() for p in files)
     assert kept.stat().st_mtime_ns == before
-    with pytest.raises(DataError, match="holds something else than Cityscapes 32x16 of 20 classes"):
+    with pytest.raises(DataError, match="holds something else than Cityscapes 16x32 of 20 classes"):
         prepare_cityscapes(drawn, cut, (16, 32), 20, progress=False, partial=True)
     with pytest.raises(DataError, match=r"leftImg8bit.train: 22 frames where 2975 are right"):
         prepare_cityscapes(drawn, cut, (16, 32), progress=False)
@@ -319,63 +303,6 @@ def test_a_part_without_train_is_prepared_as_it_is(part, tmp_path):
         prepare_cityscapes(part, tmp_path / "none", partial=True)
 
 
-def test_a_full_disk_stops_a_preparation_with_the_cure(drawn, tmp_path, monkeypatch):
-    def full(descriptor):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DataError, match="the disk is full. Free some space and run it again"):
-        prepare_cityscapes(drawn, tmp_path / "small", (16, 32), progress=False, partial=True)
-    assert os.listdir(tmp_path / "small") == []
-
-
-# the command line -----------------------------------------------------------------------------------------------------
-
-
-def test_the_commands_check_prepare_and_explain(drawn, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path))
-    code, text = edgeseg(capsys, "data", "get", "cityscapes")
-    assert code == 2
-    last = text.strip().splitlines()[-1]
-    assert "csDownload leftImg8bit_trainvaltest.zip gtFine_trainvaltest.zip" in last
-    assert str(tmp_path / "cityscapes") in last
-    code, text = edgeseg(capsys, "data", "check", drawn)
-    assert code == 2
-    assert "22 frames where 2975 are right" in text
-    assert "--partial" in text
-    choices = ("--size", "32x48", "--classes", 20, "--partial")
-    code, text = edgeseg(capsys, "data", "prepare", "cityscapes", drawn, *choices)
-    assert code == 0, text
-    assert "cityscapes20_48x32" in text
-    for name in (tmp_path / "cityscapes20_48x32", "cityscapes20"):
-        code, text = edgeseg(capsys, "data", "check", name)
-        assert code == 0, text
-        assert "train: 22 pairs, 48x32" in text
-        assert "background" in text
-    shutil.rmtree(tmp_path / "cityscapes20_48x32" / "val")
-    (tmp_path / "cityscapes20_48x32" / "val.txt").unlink()
-    code, text = edgeseg(capsys, "data", "check", "cityscapes", "--json", tmp_path / "report.json")
-    assert code == 0, text
-    assert list(json.loads((tmp_path / "report.json").read_text())["splits"]) == ["train"]
-    assert edgeseg(capsys, "data", "prepare", "cityscapes")[1].strip() == (
-        "edgeseg: prepare cityscapes: give the folder that holds it"
-    )
-
-
-@pytest.mark.parametrize(
-    ("script", "word"), [("prepare_cityscapes", "Cityscapes: 19"), ("prepare_voc_sbd", "VOC: folder")]
-)
-def test_the_data_scripts_start(script, word, capsys, monkeypatch):
-    path = Path(__file__).parent.parent / "data_scripts" / f"{script}.py"
-    if not path.exists():
-        pytest.skip("data_scripts/ is part of the repository, not of a package")
-    monkeypatch.setattr(sys, "argv", [str(path), "--help"])
-    with pytest.raises(SystemExit) as end:
-        runpy.run_path(str(path), run_name="__main__")
-    assert end.value.code == 0
-    assert word in capsys.readouterr().out
-
-
 # street scenes in these folders ---------------------------------------------------------------------------------------
 
 
@@ -389,5 +316,5 @@ def test_street_scenes_keep_their_pixels_and_classes(drawn):
         assert np.array_equal(label == CITYSCAPES.index(city), scenes[0][1] == street)
     with pytest.raises(ValueError, match="test split has no public labels; write train or val"):
         write_streets(Streets("test", n=1, size=(32, 32), cache=False), drawn, False, layout="cityscapes")
-    with pytest.raises(ValueError, match="no layout 'kitti'; choose one of pairs, cityscapes, voc"):
+    with pytest.raises(ValueError, match="no layout 'kitti'; there are pairs, cityscapes, voc"):
         write_streets(scenes, drawn, False, layout="kitti")

@@ -1,5 +1,6 @@
-"""``edgeseg data``: get from a local server, prepare, check; every error one line and exit code 2."""
+"""``edgeseg data`` and the scripts: get from a local server, prepare, check; an error is one line and exit code 2."""
 
+import ast
 import contextlib
 import dataclasses
 import functools
@@ -9,7 +10,8 @@ import io
 import json
 import os
 import re
-import subprocess
+import runpy
+import shutil
 import sys
 import tarfile
 import threading
@@ -22,9 +24,10 @@ import pytest
 from PIL import Image
 
 from edgeseg import cli
-from edgeseg.data import sources
-from edgeseg.data.camvid import camvid_frames, camvid_pairs
-from edgeseg.data.labels import CAMVID32
+from edgeseg.data.camvid import CAMVID_SOURCES, camvid_frames, camvid_pairs
+from edgeseg.data.labels import CAMVID32, VOC, VOID
+from edgeseg.data.streets import Streets, write_streets
+from edgeseg.data.voc import voc_pairs
 
 ROOT = Path(__file__).parent.parent
 
@@ -101,13 +104,13 @@ def served(archives, tmp_path, monkeypatch):
         thread.start()
         url = f"http://127.0.0.1:{server.server_address[1]}"
         archive = dataclasses.replace(
-            sources.CAMVID_SOURCES["fastai"].archives[0],
+            CAMVID_SOURCES["fastai"].archives[0],
             urls=(f"{url}/gone.tgz", f"{url}/camvid.tgz"),
             size=len(content),
             md5=hashlib.md5(content).hexdigest(),
         )
-        fastai = dataclasses.replace(sources.CAMVID_SOURCES["fastai"], archives=(archive,))
-        monkeypatch.setitem(sources.CAMVID_SOURCES, "fastai", fastai)
+        fastai = dataclasses.replace(CAMVID_SOURCES["fastai"], archives=(archive,))
+        monkeypatch.setitem(CAMVID_SOURCES, "fastai", fastai)
         monkeypatch.setenv("EDGESEG_DATA", str(tmp_path / "home"))
         yield seen
         server.shutdown()
@@ -131,17 +134,17 @@ def test_get_then_prepare_then_check_needs_no_other_word(served, tmp_path):
     assert again.exit_code == 0
     assert len(served) == 2  # nothing was fetched a second time
 
-    done = edgeseg_data("prepare", "camvid", home / "camvid_fastai", "--size", "32x48")
+    done = edgeseg_data("prepare", "camvid", home / "camvid_fastai", "--size", "36x48")
     assert done.exit_code == 0, done.output
-    assert f"written: {home / 'camvid_48x32'}" in done.output
-    assert camvid_pairs(home / "camvid_48x32", "val")[0][1].shape == (32, 48)
+    assert f"written: {home / 'camvid_48x36'}" in done.output
+    assert camvid_pairs(home / "camvid_48x36", "val")[0][1].shape == (36, 48)
 
     checked = edgeseg_data("check", "camvid", "--json", tmp_path / "report.json")
     assert checked.exit_code == 0, checked.output
-    assert "val: 101 pairs, 48x32" in checked.output
+    assert "val: 101 pairs, 36x48" in checked.output
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["splits"]["test"]["samples"] == 233
-    assert report["splits"]["test"]["classes"]["Road"] == {"share": 100.0, "pixels": 233 * 48 * 32, "images": 233}
+    assert report["splits"]["test"]["classes"]["Road"] == {"share": 100.0, "pixels": 233 * 48 * 36, "images": 233}
 
 
 def test_an_archive_fetched_by_hand_is_used_and_kept(served, archives, tmp_path):
@@ -154,9 +157,9 @@ def test_an_archive_fetched_by_hand_is_used_and_kept(served, archives, tmp_path)
 
 
 def test_a_wrong_hash_is_one_clear_line_and_leaves_nothing(served, tmp_path, monkeypatch):
-    source = sources.CAMVID_SOURCES["fastai"]
+    source = CAMVID_SOURCES["fastai"]
     wrong = dataclasses.replace(source, archives=(dataclasses.replace(source.archives[0], md5="0" * 32),))
-    monkeypatch.setitem(sources.CAMVID_SOURCES, "fastai", wrong)
+    monkeypatch.setitem(CAMVID_SOURCES, "fastai", wrong)
     got = edgeseg_data("get", "camvid")
     assert got.exit_code == 2
     assert "where 00000000000000000000000000000000 is right" in got.output
@@ -169,7 +172,7 @@ def test_a_folder_that_holds_something_else_is_not_touched(served, tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     got = edgeseg_data("get", "camvid", "--to", tmp_path / "mine")
     assert got.exit_code == 2
-    assert "not CamVid. Remove it, or choose another folder" in got.output
+    assert "something else than camvid_fastai. Remove it, or choose another folder" in got.output
     assert os.listdir(tmp_path / "mine") == ["thesis.txt"]
 
 
@@ -202,7 +205,7 @@ def test_check_lists_every_problem_and_exits_with_1(tmp_path):
     assert [len(splits[s]["problems"]) for s in ("train", "val")] == [2, 1]
 
 
-def test_check_finds_images_that_two_lists_share(tmp_path):
+def test_images_in_two_lists_are_a_problem(tmp_path):
     root = make_folder(tmp_path)
     (root / "train.txt").write_text("00\n01\n")
     (root / "val.txt").write_text("01\n02\n")
@@ -221,25 +224,28 @@ def test_check_takes_a_class_file_from_elsewhere(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["check", "nowhere"], "no such folder"),
+        (["check", "nowhere"], "no data set 'nowhere'"),
         (["check", "camvid"], "edgeseg data get camvid"),
         (["check", "{empty}"], "no folder images"),
         (["get", "kitti"], "no data set 'kitti'"),
         (["get", "cityscapes"], "csDownload"),
-        (["get", "camvid", "--source", "kaggle"], "choose one of fastai, segnet, owners"),
+        (["get", "camvid", "--source", "kaggle"], "there are fastai, segnet, owners"),
         (["prepare", "kitti", "{empty}"], "no data set 'kitti'"),
         (["prepare", "voc", "{empty}"], "no VOC2012"),
         (["prepare", "camvid", "{empty}"], "no CamVid in a known layout"),
         (["prepare", "camvid", "{empty}", "--size", "480"], "height x width"),
         (["prepare", "camvid", "{empty}", "--size", "0x99999"], "32 to 8192"),
-        (["prepare", "camvid", "{empty}", "--definition", "C"], "choose 'A'"),
+        (["prepare", "camvid", "{empty}", "--definition", "C"], "give one of A, B"),
+        (["prepare", "camvid"], "prepare camvid: give the folder that holds it"),
+        (["prepare", "camvid", "{empty}", "--classes", 20], "no option of camvid 'classes'"),
+        (["check", "{empty}", "--definition", "B"], "no option of a folder of pairs 'definition'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, monkeypatch, arguments, words):
     monkeypatch.setenv("EDGESEG_DATA", str(tmp_path / "home"))
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "classes.json").write_text('{"classes": ["a"]}')
-    result = edgeseg_data(*(a.format(empty=tmp_path / "empty") for a in arguments))
+    result = edgeseg_data(*(str(a).format(empty=tmp_path / "empty") for a in arguments))
     assert result.exit_code == 2
     last = result.output.strip().splitlines()[-1]  # one line says it all
     assert last.startswith("edgeseg: ")
@@ -247,36 +253,96 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, monkeypatch, arguments,
     assert "Traceback" not in result.output
 
 
-# where data live, and the scripts -------------------------------------------------------------------------------------
+# Cityscapes and VOC, on street scenes in their folders ----------------------------------------------------------------
 
 
-def test_the_data_home_follows_the_variable_and_else_the_platform(monkeypatch, tmp_path):
-    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path))
-    assert sources.data_home() == tmp_path
-    monkeypatch.delenv("EDGESEG_DATA")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
-    for platform in ("linux", "win32"):
-        monkeypatch.setattr(sys, "platform", platform)
-        assert sources.data_home() == tmp_path / "edgeseg" / "data"
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert sources.data_home() == Path.home() / "Library" / "Caches" / "edgeseg" / "data"
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """An empty data home."""
+    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path / "home"))
+    return tmp_path / "home"
 
 
-def test_every_source_has_an_address_and_hashes_have_their_length():
-    for source in sources.CAMVID_SOURCES.values():
-        for archive in source.archives:
-            assert archive.urls
-            assert all(url.startswith(("http://", "https://")) for url in archive.urls)
-            assert archive.md5 is None or len(bytes.fromhex(archive.md5)) == 16
+def draw(folder: Path, layout: str, count: int) -> dict[str, Streets]:
+    scenes = {split: Streets(split, count, size=(32, 64), cache=False) for split in ("train", "val")}
+    for part in scenes.values():
+        write_streets(part, folder, False, layout=layout)
+    return scenes
 
 
-@pytest.mark.parametrize("name", ["get_camvid", "prepare_camvid"])
-def test_the_data_scripts_start(name):
-    script = ROOT / "data_scripts" / f"{name}.py"
-    if not script.exists():
-        pytest.skip("data_scripts/ is part of the repository, not of a package")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
-    done = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert "camvid" in done.stdout
+def test_cityscapes_is_explained_prepared_and_checked(home, tmp_path):
+    told = edgeseg_data("get", "cityscapes")
+    assert told.exit_code == 2
+    last = told.output.strip().splitlines()[-1]
+    assert "csDownload leftImg8bit_trainvaltest.zip gtFine_trainvaltest.zip" in last
+    assert str(home / "cityscapes") in last
+
+    draw(tmp_path / "part", "cityscapes", 3)
+    whole = edgeseg_data("check", tmp_path / "part")
+    assert whole.exit_code == 2
+    assert "3 frames where 2975 are right" in whole.output or "15 of 18 cities are missing" in whole.output
+    assert "--partial" in whole.output
+    squashed = edgeseg_data("prepare", "cityscapes", tmp_path / "part", "--size", "64x32", "--partial")
+    assert squashed.exit_code == 2
+    assert "it would be squashed. Give 64x128" in squashed.output
+    done = edgeseg_data(
+        "prepare", "cityscapes", tmp_path / "part", "--size", "32x48", "--classes", 20, "--partial", "--stretch"
+    )
+    assert done.exit_code == 0, done.output
+    assert "cityscapes20_48x32" in done.output
+    for name in (home / "cityscapes20_48x32", "cityscapes20"):
+        checked = edgeseg_data("check", name)
+        assert checked.exit_code == 0, checked.output
+        assert "train: 3 pairs, 32x48" in checked.output
+        assert "background" in checked.output
+
+    (home / "cityscapes20_48x32" / "val.txt").unlink()
+    (home / "cityscapes20_48x32" / "val").rename(tmp_path / "gone")
+    checked = edgeseg_data("check", "cityscapes", "--json", tmp_path / "report.json")
+    assert checked.exit_code == 0, checked.output
+    assert list(json.loads((tmp_path / "report.json").read_text())["splits"]) == ["train"]
+
+
+def test_voc_is_checked_and_sbds_labels_are_prepared(home):
+    savemat = pytest.importorskip("scipy.io", reason="needs scipy: pip install 'edgeseg[voc]'").savemat
+    scenes = draw(home / "voc_streets", "voc", 4)
+    ds = voc_pairs(home / "voc_streets", "val", partial=True)
+    for i, (_, label) in enumerate(ds):
+        street = scenes["val"][i][1]
+        assert np.array_equal(label == VOID, street == VOID)
+        assert np.array_equal(label == VOC.index("car"), street == 8)
+        assert np.array_equal(label == VOC.index("background"), street < 8)
+    checked = edgeseg_data("check", "voc", "--partial")
+    assert checked.exit_code == 0, checked.output
+    assert "train: 4 pairs, 32x64" in checked.output
+
+    sbd = home / "sbd" / "benchmark_RELEASE" / "dataset"
+    (sbd / "cls").mkdir(parents=True)
+    shutil.copy(ds.images[0], ds.images[0].with_name("2010_009999.jpg"))
+    savemat(sbd / "cls" / "2010_009999.mat", {"GTcls": {"Segmentation": np.zeros((32, 64), np.uint8)}})
+    (sbd / "train.txt").write_text("2010_009999\n")
+    (sbd / "val.txt").write_text("2010_000000\n")
+    done = edgeseg_data("prepare", "voc", "--partial")
+    assert done.exit_code == 0, done.output
+    assert "SegmentationClassAug" in done.output
+    assert 'next: edgeseg data check "voc"' in done.output
+    checked = edgeseg_data("check", home / "voc_streets", "--partial")
+    assert checked.exit_code == 0, checked.output
+    assert "train_aug: 5 pairs, 32x64" in checked.output
+    refused = edgeseg_data("check", "voc")
+    assert refused.exit_code == 2
+    assert "lists 4 names where 1464 are right" in refused.output
+
+
+# the scripts ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "data_scripts").glob("*.py")), ids=lambda path: path.stem)
+def test_a_script_takes_the_options_that_its_first_lines_name(script, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [str(script), "--help"])
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(script), run_name="__main__")
+    assert end.value.code == 0
+    options = set(re.findall(r"--[a-z]+", ast.get_docstring(ast.parse(script.read_text())) or ""))
+    assert options <= set(re.findall(r"--[a-z]+", capsys.readouterr().out))

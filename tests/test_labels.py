@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeseg import metrics
 from edgeseg.data.labels import (
     CAMVID,
     CAMVID32,
@@ -23,6 +24,7 @@ from edgeseg.data.labels import (
     camvid_from_codes,
     read_class_file,
 )
+from edgeseg.training import losses
 
 # CamVid's 32 colours as grouped by definition A; the first of each line is the head class, all that definition B keeps
 GROUPS = {
@@ -142,6 +144,10 @@ def test_vocs_palette_spreads_the_bits_of_the_id():
 
 
 # tables in general
+
+
+def test_void_is_one_value_throughout():
+    assert VOID == metrics.VOID == losses.VOID == 255
 
 
 @pytest.mark.parametrize("table", [CAMVID, camvid("B"), CITYSCAPES, CITYSCAPES_LABEL_IDS, VOC])

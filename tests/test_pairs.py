@@ -1,4 +1,4 @@
-"""Image and label files of every kind, good and bad; folders of pairs; the report on a data set."""
+"""Image and label files of every kind, good and bad; folders of pairs."""
 
 import json
 import os
@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeseg.data.check import check_data
 from edgeseg.data.labels import CAMVID, VOID, ClassTable, LabelError
 from edgeseg.data.pairs import DataError, Pairs, find_splits, folder_pairs, read_image, read_label
 
@@ -322,7 +321,8 @@ def test_splits_are_found_as_sub_folders_and_as_lists(tmp_path):
     make_folder(tmp_path / "one" / "train", ("a", "b"), classes=False)
     make_folder(tmp_path / "one" / "val", ("c",), classes=False)
     assert find_splits(tmp_path / "one") == ["train", "val"]
-    assert folder_pairs(tmp_path / "one", TABLE, "train").names == ("a", "b")
+    train = folder_pairs(tmp_path / "one", TABLE, "train")
+    assert (train.names, train.split) == (("a", "b"), "train")
     with pytest.raises(DataError, match="It has the splits train, val"):
         folder_pairs(tmp_path / "one", TABLE)
     with pytest.raises(DataError, match="It has the splits train, val"):
@@ -349,51 +349,3 @@ def test_a_list_with_repeated_unknown_or_no_names_is_refused(tmp_path):
         (tmp_path / "val.txt").write_text(text)
         with pytest.raises(DataError, match=words):
             folder_pairs(tmp_path, split="val")
-
-
-# report ---------------------------------------------------------------------------------------------------------------
-
-
-def test_the_report_counts_exactly_and_does_not_stop_at_a_bad_pair(tmp_path):
-    rng = np.random.default_rng(3)
-    images, labels = rng.integers(0, 256, (5, 8, 8, 3), np.uint8), rng.integers(0, 2, (5, 8, 8), np.uint8)
-    labels[1] = VOID
-    labels[2, :4] = VOID
-    for i in range(5):
-        save(tmp_path / "images" / f"{i}.png", images[i])
-        save(tmp_path / "labels" / f"{i}.png", labels[i])
-    (tmp_path / "images" / "3.png").write_bytes(b"")
-    save(tmp_path / "labels" / "4.png", np.full((8, 8), 7, np.uint8))
-    report = check_data(folder_pairs(tmp_path, TABLE), progress=False)
-    assert report.samples == 5
-    assert [p.split(":")[0] for p in report.problems] == ["3", "4"]
-    good = labels[:3]
-    assert report.pixels.tolist() == [(good == 0).sum(), (good == 1).sum(), 0, (good == VOID).sum()]
-    assert report.images_with_class.tolist() == [2, 2, 0, 2]
-    assert report.share[:3].sum() == pytest.approx(100)
-    assert report.all_void == ["1"]
-    assert report.sizes == {(8, 8): 3}
-    assert report.mean == pytest.approx((images[:3] / 255).mean((0, 1, 2)), abs=1e-9)
-    assert report.std == pytest.approx((images[:3] / 255).std((0, 1, 2)), abs=1e-9)
-    shares = json.loads(json.dumps(report.to_dict()))["classes"]
-    assert shares["void"]["share"] == round(100 * (good == VOID).mean(), 2)
-
-
-def test_a_report_on_nothing_but_bad_pairs_divides_by_nothing(tmp_path):
-    ds = Pairs([tmp_path / "a.png"], [tmp_path / "a.png"], TABLE)
-    report = check_data(ds, progress=False)
-    assert len(report.problems) == 1
-    assert np.isfinite([*report.share, *report.mean, *report.std]).all()
-
-
-def test_a_data_set_whose_reader_gives_impossible_ids_is_reported():
-    class Broken:
-        table, names = TABLE, ("x",)
-
-        def __len__(self):
-            return 1
-
-        def __getitem__(self, index):
-            return RGB, np.full((4, 6), 9, np.uint8)
-
-    assert "class ids over 2" in check_data(Broken(), progress=False).problems[0]

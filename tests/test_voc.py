@@ -1,13 +1,11 @@
 """PASCAL VOC2012 with SBD: the splits' sizes, .mat and PNG labels, what wins, what is refused, get and prepare."""
 
-import dataclasses
 import hashlib
 import io
 import os
 import pickle
 import shutil
 import sys
-import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,17 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeseg import cli
-from edgeseg.data import open_data, recognise, sources
+from edgeseg.data import open_data, recognise
 from edgeseg.data.labels import VOC, VOID, LabelError
 from edgeseg.data.pairs import DataError
-from edgeseg.data.streets import Streets, write_streets
 from edgeseg.data.voc import (
+    SBD_SOURCE,
+    VOC_SOURCE,
     VOC_SPLITS,
     find_sbd,
     find_voc,
-    get_sbd,
-    get_voc,
     paper_split,
     prepare_voc_sbd,
     read_sbd_label,
@@ -150,6 +146,7 @@ def test_vocs_own_label_wins_and_mat_labels_read_like_png(small):
     for split in ("train", "val", "trainval", "paper_train", "paper_val"):
         ds = open_data(str(small), split, partial=True)
         assert ds.table.names == VOC.names
+        assert ds.split == split
         for i, name in enumerate(ds.names):
             assert ds.images[i].stem == ds.labels[i].stem == name
             assert ds[i][1].tolist() == (THEIRS if name.startswith("2010") else OWN).tolist()
@@ -254,7 +251,7 @@ def test_without_scipy_the_pip_line_is_given(small, monkeypatch):
         ds[4]
 
 
-# prepare and get ------------------------------------------------------------------------------------------------------
+# prepare ------------------------------------------------------------------------------------------------------
 
 
 def test_prepare_writes_the_mat_files_once_and_then_nothing_needs_scipy(small, monkeypatch):
@@ -281,7 +278,7 @@ def test_prepare_stops_at_a_bad_file_and_at_a_wrong_place(small, tmp_path):
     with pytest.raises(DataError, match="call the folder SegmentationClassAug"):
         prepare_voc_sbd(small, to=tmp_path / "labels", partial=True)
     with pytest.raises(DataError, match="no SBD .benchmark_RELEASE"):
-        prepare_voc_sbd(small, small / "VOCdevkit", partial=True)
+        prepare_voc_sbd(small, sbd=small / "VOCdevkit", partial=True)
     cls = small / "benchmark_RELEASE" / "dataset" / "cls"
     (cls / "2010_000002.mat").write_bytes(b"none")
     with pytest.raises(DataError, match="2010_000002.mat: no MATLAB file"):
@@ -297,84 +294,10 @@ def test_an_own_label_file_with_a_colour_picture_is_refused(small):
         voc_pairs(small, partial=True)[0]
 
 
-def packed(root: Path, archive: Path) -> Path:
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(archive, "w:gz" if archive.suffix == ".tgz" else "w") as tar:
-        tar.add(next(root.iterdir()), next(root.iterdir()).name)
-    return archive
-
-
-def test_get_unpacks_and_refuses_what_is_something_else(small, tmp_path, monkeypatch):
-    """The archives lie where a download would put them: `fetch` checks them and leaves the network alone."""
-    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path / "home"))
-    (tmp_path / "sbd").mkdir()
-    (small / "benchmark_RELEASE").rename(tmp_path / "sbd" / "benchmark_RELEASE")
-    for key, root, getter in (("VOC_SOURCE", small, get_voc), ("SBD_SOURCE", tmp_path / "sbd", get_sbd)):
-        source = getattr(sources, key)
-        archive = packed(root, tmp_path / "home" / source.archives[0].filename)
-        facts = {"size": archive.stat().st_size, "md5": hashlib.md5(archive.read_bytes()).hexdigest()}
-        known = dataclasses.replace(source, archives=(dataclasses.replace(source.archives[0], **facts),))
-        monkeypatch.setattr(f"edgeseg.data.voc.{key}", known)
-        found = getter(progress=False)
-        assert found.parts[-2:] in (("VOCdevkit", "VOC2012"), ("benchmark_RELEASE", "dataset"))
-        assert archive.exists()  # fetched by hand: the user's to keep
-        (tmp_path / "mine").mkdir(exist_ok=True)
-        (tmp_path / "mine" / "thesis.txt").write_text("x")
-        with pytest.raises(DataError, match="Remove it, or choose another folder"):
-            getter(tmp_path / "mine", progress=False)
-    assert len(voc_pairs(None, "train_aug", partial=True)) == 7
-
-
 def test_the_sources_are_those_of_the_facts():
-    voc, sbd = sources.VOC_SOURCE.archives[0], sources.SBD_SOURCE.archives[0]
+    voc, sbd = VOC_SOURCE.archives[0], SBD_SOURCE.archives[0]
     assert (voc.filename, voc.md5) == ("VOCtrainval_11-May-2012.tar", "6cd6e144f989b92b3379bac3b3de84fd")
     assert (sbd.size, sbd.md5) == (1_419_539_633, "82b4d87ceb2ed10f6038a1cba92111cb")
     datasets = pytest.importorskip("torchvision.datasets")
     assert datasets.voc.DATASET_YEAR_DICT["2012"]["url"] in voc.urls
     assert (datasets.SBDataset.url, datasets.SBDataset.md5) == (sbd.urls[0], sbd.md5)
-
-
-# the command line, on street scenes in VOC's folders ------------------------------------------------------------------
-
-
-def run(capsys, *arguments: object) -> tuple[int, str]:
-    """Run ``edgeseg data …`` in this process: exit code, and all that it printed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["edgeseg", "data", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-    printed = capsys.readouterr()
-    return code, printed.out + printed.err
-
-
-def test_street_scenes_in_vocs_folders_are_checked_and_prepared(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path))
-    scenes = {split: Streets(split, n=4, size=(32, 48), cache=False) for split in ("train", "val")}
-    for part in scenes.values():
-        write_streets(part, tmp_path / "voc_streets", False, layout="voc")
-    ds = voc_pairs(tmp_path / "voc_streets", "val", partial=True)
-    for i, (_, label) in enumerate(ds):
-        street = scenes["val"][i][1]
-        assert np.array_equal(label == VOID, street == VOID)
-        assert np.array_equal(label == VOC.index("car"), street == 8)
-        assert np.array_equal(label == VOC.index("background"), street < 8)
-    code, text = run(capsys, "check", "voc", "--partial")
-    assert code == 0, text
-    assert "train: 4 pairs, 48x32" in text
-    sbd = tmp_path / "sbd" / "benchmark_RELEASE" / "dataset"
-    extra = tmp_path / "voc_streets" / "VOCdevkit" / "VOC2012" / "JPEGImages" / "2010_009999.jpg"
-    shutil.copy(ds.images[0], extra)
-    fill(sbd / "cls", ["2010_009999"], ".mat", mat(np.zeros((32, 48), np.uint8)))
-    write_lists(sbd, ["2010_009999"], ["2010_000000"])
-    code, text = run(capsys, "prepare", "voc", "--partial")
-    assert code == 0, text
-    assert "SegmentationClassAug" in text
-    code, text = run(capsys, "check", tmp_path / "voc_streets", "--partial")
-    assert code == 0, text
-    assert "train_aug: 5 pairs, 48x32" in text
-    code, text = run(capsys, "check", "voc")
-    assert code == 2
-    assert "lists 4 names where 1464 are right" in text

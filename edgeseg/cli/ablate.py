@@ -31,6 +31,7 @@ def ablate(
     """
     from edgeseg import plots
     from edgeseg.data import open_data
+    from edgeseg.data.datasets import known_options
     from edgeseg.training import ablate as room
     from edgeseg.training.recipes import RecipeError, get_recipe, override
 
@@ -40,8 +41,9 @@ def ablate(
         raise RecipeError("nothing to compare: give --variant at least twice, e.g. --variant plain --variant 'a: lr=1'")
     if base.val_split is None:
         raise RecipeError(f"recipe {recipe} scores on nothing: set val_split, e.g. val_split=fold_val")
-    data = open_data(base.data, base.split, size=base.data_size, count=base.data_count)
-    val = open_data(base.data, base.val_split, size=base.data_size, count=200)
+    known = known_options(base.data, size=base.data_size, count=base.data_count)
+    data = open_data(base.data, base.split, **known)
+    val = open_data(base.data, base.val_split, **{**known, "count": None})
     rows, folder = [], out or Path("runs") / f"ablate_{recipe}"
     for row in room.run_variants(base, variants, range(seeds), data, val, folder, device):
         rows.append(row)

@@ -29,7 +29,9 @@ def evaluate(
         str, typer.Option(help="camvid, cityscapes, cityscapes20, voc, streets, or a folder of pairs")
     ] = "camvid",
     split: Annotated[str, typer.Option(help="part of the data set")] = "test",
-    definition: Annotated[str, typer.Option(help="of CamVid's 11 classes: A (grouped) or B (exact)")] = "A",
+    definition: Annotated[
+        str | None, typer.Option(help="of CamVid's 11 classes: A (grouped; the default) or B (exact)")
+    ] = None,
     size: Annotated[
         list[str] | None, typer.Option(help="network input HxW, or 'native'; default: as trained; may be repeated")
     ] = None,
@@ -68,7 +70,7 @@ def evaluate(
         "images": len(pairs),
         "scored_at": list(own),
         "flip": flip,
-        "definition": definition if data == "camvid" else pairs.table.name,
+        "definition": definition or "A" if data == "camvid" else pairs.table.name,
         "classes_matched": matched,
         **about,
     }

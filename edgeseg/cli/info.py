@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
 
-from edgeseg.text import parse_size
+from edgeseg.text import parse_size, table, unknown
 
+_CORE = ("torch", "numpy", "pillow", "safetensors", "matplotlib")
 _EXTRAS = {
     "course": "jupyterlab",
+    "bench": "psutil",
     "export": "onnxruntime",
     "executorch": "executorch",
     "tensorrt": "torch-tensorrt",
@@ -30,31 +32,48 @@ def check() -> None:
     import torch
 
     import edgeseg
-    from edgeseg.data.sources import data_home
-    from edgeseg.machine import has_bf16
+    from edgeseg.data.datasets import folders_at_home
+    from edgeseg.data.local import data_home
+    from edgeseg.machine import has_bf16, versions
 
-    print(f"edgeseg {edgeseg.__version__}, Python {platform.python_version()}, {platform.platform()}")
-    for package in ("torch", "torchvision", "numpy", "pillow", "safetensors", "matplotlib"):
-        print(f"  {package:<14} {_version(package) or 'missing: pip install -U edgeseg'}")
+    found = versions(*_CORE, *_EXTRAS.values())
+    rows = [(f"  {package}", found.get(package, "missing: pip install -U edgeseg")) for package in _CORE]
+    rows += [("  torchvision", _torchvision())]
     for extra, package in _EXTRAS.items():
-        print(
-            f"  [{extra}]".ljust(16)
-            + (
-                f" {package} {_version(package)}"
-                if _version(package)
-                else f" not installed: pip install 'edgeseg[{extra}]'"
-            )
-        )
+        cure = f"not installed: pip install 'edgeseg[{extra}]'"
+        rows.append((f"  [{extra}]", f"{package} {found[package]}" if package in found else cure))
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     bf16 = "computes in bfloat16" if has_bf16() else "no bfloat16 instructions: recipes with bf16 train in float32"
+    print(f"edgeseg {edgeseg.__version__}, Python {platform.python_version()}, {platform.platform()}")
+    print(table(("", ""), rows, "<<"))
     print(f"GPU: {gpu}; CPU: {os.cpu_count()} cores, {torch.get_num_threads()} threads in use, {bf16}")
-    state = "exists" if data_home().is_dir() else "not there yet; edgeseg data get camvid makes it"
-    print(f"data folder: {data_home()} ({state})")
+    print(f"data folder: {data_home()}")
+    places = {name: ", ".join(folder.name for folder in folders) for name, folders in folders_at_home().items()}
+    print(table(("", ""), [(f"  {n}", held or f"not there: edgeseg data get {n}") for n, held in places.items()], "<<"))
     model = edgeseg.create_model("cross_cbam_m", num_classes=11).eval()
     started = time.perf_counter()
     with torch.inference_mode():
         shape = tuple(model(torch.zeros(1, 3, 360, 480)).shape)
     print(f"cross_cbam_m: (1, 3, 360, 480) → {shape} in {time.perf_counter() - started:.2f} s, first call: ready")
+
+
+def _torchvision() -> str:
+    """Its version, and whether it goes with this torch: each is built for one release, and indexes mix them up."""
+    import torch
+
+    from edgeseg.machine import versions
+
+    found = versions("torchvision").get("torchvision")
+    if found is None:
+        return "not installed, and only other people's networks need it: pip install 'edgeseg[peers]'"
+    try:
+        from torchvision.ops import nms
+
+        nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.ones(1), 0.5)  # its own compiled code
+    except (ImportError, RuntimeError, OSError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        return f"{found} does not go with torch {torch.__version__} ({reason}): take both from one index"
+    return found
 
 
 def models(
@@ -65,42 +84,40 @@ def models(
     batch: Annotated[int, typer.Option(min=1, help="samples per step, for --memory")] = 2,
 ) -> None:
     """List models with their parameters and multiply-adds."""
-    import edgeseg
-    from edgeseg.models.counts import count
     from edgeseg.models.papers import format_tables, paper_tables
+    from edgeseg.models.registry import list_models
 
     if paper:
         print(format_tables(paper_tables()))
         return
-    height_width = parse_size(size)
+    height_width, names = parse_size(size), list_models(pattern)
+    if not names:
+        raise ValueError(unknown("model", pattern, list_models()))
     if memory:
-        _print_memory(pattern, height_width, batch)
-        return
-    print(f"{'model':<28}{'params M':>10}{'GMAC':>9}   at {size}, 19 classes, inference only")
-    for name in edgeseg.list_models(pattern):
-        if "." in name:
-            print(name)
-            continue
-        counted = count(edgeseg.create_model(name), height_width)
-        print(f"{name:<28}{counted.params / 1e6:>10.4f}{counted.macs / 1e9:>9.3f}")
+        print(table(("model", "", "memory of training"), _memory(names, height_width, batch), "<<<"))
+    else:
+        print(table(("model", "params M", "GMAC"), _counts(names, height_width)))
+        print(f"at {size}, 19 classes, inference only")
 
 
-def _print_memory(pattern: str, size: tuple[int, int], batch: int) -> None:
+def _counts(names: Sequence[str], size: tuple[int, int]) -> Iterator[tuple[str, str, str]]:
+    from edgeseg.models.counts import count
+    from edgeseg.models.registry import ARCHS, create_model
+
+    for name in names:
+        counted = count(create_model(name), size) if name in ARCHS else None  # a weight counts as its architecture
+        yield (name, f"{counted.params / 1e6:.4f}", f"{counted.macs / 1e9:.3f}") if counted else (name, "", "")
+
+
+def _memory(names: Sequence[str], size: tuple[int, int], batch: int) -> Iterator[tuple[str, str, str]]:
     """One line per architecture, and a second where activations can be computed twice instead of kept."""
     import torch
 
     from edgeseg.models.counts import training_memory
-    from edgeseg.models.registry import ARCHS, create_model, list_models
+    from edgeseg.models.registry import ARCHS, create_model
 
-    for name in (n for n in list_models(pattern) if n in ARCHS):
-        for switches in ({}, {"checkpointing": True}) if "checkpointing" in ARCHS[name].switches else ({},):
+    for name in (n for n in names if n in ARCHS):
+        for checkpointing in (False, True) if "checkpointing" in ARCHS[name].switches else (False,):
             with torch.device("meta"):
-                model = create_model(name, **switches)
-            print(f"{name:<14}{'checkpointing' if switches else '':<15}{training_memory(model, size, batch)}")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+                model = create_model(name, **({"checkpointing": True} if checkpointing else {}))
+            yield name, "checkpointing" if checkpointing else "", str(training_memory(model, size, batch))

@@ -22,7 +22,6 @@ def streets(
     layout: Annotated[str, typer.Option(help="of the folder: pairs, or as cityscapes or voc have it")] = "pairs",
 ) -> None:
     """Render street scenes: images/, labels/ and a class file, a data set that training and `data check` read."""
-
     from edgeseg import plots
     from edgeseg.data.streets import Streets, write_streets
 

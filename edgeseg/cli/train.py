@@ -43,6 +43,7 @@ def train(
     from dataclasses import asdict
 
     from edgeseg.data import open_data
+    from edgeseg.data.datasets import known_options
     from edgeseg.training.recipes import get_recipe, list_recipes, override, summary
     from edgeseg.training.train import fit
 
@@ -51,8 +52,9 @@ def train(
             print(f"{name:32} {summary(name)}")
         return
     chosen = override(get_recipe(recipe), changes or [])
-    data = open_data(chosen.data, chosen.split, size=chosen.data_size, count=chosen.data_count)
-    val = open_data(chosen.data, chosen.val_split, size=chosen.data_size, count=200) if chosen.val_split else None
+    known = known_options(chosen.data, size=chosen.data_size, count=chosen.data_count)
+    data = open_data(chosen.data, chosen.split, **known)
+    val = open_data(chosen.data, chosen.val_split, **{**known, "count": None}) if chosen.val_split else None
     folder = out or Path("runs") / recipe
     _say(f"{chosen.name}: {len(data)} images of {chosen.data} ({chosen.split}) → {folder}")
     changed = {k: v for k, v in asdict(chosen).items() if v != asdict(get_recipe(recipe))[k]}

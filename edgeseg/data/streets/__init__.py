@@ -12,13 +12,13 @@ the same colour, riders who are pedestrians but for their wheels, sky in windows
 light, air and white balance over all of it. Fog, night and the other side of the road are switches, for
 tests on what training never saw.
 
-Rooms: `dataset` (Streets, cache), `workers` (processes), `ride` (video), `files`, `folders` (write folders); `scene`,
+Modules: `dataset` (Streets, cache), `workers` (processes), `ride` (video), `folders` (scenes as files); `scene`,
 `layout` (what stands where); `road`, `buildings`, `plants`, `barriers`, `furniture`, `vehicles`, `people` (what things
 look like); `light` (hour, weather, sky), `canvas` (camera, the two rasters), `finish` (texture, shadows, the camera's
 curve).
 """
 
-from edgeseg.data.streets.dataset import GENERATOR_VERSION, SPLITS, Streets, default_cache
+from edgeseg.data.streets.dataset import GENERATOR_VERSION, SPLITS, Streets
 from edgeseg.data.streets.folders import write_streets
 from edgeseg.data.streets.ride import drive
 from edgeseg.data.streets.scene import FACTORS, Scene, make_scene, render
@@ -29,7 +29,6 @@ __all__ = [
     "SPLITS",
     "Scene",
     "Streets",
-    "default_cache",
     "drive",
     "make_scene",
     "render",

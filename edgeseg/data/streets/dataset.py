@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -22,6 +20,7 @@ import numpy as np
 from edgeseg.data.labels import CAMVID, ClassTable
 from edgeseg.data.streets.scene import Scene, check_factors, check_size, make_scene, render
 from edgeseg.data.streets.workers import Drawn, draw_in_processes
+from edgeseg.files import atomic_write, cache_folder
 
 GENERATOR_VERSION = 10
 """Goes up with every change of what is drawn: cached scenes of another version are never used."""
@@ -132,7 +131,7 @@ class Streets(Sequence[tuple[np.ndarray, np.ndarray]]):
         """Where `arrays` keeps these scenes, ``None`` without a cache."""
         if self.cache is False:
             return None
-        folder = default_cache() if self.cache is None or self.cache is True else Path(self.cache)
+        folder = cache_folder() if self.cache is None or self.cache is True else Path(self.cache)
         digest = hashlib.sha256(self._key().encode()).hexdigest()[:12]
         return folder / "streets" / f"{self.split}_{len(self)}_{self.size[0]}x{self.size[1]}_{digest}.npz"
 
@@ -177,17 +176,6 @@ def _worker_count(workers: int | None, scenes: int) -> int:
 # cache ----------------------------------------------------------------------------------------------------------------
 
 
-def default_cache() -> Path:
-    """``$EDGESEG_CACHE``, or edgeseg's folder in the platform's place for caches."""
-    if os.environ.get("EDGESEG_CACHE"):
-        return Path(os.environ["EDGESEG_CACHE"]).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "edgeseg" / "Cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "edgeseg"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgeseg"
-
-
 def _read_cache(path: Path, key: str, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray] | None:
     """The cached arrays, or ``None`` when there are none or the file is damaged (zip checks a CRC of every array)."""
     if not path.is_file():
@@ -203,15 +191,9 @@ def _read_cache(path: Path, key: str, shape: tuple[int, int, int]) -> tuple[np.n
 
 
 def _write_cache(path: Path, key: str, images: np.ndarray, labels: np.ndarray) -> None:
-    """Write beside the target, then rename: a reader never sees half a file. A full disk costs the cache only."""
-    temporary = None
+    """A reader never sees half a file. A full disk costs the cache only."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            temporary = Path(file.name)
+        with atomic_write(path) as file:
             np.savez(file, images=images, labels=labels, key=np.frombuffer(key.encode(), np.uint8))
-        os.replace(temporary, path)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         warnings.warn(f"{path}: scenes not cached ({error}); free space or set EDGESEG_CACHE", stacklevel=3)
