@@ -77,9 +77,9 @@ class Segmenter(nn.Module):
         logits = self.model(x.to(self._dtype()))
         return logits if x.shape[2:] == own_size else resize(logits, own_size)
 
-    def reference(self) -> Segmenter:
-        """The same on the CPU, in float32 and eval mode; shares the weights' memory where they are all that already."""
-        return _own_modules(self).cpu().float().eval()
+    def reference(self, device: str | torch.device = "cpu") -> Segmenter:
+        """The same on a device, in float32 and eval mode; shares the weights' memory where they are so already."""
+        return _own_modules(self).to(device).float().eval()
 
     def _dtype(self) -> torch.dtype:
         """What the network computes in."""

@@ -30,18 +30,20 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg import __version__
+from edgeseg.data.labels import ClassTable
 from edgeseg.deploy.runtimes import get_runtime
-from edgeseg.deploy.runtimes.base import DeployError, Runner, Runtime
+from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, silenced
+from edgeseg.files import write_json
 from edgeseg.inference import Segmenter, as_pixels, load_segmenter
+from edgeseg.text import unknown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from edgeseg.data.labels import ClassTable
-
 DESCRIPTION = "artefact.json"
 GRAPHS = ("labels", "logits")
 _FORMAT = 1
+_NEEDED = ("runtime", "precision", "size", "network_size", "batch", "graphs", "files", "classes", "table")
 
 
 class Artefact:
@@ -150,19 +152,34 @@ class Artefact:
         return cls(folder, about, threads)
 
     def _run(self, graph: str, x: Tensor) -> Tensor:
-        shape = tuple(self.about["graphs"][graph]["input"]) if graph in self.about["graphs"] else None
-        if shape is None:
+        if graph not in self.about["graphs"]:
             raise DeployError(f"this artefact was built without its {graph} graph; export it with graphs=labels,logits")
-        if tuple(x.shape) != shape:
+        shape, given = tuple(self.about["graphs"][graph]["input"]), tuple(x.shape)
+        if given != shape:
             raise DeployError(
-                f"this artefact takes {_shape(shape)} and was given {_shape(tuple(x.shape))}: its size is fixed. "
-                "Resize the image, or export it for that size (and batch)"
+                f"this artefact takes {shape} and was given {given}: its size is fixed. Resize the image, or export it "
+                "for that size (and batch)"
             )
         if graph not in self._runners:
-            facts = self.about["graphs"][graph]
-            self._runners[graph] = self._runtime.open(self.folder / graph, facts, self._threads)
+            self._open(graph)
         with torch.inference_mode():
             return self._runners[graph](x)
+
+    def _open(self, graph: str) -> None:
+        """Whatever a library raises on a missing or damaged file becomes one error that names it."""
+        path = self.folder / f"{graph}{self._runtime.suffix}"
+        cure = "Export the model again, with the versions that are installed here."
+        with silenced():
+            if graph in self._runners:  # opened by another thread meanwhile
+                return
+            if not path.is_file():
+                raise DeployError(f"{path}: missing. {cure}")
+            try:
+                self._runners[graph] = self._runtime.open(path, self.about["graphs"][graph], self._threads)
+            except DeployError:
+                raise
+            except Exception as error:  # every library has its own
+                raise DeployError(f"{path}: cannot be opened ({_reason(error)}). {cure}") from error
 
 
 def compile(
@@ -180,7 +197,8 @@ def compile(
     """Compile a segmenter for one runtime, precision and size.
 
     Args:
-        segmenter: a `Segmenter`, or what `edgeseg.inference.load_segmenter` takes: a weight's name or file.
+        segmenter: a `Segmenter`, or what `edgeseg.inference.load_segmenter` takes: a weight's name or file, a model
+            with its weights. It stays as it is.
         runtime: a name of `edgeseg.deploy.runtimes.list_runtimes`.
         precision: ``"fp32"``, ``"fp16"``, ``"bf16"``, ``"int8"`` or ``"fp8"``, as the runtime offers.
         size: (H, W) of the images.
@@ -196,18 +214,22 @@ def compile(
     Raises:
         DeployError: a runtime that cannot run here, an unknown option, int8 without calibration images.
     """
-    room = get_runtime(runtime)
-    room.check(precision)
-    chosen = room.checked_options(options)
-    if precision in ("int8", "fp8") and not calibration:
-        raise DeployError(
-            f"{precision} takes its ranges from images: give calibration=calibration_images(segmenter, size), or "
-            "--calibration on the command line"
-        )
-    segmenter = load_segmenter(segmenter)
+    backend = get_runtime(runtime)
+    backend.check(precision)
+    chosen = backend.checked_options(options)
+    _check_calibration(precision, calibration, size, chosen)
+    if wrong := [graph for graph in graphs if graph not in GRAPHS]:
+        raise DeployError(unknown("graph", wrong[0], GRAPHS))
+    segmenter = load_segmenter(segmenter).reference()
+    inputs = [_pixels(image, batch) for image in calibration or ()]
     folder = Path(mkdtemp(prefix="edgeseg-"))
     try:
-        about = _build(room, segmenter, precision, size, batch, calibration, graphs, chosen, folder)
+        built = {}
+        for name in graphs:
+            built[name] = _build(backend, _graph(segmenter, name, size, batch, inputs), folder, precision, chosen)
+        about = _description(segmenter, runtime, precision, size, batch, chosen, built)
+        about["files"] = {file.name: _sha256(file) for file in sorted(folder.iterdir()) if file.is_file()}
+        write_json(folder / DESCRIPTION, about)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -216,60 +238,51 @@ def compile(
     return artefact
 
 
-def _build(
-    room: Runtime,
-    segmenter: Segmenter,
-    precision: str,
-    size: tuple[int, int],
-    batch: int,
-    calibration: Sequence[np.ndarray] | None,
-    graphs: Sequence[str],
-    options: Mapping[str, Any],
-    folder: Path,
-) -> dict[str, Any]:
-    """Write the graphs and their description into an empty folder; returns the description."""
-    built = {}
-    for graph in graphs:
-        module, example, inputs = _graph(segmenter, graph, size, batch, calibration)
-        started = time.perf_counter()
-        facts = room.build(module, example, folder / graph, precision, inputs, **options)
-        seconds = round(time.perf_counter() - started, 2)
-        built[graph] = {**facts, "input": list(example.shape), "build_seconds": seconds}
-    about = _description(segmenter, room.name, precision, size, batch, options, built)
-    about["files"] = {p.name: _sha256(p) for p in sorted(folder.iterdir()) if p.is_file()}
-    (folder / DESCRIPTION).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    return about
-
-
 def network_size(segmenter: Segmenter, size: tuple[int, int]) -> tuple[int, int]:
     """(h, w) that the network inside sees for images of ``size``."""
     return size if segmenter.size is None else (segmenter.size[0], segmenter.size[1])
 
 
-def normalised(segmenter: Segmenter, images: Tensor) -> Tensor:
-    """(N, 3, H, W) uint8 → what the network inside the segmenter sees: (N, 3, h, w) float32."""
-    from edgeseg.models.layers import resize
+def _check_calibration(
+    precision: str, images: Sequence[np.ndarray] | None, size: tuple[int, int], options: Mapping[str, Any]
+) -> None:
+    """int8 and fp8 need images of the artefact's size, and only they have layers to keep in float."""
+    if precision not in ("int8", "fp8"):
+        if options.get("keep"):
+            raise DeployError(f"keep names layers that int8 leaves in float; {precision} has none to keep")
+    elif not images:
+        raise DeployError(
+            f"{precision} takes its ranges from images: give calibration=calibration_images(segmenter, size), or "
+            "--calibration on the command line"
+        )
+    elif any(image.shape[:2] != size for image in images):
+        raise DeployError(f"calibration images must be {size[0]}x{size[1]} (HxW), as the artefact; resize them")
 
-    x = (images.to(segmenter.mean.dtype) - segmenter.mean) / segmenter.std
-    size = network_size(segmenter, (images.shape[2], images.shape[3]))
-    return x if size == tuple(x.shape[2:]) else resize(x, size)
+
+def _pixels(image: np.ndarray, batch: int) -> Tensor:
+    """(H, W, 3) → (batch, 3, H, W) uint8, that image over and over."""
+    return torch.from_numpy(as_pixels(image)).permute(2, 0, 1)[None].expand(batch, -1, -1, -1)
 
 
-def _graph(
-    segmenter: Segmenter, graph: str, size: tuple[int, int], batch: int, calibration: Sequence[np.ndarray] | None
-) -> tuple[nn.Module, Tensor, list[Tensor] | None]:
-    """Module, example input and calibration inputs of one graph."""
-    inputs = None
-    if calibration is not None:
-        inputs = [torch.from_numpy(as_pixels(i)).permute(2, 0, 1)[None].expand(batch, -1, -1, -1) for i in calibration]
-        if any(tuple(i.shape[2:]) != size for i in inputs):
-            raise DeployError(f"calibration images must be {size[0]}x{size[1]} (HxW), as the artefact; resize them")
-    if graph == "labels":
-        return segmenter, torch.zeros(batch, 3, *size, dtype=torch.uint8), inputs
-    if graph == "logits":
-        prepared = None if inputs is None else [normalised(segmenter, i) for i in inputs]
-        return segmenter.model, torch.zeros(batch, 3, *network_size(segmenter, size)), prepared
-    raise DeployError(f"no graph {graph!r}; choose from {', '.join(GRAPHS)}")
+def _graph(segmenter: Segmenter, name: str, size: tuple[int, int], batch: int, images: Sequence[Tensor]) -> Graph:
+    """The whole segmenter, or the network alone; ``images``, (batch, 3, H, W) uint8, are what calibrates them."""
+    if name == "labels":
+        return Graph(name, segmenter, torch.zeros(batch, 3, *size, dtype=torch.uint8), images)
+    example = torch.zeros(batch, 3, *network_size(segmenter, size))
+    return Graph(name, segmenter.model, example, [segmenter.normalise(image) for image in images])
+
+
+def _build(runtime: Runtime, graph: Graph, folder: Path, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a graph's files into a folder; returns what there is to tell of it."""
+    started = time.perf_counter()
+    with silenced():
+        facts = runtime.build(graph, folder / f"{graph.name}{runtime.suffix}", precision, options)
+    return {
+        **facts,
+        "input": list(graph.example.shape),
+        "bytes": sum(file.stat().st_size for file in folder.glob(f"{graph.name}.*")),
+        "build_seconds": round(time.perf_counter() - started, 2),
+    }
 
 
 def _description(
@@ -306,8 +319,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
         about = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DeployError(f"{folder}: no artefact ({error}). Give the folder that edgeseg export wrote.") from error
-    needed = ("runtime", "precision", "size", "batch", "graphs", "files", "classes", "table")
-    if not isinstance(about, dict) or about.get("format") != _FORMAT or any(k not in about for k in needed):
+    if not isinstance(about, dict) or about.get("format") != _FORMAT or any(key not in about for key in _NEEDED):
         raise DeployError(f"{folder / DESCRIPTION}: not of this version of edgeseg. Export the model again.")
     return about
 
@@ -319,11 +331,15 @@ def _classes(table: ClassTable | None) -> list[dict[str, Any]]:
 
 
 def _table(classes: Sequence[Mapping[str, Any]], name: str) -> ClassTable | None:
-    from edgeseg.data.labels import ClassTable
-
     if not classes:
         return None
     return ClassTable(name, tuple(c["name"] for c in classes), tuple(tuple(c["color"]) for c in classes))
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error that says something; OpenVINO's begin with places in its source."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if line and not line.startswith("Exception from ")), type(error).__name__)
 
 
 def _sha256(path: Path) -> str:
@@ -332,7 +348,3 @@ def _sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return "(" + ", ".join(map(str, shape)) + ")"

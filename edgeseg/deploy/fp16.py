@@ -93,7 +93,7 @@ def fp16_report(segmenter: Segmenter, images: Sequence[np.ndarray], precision: s
     """Run a segmenter in half and in float32 and say how far apart they are.
 
     Args:
-        segmenter: on the CPU; preprocessing and argmax take part.
+        segmenter: preprocessing and argmax take part; stays as it is.
         images: (H, W, 3) uint8 RGB, all of one size; real ones, e.g. test scenes.
         precision: ``"fp16"``, or ``"bf16"``, the way out: float32's range with 8 bits of precision.
 
@@ -105,6 +105,7 @@ def fp16_report(segmenter: Segmenter, images: Sequence[np.ndarray], precision: s
     inputs = [torch.from_numpy(as_pixels(image)).permute(2, 0, 1)[None] for image in images]
     if len({x.shape for x in inputs}) != 1:
         raise DeployError("give at least one image, and all of one size: the graph is exported for it")
+    segmenter = segmenter.reference()
     exact = _Watch(export_graph(segmenter, inputs[0], "fp32").module())
     half = _Watch(export_graph(segmenter, inputs[0], precision).module())
     same = 0

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from edgeseg.data.labels import CAMVID, class_lookup, match_classes
-from edgeseg.deploy.artefact import Artefact, normalised
+from edgeseg.deploy.artefact import Artefact
 from edgeseg.deploy.runtimes.base import DeployError
 from edgeseg.inference import Segmenter
 from edgeseg.metrics import ConfusionMatrix
@@ -142,7 +142,7 @@ def check_parity(
 
     Args:
         artefact: of any runtime.
-        segmenter: the reference, computed in float32 on the CPU.
+        segmenter: the reference, computed in float32 on the CPU; stays as it is.
         samples: images of the artefact's size; default: `mini_set`.
         tolerance: default: that of the artefact's precision.
 
@@ -156,20 +156,21 @@ def check_parity(
     tolerance = tolerance or TOLERANCES[artefact.precision]
     if not samples:
         raise DeployError("parity of no images: give at least one sample")
+    segmenter = segmenter.reference()
     with_logits = "logits" in artefact.about["graphs"]
     error, largest, differing, pixels = 0.0, 0.0, 0, 0
     matrices = _matrices(segmenter, samples)
     with torch.inference_mode():
         for sample in samples:
             images = torch.from_numpy(sample.image).permute(2, 0, 1)[None].expand(artefact.batch, -1, -1, -1)
-            expected = segmenter.cpu()(images)
+            expected = segmenter(images)
             got = artefact.labels(images.contiguous().to(artefact.device)).cpu()
             differing += int((got != expected).sum())
             pixels += expected.numel()
             if with_logits:
-                x = normalised(segmenter, images)
+                x = segmenter.normalise(images)
                 reference = segmenter.model(x)
-                logits = artefact.logits(x.contiguous().to(artefact.device)).cpu().float()
+                logits = artefact.logits(x.contiguous().to(artefact.device)).cpu()
                 error = max(error, float((logits - reference).abs().max().nan_to_num(float("inf"))))
                 largest = max(largest, float(reference.abs().max()))
             if sample.label is not None:

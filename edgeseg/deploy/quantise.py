@@ -2,7 +2,8 @@
 
 Post-training quantisation writes weights and activations with 8 bits. Weights get one scale per output channel,
 activations one range per tensor, taken from *calibration images*. Where that costs accuracy, `sensitivity` names the
-layers, and `search_mixed` leaves the worst of them in float until the model is good enough again.
+layers, and a runtime's option ``keep`` leaves them in float. (OpenVINO's own tool searches for them itself:
+``nncf.quantize_with_accuracy_control``.)
 
 A layer has the name that PyTorch gives it inside the network, e.g. ``decoder.fuse8.spatial_low.conv``; the name of a
 part (``decoder.fuse8``) stands for all convolutions in it.
@@ -10,13 +11,11 @@ part (``decoder.fuse8``) stands for all convolutions in it.
 
 from __future__ import annotations
 
-import copy
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,13 +25,10 @@ from tqdm.auto import tqdm
 
 from edgeseg.deploy.runtimes.base import DeployError
 from edgeseg.inference import Segmenter
-from edgeseg.metrics import ConfusionMatrix
-
-if TYPE_CHECKING:
-    from edgeseg.deploy.artefact import Artefact
+from edgeseg.text import table, unknown
 
 Pair = tuple[np.ndarray, np.ndarray]
-_TRAINING = ("train", "trainval", "fold_train", "train_aug")
+_TRAINING = ("train", "trainval", "fold_train", "train_aug", "paper_train")
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 
 
@@ -53,9 +49,10 @@ def calibration_images(
     Args:
         segmenter: the model; its classes choose the default data.
         size: (H, W) of the artefact; images of another size are resized (bilinear).
-        data: a name or folder for `edgeseg.data.open_data`, or an open data set of training images (only rendered
-            scenes know their split: of others the caller answers for it); ``None``: rendered street scenes, for models
-            with CamVid's eleven classes. Take the data that the model will see: ranges from other data cost accuracy.
+        data: a name or folder for `edgeseg.data.open_data`, or an open data set of training images (those of
+            `open_data` know their split; of others the caller answers for it); ``None``: rendered street scenes, for
+            models with CamVid's eleven classes. Take the data that the model will see: ranges from other data cost
+            accuracy.
         split: of ``data`` where that is a name; a training split.
         count: images; all there are where the data set has fewer.
         seed: of the choice.
@@ -67,8 +64,8 @@ def calibration_images(
     Raises:
         DeployError: no data for these classes, or a split that is kept for scoring.
     """
-    if not isinstance(data, str | Path):  # an open data set; rendered scenes know which split they are
-        split = getattr(data, "split", split)
+    if not isinstance(data, str | Path):  # an open data set may know which split it is
+        split = getattr(data, "split", None) or split
     if split not in _TRAINING:
         raise DeployError(
             f"calibration on the {split} split would tune the model to what it is scored on; take a training split "
@@ -118,20 +115,20 @@ def select_layers(layers: Iterable[str], keep: Sequence[str]) -> set[str]:
     Args:
         layers: names of all convolutions. A graph of a `Segmenter` has the network's own names below ``model.``, which
             ``keep`` need not say.
-        keep: names of convolutions, or of parts that hold some; as one text, with commas between.
+        keep: names of convolutions, or of parts that hold some.
 
     Raises:
         DeployError: a name that fits none; lists the near ones.
     """
     layers = list(layers)
     chosen: set[str] = set()
-    for name in keep.split(",") if isinstance(keep, str) else keep:
+    for name in keep:
         found = {layer for layer in layers if f"{layer}.".startswith((f"{name}.", f"model.{name}."))}
         if not found:
-            own = [layer.removeprefix("model.") for layer in layers]
-            parts = {".".join(layer.split(".")[:i]) for layer in own for i in range(1, layer.count(".") + 2)}
-            near = difflib.get_close_matches(name, sorted(parts), 4, 0.4) or sorted(own)[:4]
-            raise DeployError(f"keep: the network has no convolution or part {name!r}; near: {', '.join(near)}")
+            own = [layer.removeprefix("model.").split(".") for layer in layers]
+            parts = dict.fromkeys(".".join(words[:i]) for words in own for i in range(1, len(words) + 1))
+            top = [part for part in parts if "." not in part]
+            raise DeployError(f"keep: {unknown('convolution or part', name, list(parts), top)}")
         chosen |= found
     return chosen
 
@@ -177,13 +174,12 @@ class Sensitivity:
 
     def table(self, rows: int | None = None) -> str:
         """Plain text: a line per layer, the costliest first (``rows`` of them), and last all layers together."""
-        shown = self.layers[:rows]
-        width = max(len(layer.name) for layer in (*shown, self.together))
-        lines = [f"{'layer':{width}}  {'weights':>9}  {'logits error %':>14}  {'other class %':>13}"]
-        for layer in (*shown, self.together):
-            error, other = 100 * layer.logits_error, 100 * layer.disagreement
-            lines.append(f"{layer.name:{width}}  {layer.weights:9}  {error:14.3f}  {other:13.4f}")
-        return "\n".join(lines)
+        head = ("layer", "weights", "logits error %", "other class %")
+        shown = (*self.layers[:rows], self.together)
+        return table(
+            head,
+            [(c.name, f"{c.weights}", f"{100 * c.logits_error:.3f}", f"{100 * c.disagreement:.4f}") for c in shown],
+        )
 
 
 @torch.inference_mode()
@@ -201,7 +197,7 @@ def sensitivity(
     so their figures differ a little; the order of the layers is what counts.
 
     Args:
-        segmenter: the model, in float32.
+        segmenter: the model; stays as it is.
         images: (H, W, 3) uint8 to measure on; 4 to 8 do.
         calibration: images that the ranges come from; default: ``images``.
         layers: names of layers or parts; default: all.
@@ -212,7 +208,7 @@ def sensitivity(
     """
     if not len(images):
         raise DeployError("sensitivity needs images; give calibration_images(segmenter, size, count=4)")
-    segmenter = copy.deepcopy(segmenter).eval()
+    segmenter = segmenter.reference(segmenter.mean.device)
     convolutions = {n: m for n, m in segmenter.model.named_modules() if isinstance(m, _CONVOLUTIONS)}
     chosen = set(convolutions) if layers is None else select_layers(convolutions, layers)
     ranges = _input_ranges(segmenter, convolutions, calibration if calibration is not None else images)
@@ -295,94 +291,3 @@ def _difference(segmenter: Segmenter, inputs: Sequence[Tensor], reference: Seque
         differing += int((got.argmax(1) != expected.argmax(1)).sum())
         pixels += expected[:, 0].numel()
     return (squared / norm) ** 0.5 if norm else 0.0, differing / pixels
-
-
-# leaving the worst layers in float ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Mixed:
-    """Result of `search_mixed`.
-
-    Args:
-        artefact: within the gap asked for.
-        kept: layers that stayed in float, in the order in which they were added; empty where plain int8 was enough.
-        gaps: mIoU lost, in points, with 0, 1, 2, … layers kept.
-    """
-
-    artefact: Artefact
-    kept: tuple[str, ...]
-    gaps: tuple[float, ...]
-
-    def __str__(self) -> str:
-        kept = ", ".join(self.kept) or "none: plain int8 is within the gap"
-        return f"mIoU lost {self.gaps[-1]:+.2f} points (all int8: {self.gaps[0]:+.2f}); kept in float: {kept}"
-
-
-def search_mixed(
-    segmenter: Segmenter,
-    runtime: str,
-    size: tuple[int, int],
-    calibration: Sequence[np.ndarray],
-    pairs: Sequence[Pair],
-    gap: float = 1.0,
-    order: Sequence[str] | None = None,
-    most: int = 10,
-    progress: bool = True,
-    **options: Any,
-) -> Mixed:
-    """int8 with as few layers in float as accuracy needs: the costliest is added until the mIoU gap is small enough.
-
-    Args:
-        segmenter: the model.
-        runtime: one with int8 and the option ``keep``, e.g. ``"onnx"`` or ``"openvino"``.
-        size: (H, W) of the images.
-        calibration: see `calibration_images`.
-        pairs: (image, label) of that size and the model's classes to score on; not the images that the final score is
-            reported on.
-        gap: mIoU points that may be lost against the float model on these pairs.
-        order: layers, the costliest first; default: `sensitivity` on the first four calibration images.
-        most: how many layers may be kept.
-        progress: show bars.
-        options: more build options of the runtime.
-
-    Returns:
-        The first artefact within the gap.
-
-    Raises:
-        DeployError: not within the gap with ``most`` layers kept: int8 does not suit this model.
-        LabelError: a data set of other classes.
-    """
-    from edgeseg.data.labels import match_classes
-    from edgeseg.deploy.artefact import compile
-
-    table = getattr(pairs, "table", None)  # a plain list of pairs has none
-    if table is not None and segmenter.table is not None:
-        cure = "Take pairs of the model's own classes."
-        match_classes(segmenter.table.names, table.names, "the model", "the list of pairs", cure)
-    if order is None:
-        order = sensitivity(segmenter, calibration[:4], calibration, progress=progress).names
-    order = order[:most]
-    wanted = _miou(segmenter.predict, pairs)
-    gaps: list[float] = []
-    for number in tqdm(range(len(order) + 1), desc="layers kept", disable=not progress, leave=False):
-        kept = tuple(order[:number])
-        settings = {"calibration": calibration, "keep": kept, **options}
-        trial = compile(segmenter, runtime, "int8", size, **{**settings, "graphs": ("labels",)})
-        gaps.append(wanted - _miou(trial.predict, pairs))
-        if gaps[-1] <= gap:
-            return Mixed(compile(segmenter, runtime, "int8", size, **settings), kept, tuple(gaps))
-    raise DeployError(
-        f"{runtime} int8 loses {gaps[-1]:.2f} points of mIoU with {len(order)} layers kept in float "
-        f"({', '.join(order)}); {gap:g} were allowed. Calibrate on more images like those it will see, raise most, or "
-        "take bf16, fp16 or fp32"
-    )
-
-
-def _miou(predict: Any, pairs: Sequence[Pair]) -> float:
-    """mIoU in percent over all pairs."""
-    matrix = ConfusionMatrix(254)  # classes that do not occur are left out of the mean
-    for i in range(len(pairs)):
-        image, label = pairs[i]
-        matrix.update(predict(image), label)
-    return 100 * matrix.compute().miou

@@ -1,27 +1,19 @@
-"""The one table of runtimes, opened when asked for: none is imported before."""
+"""The runtimes: one module each, named as users name it, and imported when it is asked for."""
 
 from __future__ import annotations
 
+import pkgutil
 from importlib import import_module
 
 from edgeseg.deploy.runtimes.base import DeployError, Runtime
 from edgeseg.text import unknown
 
-# name → (module of this package, class)
-_CLASSES = {
-    "eager": ("pytorch", "Eager"),
-    "inductor": ("pytorch", "Inductor"),
-    "onnx": ("onnx", "OnnxRuntime"),
-    "openvino": ("openvino", "OpenVINO"),
-    "aoti": ("aoti", "AOTInductor"),
-    "tensorrt": ("tensorrt", "TensorRT"),
-    "executorch": ("executorch", "ExecuTorch"),
-}
+_SHARED = ("base", "graph")  # modules of this package that are no runtimes
 
 
 def list_runtimes() -> list[str]:
     """Names of all runtimes, whether they can run here or not."""
-    return list(_CLASSES)
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _SHARED)
 
 
 def get_runtime(name: str) -> Runtime:
@@ -30,7 +22,7 @@ def get_runtime(name: str) -> Runtime:
     Raises:
         DeployError: there is none of that name; lists those that exist.
     """
-    if name not in _CLASSES:
-        raise DeployError(unknown("runtime", name, _CLASSES))
-    module, kind = _CLASSES[name]
-    return getattr(import_module(f"edgeseg.deploy.runtimes.{module}"), kind)()
+    if name not in list_runtimes():
+        raise DeployError(unknown("runtime", name, list_runtimes()))
+    module = import_module(f"{__name__}.{name}")
+    return next(kind for kind in vars(module).values() if getattr(kind, "name", None) == name)()

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import platform
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from edgeseg.deploy.runtimes.base import OPENING, DeployError, Runner, Runtime, new_file, reading, silenced, size_of
+from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime
 from edgeseg.deploy.runtimes.graph import compute_dtypes, export_graph
+from edgeseg.deploy.runtimes.inductor import no_compiler
 from edgeseg.text import Field
 
 _VECTORS = ("avx", "amx", "fma", "f16c", "sse", "ssse", "bmi", "asimd", "sve", "neon", "fphp", "bf16", "i8mm")
@@ -37,53 +38,29 @@ class AOTInductor(Runtime):
 
     name = "aoti"
     precisions = ("fp32", "bf16")
+    suffix = ".pt2"
     options: Mapping[str, Field] = MappingProxyType({"freeze": Field(bool, True)})
 
     def why_not(self, precision: str, building: bool = True) -> str | None:
         """Building takes a C++ compiler; running takes PyTorch alone."""
-        if not building:
-            return None
-        from torch._inductor.cpp_builder import get_cpp_compiler
+        return no_compiler() if building else None
 
-        try:
-            with silenced():
-                get_cpp_compiler()
-        except Exception:
-            return (
-                "building needs a C++ compiler: apt install g++ (Debian, Ubuntu, JetPack), xcode-select --install "
-                "(macOS), Visual Studio's build tools (Windows)"
-            )
-        return None
-
-    def build(
-        self,
-        module: nn.Module,
-        example: Tensor,
-        stem: Path,
-        precision: str,
-        calibration: Sequence[Tensor] | None = None,
-        **options: Any,
-    ) -> dict[str, Any]:
-        options = self.checked_options(options)
-        path = new_file(stem, ".pt2")
-        program = export_graph(module, example, precision)
+    def build(self, graph: Graph, path: Path, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        program = export_graph(graph.module, graph.example, precision)
         # dynamic_threads: who runs it chooses the number of threads, not who builds it
         settings = {"freezing": options["freeze"], "cpp.dynamic_threads": True}
-        with silenced(), torch.no_grad():
+        with torch.no_grad():
             torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=settings)
         return {
-            "dtypes": dict(compute_dtypes(program)),
+            "dtypes": compute_dtypes(program),
             "freeze": options["freeze"],
             "machine": platform.machine(),
             "vectors": cpu_vectors(),
-            "bytes": size_of(path),
         }
 
-    def open(self, stem: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
-        path = stem.with_suffix(".pt2")
+    def open(self, path: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
         _check_processor(path, facts)
-        with OPENING, reading(path, cure="Export the model again, with this version of PyTorch."), silenced():
-            compiled = torch._inductor.aoti_load_package(str(path))
+        compiled = torch._inductor.aoti_load_package(str(path))
 
         def run(x: Tensor) -> Tensor:
             with _torch_threads(threads):

@@ -1,7 +1,7 @@
 """What a runtime is: how it turns a graph into files, and files into something that runs.
 
-Every other module beside this one holds a runtime: a subclass of `Runtime`. What is tested is
-what ships: `build` only writes files, and `open` is the only way to run them.
+What is tested is what ships: `Runtime.build` only writes files, and `Runtime.open` is the only way to run them.
+`edgeseg.deploy.artefact` calls both, silences what libraries print meanwhile, and turns their errors into ours.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 import importlib.util
 import io
 import logging
-import os
 import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,37 +25,44 @@ from edgeseg.text import Field, known_field, parse_fields
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
 Runner = Callable[[Tensor], Tensor]
-OPENING = threading.Lock()
-"""Held while files are opened: PyTorch's reader is not re-entrant, and what is silenced is the whole process."""
+_SILENCE = threading.RLock()
 
 
 class DeployError(RuntimeError):
     """A graph that cannot be compiled, opened or run here; the message says why and what to do."""
 
 
-def one_at_a_time(run: Runner) -> Runner:
-    """A runner for any number of threads out of one that keeps its buffers from call to call."""
-    lock = threading.Lock()
+@dataclass(frozen=True)
+class Graph:
+    """What a runtime is given to compile.
 
-    def locked(x: Tensor) -> Tensor:
-        with lock:
-            return run(x)
+    Args:
+        name: of the output, e.g. ``"logits"``.
+        module: one tensor in, one tensor out, float32, in eval mode, on the CPU; must not be changed.
+        example: an input of the static shape that the graph will have: (N, 3, H, W) uint8 or float32.
+        calibration: inputs like ``example`` from which int8 and fp8 take their ranges; empty for other precisions.
+    """
 
-    return locked
+    name: str
+    module: nn.Module
+    example: Tensor
+    calibration: Sequence[Tensor] = ()
 
 
 class Runtime(ABC):
     """One way to run a network.
 
     Attributes:
-        name: e.g. ``"onnx"``.
+        name: of the runtime and of its module, e.g. ``"onnx"``.
         precisions: which of `PRECISIONS` it builds.
+        suffix: of its files, e.g. ``".onnx"``.
         options: what `build` can be told, with types, ranges and defaults; anything else is refused.
         device: where its runners take and give tensors, ``"cpu"`` or ``"cuda"``.
     """
 
     name: str
     precisions: tuple[str, ...]
+    suffix: str
     options: Mapping[str, Field] = MappingProxyType({})
     device: str = "cpu"
 
@@ -65,35 +71,25 @@ class Runtime(ABC):
         """Why it cannot build (or, with ``building=False``, run) here, with the cure; ``None`` if it can."""
 
     @abstractmethod
-    def build(
-        self,
-        module: nn.Module,
-        example: Tensor,
-        stem: Path,
-        precision: str,
-        calibration: Sequence[Tensor] | None = None,
-        **options: Any,
-    ) -> dict[str, Any]:
-        """Compile one graph into the files ``stem.*``.
+    def build(self, graph: Graph, path: Path, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Compile one graph into a file, and perhaps others beside it of the same stem.
 
         Args:
-            module: one tensor in, one tensor out, float32, in eval mode, on the CPU; must not be changed.
-            example: an input of the static shape that the graph will have: (N, 3, H, W) uint8 or float32.
-            stem: path without suffix.
+            graph: what to compile.
+            path: the file to write, with `suffix`.
             precision: one of `precisions`.
-            calibration: inputs like ``example`` from which int8 takes its ranges.
-            options: all of `options`, defaults filled in.
+            options: all of `options`, as `checked_options` gives them.
 
         Returns:
             JSON-able facts about the graph as it is, not as it was asked for: element types, engines, versions.
         """
 
     @abstractmethod
-    def open(self, stem: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
-        """Load the files ``stem.*``.
+    def open(self, path: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
+        """Load what `build` wrote.
 
         Args:
-            stem: path without suffix.
+            path: the same as there.
             facts: what `build` returned.
             threads: for CPU runtimes; ``None``: the runtime's choice.
 
@@ -101,6 +97,17 @@ class Runtime(ABC):
             A function from a tensor on `device` to a tensor on `device`, int32 or float32 as the graph gives it. Any
             number of threads may call it at once (on a GPU: on one CUDA stream), and no later call changes a result.
         """
+
+    def check(self, precision: str, building: bool = True) -> None:
+        """Refuse a precision that this runtime does not build, or cannot build (run) on this machine.
+
+        Raises:
+            DeployError: with the cure.
+        """
+        if precision not in self.precisions:
+            raise DeployError(f"{self.name} has no {precision}; it builds {', '.join(self.precisions)}")
+        if reason := self.why_not(precision, building):
+            raise DeployError(f"{self.name} {precision} cannot run here: {reason}")
 
     def checked_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Every option's value: the given one, else its default.
@@ -111,7 +118,8 @@ class Runtime(ABC):
         defaults = {name: option.default for name, option in self.options.items()}
         try:
             values = {
-                name: known_field(name, self.options, self.name, "option").check(name, v) for name, v in given.items()
+                name: known_field(name, self.options, self.name, "option").check(name, value)
+                for name, value in given.items()
             }
         except ValueError as error:
             raise DeployError(f"{error}") from None
@@ -128,18 +136,6 @@ class Runtime(ABC):
         except ValueError as error:
             raise DeployError(f"{error}") from None
 
-    def check(self, precision: str, building: bool = True) -> None:
-        """Refuse a precision that this runtime does not build, or cannot build (run) on this machine.
-
-        Raises:
-            DeployError: with the cure.
-        """
-        if precision not in self.precisions:
-            raise DeployError(f"{self.name} has no {precision}; it builds {', '.join(self.precisions)}")
-        reason = self.why_not(precision, building)
-        if reason:
-            raise DeployError(f"{self.name} {precision} cannot run here: {reason}")
-
 
 def lacking(packages: Sequence[str], extra: str) -> str | None:
     """Which of these packages are not installed, with the pip line of the extra that brings them; else ``None``."""
@@ -147,66 +143,29 @@ def lacking(packages: Sequence[str], extra: str) -> str | None:
     return f'{", ".join(absent)} not installed: pip install "edgeseg[{extra}]"' if absent else None
 
 
-def versions(*packages: str) -> dict[str, str]:
-    """Installed versions by name; those that are not installed are left out."""
-    found = {}
-    for name in packages:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+def one_at_a_time(run: Runner) -> Runner:
+    """A runner for any number of threads out of one that keeps its buffers from call to call."""
+    lock = threading.Lock()
+
+    def locked(x: Tensor) -> Tensor:
+        with lock:
+            return run(x)
+
+    return locked
 
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Swallow what exporters print, log and warn on their own; exceptions go through."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
+    """Swallow what libraries print, log and warn while they compile and open; exceptions go through.
 
-
-def new_file(stem: Path, suffix: str) -> Path:
-    """``stem.suffix``, after making sure that it can be written: said before minutes are spent on its content.
-
-    Raises:
-        DeployError: the folder is read-only, missing or full.
+    One thread at a time: what is silenced is the whole process, and PyTorch's reader of graphs is not re-entrant.
     """
-    path = stem.with_suffix(suffix)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb"):
-            pass
-    except OSError as error:
-        raise DeployError(f"{path}: cannot be written ({error.strerror}). Choose another folder.") from error
-    return path
-
-
-@contextmanager
-def reading(path: Path, *others: Path, cure: str = "Export the model again.") -> Iterator[None]:
-    """Turn whatever a reader raises on missing or damaged files into one error that names the file.
-
-    Raises:
-        DeployError: a file is missing, or ``path`` cannot be opened.
-    """
-    for file in (path, *others):
-        if not file.is_file():
-            raise DeployError(f"{file}: missing. {cure}")
-    try:
-        yield
-    except DeployError:
-        raise
-    except Exception as error:  # every library has its own
-        lines = [line.strip() for line in str(error).splitlines()]
-        reason = next((line for line in lines if line and not line.startswith("Exception from ")), type(error).__name__)
-        raise DeployError(f"{path}: cannot be opened ({reason}). {cure}") from error
-
-
-def size_of(*paths: Path) -> int:
-    """Bytes of all these files."""
-    return sum(os.path.getsize(path) for path in paths)
+    with _SILENCE:
+        disabled = logging.root.manager.disable
+        logging.disable(logging.ERROR)
+        try:
+            with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            logging.disable(disabled)

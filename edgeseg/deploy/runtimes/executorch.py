@@ -9,27 +9,16 @@ facts). On x86 it is slower than eager PyTorch; on arm64 it was not measured.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.export import ExportedProgram
 
-from edgeseg.deploy.runtimes.base import (
-    OPENING,
-    DeployError,
-    Runner,
-    Runtime,
-    lacking,
-    new_file,
-    one_at_a_time,
-    reading,
-    silenced,
-    size_of,
-    versions,
-)
+from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, lacking, one_at_a_time
 from edgeseg.deploy.runtimes.graph import compute_dtypes, export_graph
+from edgeseg.machine import versions
 
 
 class ExecuTorch(Runtime):
@@ -37,48 +26,34 @@ class ExecuTorch(Runtime):
 
     name = "executorch"
     precisions = ("fp32",)
+    suffix = ".pte"
 
     def why_not(self, precision: str, building: bool = True) -> str | None:
         return lacking(("executorch",), "executorch")
 
-    def build(
-        self,
-        module: nn.Module,
-        example: Tensor,
-        stem: Path,
-        precision: str,
-        calibration: Sequence[Tensor] | None = None,
-        **options: Any,
-    ) -> dict[str, Any]:
-        self.checked_options(options)
-        path = new_file(stem, ".pte")
-        program = export_graph(module, example, precision)
-        with silenced():
-            from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-            from executorch.exir import to_edge_transform_and_lower
+    def build(self, graph: Graph, path: Path, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.exir import to_edge_transform_and_lower
 
-            lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
-            outside = _operators(lowered.exported_program())
-            content = lowered.to_executorch().buffer
+        program = export_graph(graph.module, graph.example, precision)
+        lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+        outside = _operators(lowered.exported_program())
         delegated = outside.pop("executorch_call_delegate", 0)
         if not delegated:
-            raise DeployError(f"{path}: XNNPACK took no part of the graph; please report this")
-        path.write_bytes(content)
+            raise DeployError("XNNPACK took no part of the graph; please report this")
+        path.write_bytes(lowered.to_executorch().buffer)
         return {
-            "dtypes": dict(compute_dtypes(program)),
+            "dtypes": compute_dtypes(program),
             "delegates": delegated,
             "ops_outside": dict(outside),
-            "bytes": size_of(path),
             "versions": versions("executorch", "torchao"),
         }
 
-    def open(self, stem: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
-        path = stem.with_suffix(".pte")
-        with OPENING, reading(path, cure="Export the model again, with this version of ExecuTorch."), silenced():
-            from executorch.runtime import Runtime as Executor
+    def open(self, path: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
+        from executorch.runtime import Runtime as Executor
 
-            program = Executor.get().load_program(path)
-            loaded = program, program.load_method("forward")  # the method needs its program alive
+        program = Executor.get().load_program(path)
+        loaded = program, program.load_method("forward")  # the method needs its program alive
 
         def run(x: Tensor) -> Tensor:
             return loaded[1].execute([x.contiguous()])[0]  # a copy: the next call overwrites the method's own memory
@@ -86,7 +61,7 @@ class ExecuTorch(Runtime):
         return one_at_a_time(run)
 
 
-def _operators(program: torch.export.ExportedProgram) -> Counter[str]:
+def _operators(program: ExportedProgram) -> Counter[str]:
     """Operators of the lowered graph by name; what XNNPACK took counts as ``executorch_call_delegate``."""
     found: Counter[str] = Counter()
     for node in program.graph.nodes:

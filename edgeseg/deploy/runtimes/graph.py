@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from torch.export import ExportedProgram
 from edgeseg.deploy.runtimes.base import DeployError
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-_CONVOLUTIONS = ("conv2d", "conv1d", "convolution", "linear", "addmm", "mm", "bmm")
+_MULTIPLYING = ("conv2d", "conv1d", "convolution", "linear", "addmm", "mm", "bmm")
 
 
 class InPrecision(nn.Module):
@@ -38,37 +37,35 @@ class InPrecision(nn.Module):
 
 def in_precision(module: nn.Module, precision: str) -> nn.Module:
     """The module itself for fp32, an `InPrecision` around a copy for fp16 and bf16."""
-    return module if precision == "fp32" else InPrecision(module, DTYPES[precision])
+    return module if precision == "fp32" else InPrecision(module, DTYPES[precision]).eval()
 
 
 def export_graph(module: nn.Module, example: Tensor, precision: str = "fp32") -> ExportedProgram:
     """``torch.export`` of a module at one static shape and precision, with the precision asserted.
 
+    Args:
+        module: float32, in eval mode; is not changed.
+        example: an input of that shape.
+        precision: ``"fp32"``, ``"fp16"`` or ``"bf16"``.
+
     Raises:
         DeployError: the graph computes in another float type than asked for.
     """
     with torch.no_grad():
-        program = torch.export.export(in_precision(module, precision).eval(), (example,))
+        program = torch.export.export(in_precision(module, precision), (example,))
     found = compute_dtypes(program)
-    wanted = str(DTYPES[precision]).removeprefix("torch.")
-    if set(found) != {wanted}:
-        raise DeployError(f"asked for {precision}, but the graph computes in {dict(found)}; please report this")
+    if set(found) != {dtype_name(DTYPES[precision])}:
+        raise DeployError(f"asked for {precision}, but the graph computes in {found}; please report this")
     return program
 
 
-def compute_dtypes(program: ExportedProgram) -> Counter[str]:
+def compute_dtypes(program: ExportedProgram) -> dict[str, int]:
     """How many convolutions and matrix products of a graph give which float type, e.g. ``{"float16": 44}``."""
-    found: Counter[str] = Counter()
-    for node in program.graph.nodes:
-        if node.op == "call_function" and _is_convolution(str(node.target)):
-            found[str(_value(node.meta["val"]).dtype).removeprefix("torch.")] += 1
-    return found
+    calls = [node for node in program.graph.nodes if node.op == "call_function"]
+    values = [node.meta["val"] for node in calls if str(node.target).partition(".")[2].split(".")[0] in _MULTIPLYING]
+    return dict(Counter(dtype_name((v if isinstance(v, Tensor) else v[0]).dtype) for v in values))
 
 
-def _is_convolution(target: str) -> bool:
-    """``"aten.conv2d.default"`` → True."""
-    return target.split(".")[1:2][0] in _CONVOLUTIONS if "." in target else False
-
-
-def _value(value: Tensor | Sequence[Tensor]) -> Tensor:
-    return value if isinstance(value, Tensor) else value[0]
+def dtype_name(dtype: torch.dtype) -> str:
+    """``torch.float16`` → ``"float16"``."""
+    return str(dtype).removeprefix("torch.")

@@ -28,21 +28,12 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgeseg.deploy.quantise import select_layers
-from edgeseg.deploy.runtimes.base import (
-    DeployError,
-    Runner,
-    Runtime,
-    lacking,
-    new_file,
-    reading,
-    silenced,
-    size_of,
-    versions,
-)
+from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, lacking
 from edgeseg.deploy.runtimes.graph import export_graph
+from edgeseg.machine import versions
 from edgeseg.text import Field
 
 INPUT = "image"
@@ -67,6 +58,7 @@ class OnnxRuntime(Runtime):
 
     name = "onnx"
     precisions = ("fp32", "fp16", "int8")
+    suffix = ".onnx"
     options: Mapping[str, Field] = MappingProxyType(
         {
             "opset": Field(int, 18, 18, 20),
@@ -81,80 +73,43 @@ class OnnxRuntime(Runtime):
         needed = ("onnx", "onnxscript", "onnxruntime") if building else ("onnxruntime",)
         return lacking(needed, "export")
 
-    def build(
-        self,
-        module: nn.Module,
-        example: Tensor,
-        stem: Path,
-        precision: str,
-        calibration: Sequence[Tensor] | None = None,
-        **options: Any,
-    ) -> dict[str, Any]:
-        options = self.checked_options(options)
-        check_calibration(precision, calibration, options)
-        _check_provider(options["provider"])
-        path = new_file(stem, ".onnx")
-        graph_precision = "fp32" if precision == "int8" else precision
-        model = export_onnx(module, example, stem.name, graph_precision, options["opset"])
+    def build(self, graph: Graph, path: Path, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        _provider(options["provider"])
+        model = export_onnx(graph, "fp32" if precision == "int8" else precision, options["opset"])
         kept: set[str] = set()
         if precision == "int8":
-            assert calibration is not None
             layers = layer_nodes(model)
             kept = select_layers(layers, options["keep"])
-            model = _quantised(model, [layers[name] for name in kept], calibration, options["symmetric"])
-        _write(model, path)
+            model = _quantised(model, [layers[name] for name in kept], graph.calibration, options["symmetric"])
+        path.write_bytes(model.SerializeToString())
         runs = _what_runs(path)
-        if precision == "int8" and not runs["int8"]:
-            raise DeployError(f"{path}: asked for int8, but ONNX Runtime runs {dict(runs)}; keep fewer layers in float")
+        if precision == "int8" and not runs.get("int8"):
+            raise DeployError(f"asked for int8, but ONNX Runtime runs {runs}; keep fewer layers in float")
         return {
             **graph_facts(model),
-            "runs": dict(runs),
+            "runs": runs,
             "kept": sorted(kept),
             "provider": options["provider"],
-            "bytes": size_of(path),
             "versions": versions("onnx", "onnxscript", "onnxruntime"),
         }
 
-    def open(self, stem: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
-        path = stem.with_suffix(".onnx")
-        provider = _check_provider(facts.get("provider", "cpu"))
-        with reading(path):
-            session = _session(path, threads, provider)
+    def open(self, path: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
+        provider = _provider(facts["provider"])
+        session = _session(path, threads, provider)
         if session.get_providers()[0] != provider:
             raise DeployError(
                 f"{path}: {provider} was asked for, but ONNX Runtime took {session.get_providers()[0]}. Its CUDA "
                 "libraries do not fit; or export with provider=cpu"
             )
-
-        def run(x: Tensor) -> Tensor:
-            return torch.from_numpy(session.run(None, {INPUT: x.contiguous().numpy()})[0])
-
-        return run
+        return lambda x: torch.from_numpy(session.run(None, {INPUT: x.contiguous().numpy()})[0])
 
 
-def check_calibration(precision: str, calibration: Sequence[Tensor] | None, options: Mapping[str, Any]) -> None:
-    """int8 needs calibration inputs, and only int8 has layers to keep.
-
-    Raises:
-        DeployError: one without the other.
-    """
-    if precision == "int8" and not calibration:
-        raise DeployError(
-            "int8 takes its ranges from images: give calibration=calibration_images(segmenter, size), or --calibration "
-            "on the command line"
-        )
-    if precision != "int8" and options["keep"]:
-        raise DeployError(f"keep names layers that int8 leaves in float; {precision} has none to keep")
-
-
-def export_onnx(module: nn.Module, example: Tensor, output: str, precision: str = "fp32", opset: int = 18) -> Any:
-    """A module as a checked ONNX model of static shape, without the traces of source files that the exporter adds.
+def export_onnx(graph: Graph, precision: str = "fp32", opset: int = 18) -> Any:
+    """A graph as a checked ONNX model of static shape, without the traces of source files that the exporter adds.
 
     Args:
-        module: one tensor in, one out.
-        example: an input.
-        output: name of the output; the input is called ``image``.
-        precision: of the graph, ``"fp32"`` or ``"fp16"``.
+        graph: its name becomes the output's; the input is called ``image``.
+        precision: ``"fp32"`` or ``"fp16"``.
         opset: 18 to 20.
 
     Returns:
@@ -162,26 +117,21 @@ def export_onnx(module: nn.Module, example: Tensor, output: str, precision: str 
     """
     import onnx
 
-    if opset not in (18, 19, 20):
-        raise DeployError(f"opset = {opset}: 18, 19 and 20 are supported; 18 is what TensorRT 10 reads wholly")
-    program = export_graph(module, example, precision)
-    with silenced():
-        exported = torch.onnx.export(
-            program,
-            (),
-            input_names=[INPUT],
-            output_names=[output],
-            opset_version=opset,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+    exported = torch.onnx.export(
+        export_graph(graph.module, graph.example, precision),
+        input_names=[INPUT],
+        output_names=[graph.name],
+        opset_version=opset,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
     assert exported is not None
     model = exported.model_proto
     if model.ByteSize() > _WHOLE:
         raise DeployError("the model has more than 2 GB, which one ONNX file cannot hold; take another runtime")
-    graph = model.graph
-    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer, graph, model):
+    inside = model.graph
+    for part in (*inside.node, *inside.value_info, *inside.input, *inside.output, *inside.initializer, inside, model):
         del part.metadata_props[:]
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -194,10 +144,8 @@ def layer_nodes(model: Any) -> dict[str, str]:
 
 def graph_facts(model: Any) -> dict[str, Any]:
     """Opset, operators, types of the stored tensors, and how many convolutions take which type."""
-    from onnx import TensorProto
-
     graph = model.graph
-    stored = {i.name: TensorProto.DataType.Name(i.data_type).lower() for i in graph.initializer}
+    stored = _stored(graph)
     quantised = {n.output[0] for n in graph.node if n.op_type == "DequantizeLinear"}
     dtypes: Counter[str] = Counter()
     for node in graph.node:
@@ -210,6 +158,13 @@ def graph_facts(model: Any) -> dict[str, Any]:
         "stored": dict(Counter(stored.values()).most_common()),
         "dtypes": dict(dtypes),
     }
+
+
+def _stored(graph: Any) -> dict[str, str]:
+    """Element type of every tensor that the file holds."""
+    from onnx import TensorProto
+
+    return {i.name: TensorProto.DataType.Name(i.data_type).lower() for i in graph.initializer}
 
 
 def _float_name(name: str) -> str:
@@ -232,7 +187,7 @@ def _quantised(model: Any, excluded: Sequence[str], calibration: Sequence[Tensor
             x = next(self.inputs, None)
             return None if x is None else {INPUT: x.contiguous().numpy()}
 
-    with tempfile.TemporaryDirectory(prefix="edgeseg-") as folder, silenced():
+    with tempfile.TemporaryDirectory(prefix="edgeseg-") as folder:
         path = Path(folder) / "int8.onnx"
         quantize_static(
             copy.deepcopy(model),  # it is changed on the way
@@ -277,13 +232,6 @@ def _give_floats(quantised: Any, original: Any, nodes: Sequence[str]) -> None:
             graph.node.remove(node)
 
 
-def _write(model: Any, path: Path) -> None:
-    try:
-        path.write_bytes(model.SerializeToString())
-    except OSError as error:
-        raise DeployError(f"{path}: cannot be written ({error.strerror}). Free some space, or move.") from error
-
-
 def _session(path: Path, threads: int | None, provider: str = _PROVIDERS["cpu"], optimised: Path | None = None) -> Any:
     import onnxruntime
 
@@ -295,40 +243,34 @@ def _session(path: Path, threads: int | None, provider: str = _PROVIDERS["cpu"],
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if optimised is not None:
         settings.optimized_model_filepath = str(optimised)
-    return onnxruntime.InferenceSession(
-        str(path), settings, providers=list(dict.fromkeys((provider, _PROVIDERS["cpu"])))
-    )
+    return onnxruntime.InferenceSession(str(path), settings, providers=[provider, _PROVIDERS["cpu"]])
 
 
-def _what_runs(path: Path) -> Counter[str]:
+def _what_runs(path: Path) -> dict[str, int]:
     """Types in which ONNX Runtime's CPU kernels compute the convolutions, from the graph as it has rewritten it."""
     import onnx
-    from onnx import TensorProto
 
     with tempfile.TemporaryDirectory(prefix="edgeseg-") as folder:
         optimised = Path(folder) / "optimised.onnx"
-        with reading(path):
-            _session(path, 1, optimised=optimised)
+        _session(path, 1, optimised=optimised)
         graph = onnx.load(optimised).graph
-    stored = {i.name: TensorProto.DataType.Name(i.data_type).lower() for i in graph.initializer}
+    stored = _stored(graph)
     runs: Counter[str] = Counter()
     for node in graph.node:
         if node.op_type.startswith("QLinearConv"):
             runs["int8"] += 1
         elif node.op_type in ("Conv", "FusedConv", "NhwcFusedConv"):
             runs[_float_name(stored.get(node.input[1], "float"))] += 1
-    return runs
+    return dict(runs)
 
 
-def _check_provider(name: str) -> str:
+def _provider(name: str) -> str:
     """ONNX Runtime's name of a provider that is installed."""
     import onnxruntime
 
-    if name not in _PROVIDERS:
-        raise DeployError(f"provider = {name!r}: choose one of {', '.join(_PROVIDERS)}")
     if _PROVIDERS[name] not in onnxruntime.get_available_providers():
         raise DeployError(
-            f"provider = {name!r}: this onnxruntime has no {_PROVIDERS[name]}. With an NVIDIA GPU: pip uninstall "
+            f"provider={name}: this onnxruntime has no {_PROVIDERS[name]}. With an NVIDIA GPU: pip uninstall "
             "onnxruntime, pip install onnxruntime-gpu; else take provider=cpu"
         )
     return _PROVIDERS[name]

@@ -14,26 +14,15 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgeseg.deploy.quantise import select_layers
-from edgeseg.deploy.runtimes.base import (
-    OPENING,
-    DeployError,
-    Runner,
-    Runtime,
-    lacking,
-    new_file,
-    one_at_a_time,
-    reading,
-    silenced,
-    size_of,
-    versions,
-)
-from edgeseg.deploy.runtimes.onnx import check_calibration, export_onnx, layer_nodes
+from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, lacking, one_at_a_time
+from edgeseg.deploy.runtimes.onnx import export_onnx, layer_nodes
+from edgeseg.machine import versions
 from edgeseg.text import Field
 
-_HINTS = {"fp32": "f32", "bf16": "bf16"}
+_HINTS = {"fp32": "f32", "bf16": "bf16"}  # OpenVINO's names
 _NAMES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "u8": "int8", "i8": "int8"}
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 _BIASED = "/WithoutBiases"  # a convolution with a bias becomes two operations
@@ -54,6 +43,7 @@ class OpenVINO(Runtime):
 
     name = "openvino"
     precisions = ("fp32", "bf16", "int8")
+    suffix = ".xml"  # and a .bin beside it
     options: Mapping[str, Field] = MappingProxyType(
         {"keep": Field(tuple[str, ...], ()), "rest": Field(str, "fp32", choices=("fp32", "bf16"))}
     )
@@ -65,46 +55,34 @@ class OpenVINO(Runtime):
             needed += ["onnx", "onnxscript"] + ["nncf"] * (precision == "int8")
         return lacking(needed, "export") or (_no_bf16() if precision == "bf16" else None)
 
-    def build(
-        self,
-        module: nn.Module,
-        example: Tensor,
-        stem: Path,
-        precision: str,
-        calibration: Sequence[Tensor] | None = None,
-        **options: Any,
-    ) -> dict[str, Any]:
-        options = self.checked_options(options)
-        check_calibration(precision, calibration, options)
-        path, weights = new_file(stem, ".xml"), new_file(stem, ".bin")
-        hint = _hint(options["rest"] if precision == "int8" else precision)
-        source = export_onnx(module, example, stem.name)
+    def build(self, graph: Graph, path: Path, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        computes_in = options["rest"] if precision == "int8" else precision
+        if computes_in == "bf16" and (reason := _no_bf16()):
+            raise DeployError(f"rest=bf16: {reason}")
+        hint = _HINTS[computes_in]
+        source = export_onnx(graph)
         model = _converted(source)
         kept: set[str] = set()
         if precision == "int8":
-            assert calibration is not None
             layers = _layer_operations(model, source)
             kept = select_layers(layers, options["keep"])
-            model = _quantised(model, [layers[name] for name in sorted(kept)], calibration)
+            model = _quantised(model, [layers[name] for name in sorted(kept)], graph.calibration)
         _save(model, path)
-        dtypes = _what_runs(_compiled(path, hint, 1))
-        _check(path, precision, hint, dtypes)
+        runs = _what_runs(_compiled(path, hint, 1))
+        _check(precision, hint, runs)
         return {
-            "dtypes": dict(dtypes),
+            "dtypes": runs,
             "kept": sorted(kept),
             "hint": hint,
-            "bytes": size_of(path, weights),
             "versions": versions("openvino", "nncf") if precision == "int8" else versions("openvino"),
         }
 
-    def open(self, stem: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
-        path = stem.with_suffix(".xml")
-        with OPENING, reading(path, stem.with_suffix(".bin")), silenced():
-            compiled = _compiled(path, facts["hint"], threads)
-        if _what_runs(compiled) != Counter(facts["dtypes"]):
+    def open(self, path: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
+        compiled = _compiled(path, facts["hint"], threads)
+        if (runs := _what_runs(compiled)) != facts["dtypes"]:
             raise DeployError(
-                f"{path}: was built to compute in {facts['dtypes']}, but here it would in "
-                f"{dict(_what_runs(compiled))}: another processor or OpenVINO. Export it here."
+                f"{path}: was built to compute in {facts['dtypes']}, but here it would in {runs}: another processor or "
+                "OpenVINO. Export it here."
             )
         request = compiled.create_infer_request()  # one is enough: a model of one stream computes one at a time anyway
 
@@ -131,22 +109,11 @@ def _no_bf16() -> str | None:
     return "this processor has no bfloat16 instructions (AVX512-BF16 or AMX); take fp32 or int8"
 
 
-def _hint(precision: str) -> str:
-    """OpenVINO's name of a float precision that this processor has."""
-    if precision not in _HINTS:
-        raise DeployError(f"rest = {precision!r}: choose one of {', '.join(_HINTS)}")
-    reason = _no_bf16() if precision == "bf16" else None
-    if reason:
-        raise DeployError(f"openvino with bf16 cannot run here: {reason}")
-    return _HINTS[precision]
-
-
 def _converted(source: Any) -> Any:
     """OpenVINO's model of an ONNX model. Without the conversion's clean-up NNCF would not see depthwise weights."""
     import openvino
 
-    with silenced():
-        return openvino.convert_model(io.BytesIO(source.SerializeToString()))
+    return openvino.convert_model(io.BytesIO(source.SerializeToString()))
 
 
 def _save(model: Any, path: Path) -> None:
@@ -154,8 +121,8 @@ def _save(model: Any, path: Path) -> None:
 
     try:
         openvino.save_model(model, path, compress_to_fp16=False)
-    except (OSError, RuntimeError) as error:
-        raise DeployError(f"{path}: cannot be written. Free some space, or choose another folder.") from error
+    except RuntimeError as error:  # in its own words, whatever the reason
+        raise DeployError(f"{path}: cannot be written. Free some space, or set TMPDIR to another folder.") from error
 
 
 def _compiled(path: Path, hint: str, threads: int | None) -> Any:
@@ -202,19 +169,18 @@ def _convolution_behind(node: Any, nodes: Mapping[str, Any]) -> str | None:
 
 
 def _quantised(model: Any, ignored: Sequence[str], calibration: Sequence[Tensor]) -> Any:
-    with silenced():
-        import nncf
+    import nncf
 
-        return nncf.quantize(
-            model,
-            nncf.Dataset([x.contiguous().numpy() for x in calibration]),
-            subset_size=len(calibration),
-            preset=nncf.QuantizationPreset.PERFORMANCE,
-            ignored_scope=nncf.IgnoredScope(names=list(ignored)) if ignored else None,
-        )
+    return nncf.quantize(
+        model,
+        nncf.Dataset([x.contiguous().numpy() for x in calibration]),
+        subset_size=len(calibration),
+        preset=nncf.QuantizationPreset.PERFORMANCE,
+        ignored_scope=nncf.IgnoredScope(names=list(ignored)) if ignored else None,
+    )
 
 
-def _what_runs(compiled: Any) -> Counter[str]:
+def _what_runs(compiled: Any) -> dict[str, int]:
     """Types in which convolutions and matrix products are executed, as the compiled model says itself."""
     runs: Counter[str] = Counter()
     for operation in compiled.get_runtime_model().get_ops():
@@ -222,11 +188,11 @@ def _what_runs(compiled: Any) -> Counter[str]:
         if "layerType" in about and about["layerType"].astype(str) in _HEAVY:
             found = about["runtimePrecision"].astype(str)
             runs[_NAMES.get(found, found)] += 1
-    return runs
+    return dict(runs)
 
 
-def _check(path: Path, precision: str, hint: str, runs: Counter[str]) -> None:
+def _check(precision: str, hint: str, runs: Mapping[str, int]) -> None:
     """What was asked for is what runs."""
     wanted = {"fp32": {"float32"}, "bf16": {"bfloat16"}, "int8": {"int8", _NAMES[hint]}}[precision]
-    if not set(runs) <= wanted or (precision == "int8" and not runs["int8"]):
-        raise DeployError(f"{path}: asked for {precision}, but OpenVINO runs {dict(runs)}; please report this")
+    if not set(runs) <= wanted or (precision == "int8" and "int8" not in runs):
+        raise DeployError(f"asked for {precision}, but OpenVINO runs {runs}; please report this")
