@@ -107,7 +107,10 @@ def test_one_seed_has_no_error_bar():
 
 def test_text_and_picture_name_every_variant():
     found = effects(rows_of(("plain", 0, 50.0), ("ohem", 0, 52.0), ("plain", 1, 60.0), ("ohem", 1, 61.0)))
-    assert "ohem     56.50   +1.50 ± 0.50" in effects_table(found)
+    assert [line.split() for line in effects_table(found).splitlines()[1:]] == [
+        ["plain", "55.00"],
+        ["ohem", "56.50", "+1.50", "±", "0.50", "+2.00", "+1.00"],
+    ]
     figure = effects_picture(found, "a title")
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["ohem"]
 

@@ -130,7 +130,7 @@ def card(
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
 ) -> None:
     """Write a weight's model card: scores taken anew, confusion, failures, held-out conditions, limits."""
-    from edgeseg.training.cards import write_card
+    from edgeseg.training.card import write_card
 
     print(write_card(name, data, split, out, count, parse_size(data_size) if data_size else None, device))
 

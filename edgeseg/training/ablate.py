@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgeseg.data.labels import match_classes
 from edgeseg.data.pairs import Dataset
+from edgeseg.plots import BLUE, DARK_GREY, GREY
+from edgeseg.text import table
 from edgeseg.training.recipe import Recipe, RecipeError, differing, override
 from edgeseg.training.train import TrainingError, fit, start_text
 
@@ -159,14 +161,12 @@ def standard_error(values: Sequence[float]) -> float | None:
 
 def effects_table(found: Sequence[Effect]) -> str:
     """Effects as text, one line a variant."""
-    wide = max(len(e.variant) for e in found)
-    lines = [f"{'variant':<{wide}}   mIoU %   difference   seed by seed"]
-    for e in found:
+    rows = [[found[0].variant, f"{found[0].miou:.2f}", "", ""]]
+    for e in found[1:]:
         error = "" if e.error is None else f" ± {e.error:.2f}"
-        own = "" if e is found[0] else f"{e.difference:+.2f}{error}"
-        each = "" if e is found[0] else "  ".join(f"{d:+.2f}" for d in e.differences)
-        lines.append(f"{e.variant:<{wide}}   {e.miou:6.2f}   {own:<14} {each}".rstrip())
-    return "\n".join(lines)
+        each = "  ".join(f"{d:+.2f}" for d in e.differences)
+        rows.append([e.variant, f"{e.miou:.2f}", f"{e.difference:+.2f}{error}", each])
+    return table(["variant", "mIoU %", "difference", "seed by seed"], rows, "<><<")
 
 
 def effects_picture(found: Sequence[Effect], title: str = "") -> Figure:
@@ -176,10 +176,10 @@ def effects_picture(found: Sequence[Effect], title: str = "") -> Figure:
     others = list(found[1:])
     figure = Figure((7.2, 1.5 + 0.45 * max(len(others), 1)), layout="constrained")
     axis = figure.subplots()
-    axis.axvline(0, color="#777777", lw=1)
+    axis.axvline(0, color=DARK_GREY, lw=1)
     for place, e in enumerate(others):
-        axis.plot(e.differences, [place] * len(e.differences), "o", color="#999999", ms=4)
-        axis.errorbar(e.difference, place, xerr=e.error, fmt="D", color="#0072B2", ms=6, capsize=4, lw=1.5)
+        axis.plot(e.differences, [place] * len(e.differences), "o", color=GREY, ms=4)
+        axis.errorbar(e.difference, place, xerr=e.error, fmt="D", color=BLUE, ms=6, capsize=4, lw=1.5)
     axis.set_yticks(range(len(others)), [e.variant for e in others])
     axis.set_ylim(len(others) - 0.5, -0.5)
     axis.set_xlabel(f"points of mIoU against {found[0].variant}: dots seeds, diamond mean ± standard error")

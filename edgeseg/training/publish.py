@@ -1,4 +1,8 @@
-"""From a run's folder to a finished weight: half-size file, score of that very file, golden output, licence, record."""
+"""From a run's folder to a finished weight: half-size file, score of that very file, golden output, licence, record.
+
+The golden output is what a network gives for a fixed scene. Kept in the record, it tells later whether the code around
+a weight still computes what it did.
+"""
 
 from __future__ import annotations
 
@@ -69,26 +73,40 @@ def publish_run(
     recipe, start = report["recipe"], report.get("start", RANDOM)
     if licence is None:
         licence, licence_file = _licence_of(recipe["data"], start, recipe.get("teacher"))
-    meta: dict[str, Any] = model.meta  # type: ignore[assignment]
-    known, cure = [c["name"] for c in meta["classes"]], "Score it on data of its own classes (--data)."
-    match_classes(known, data.table.names, str(run), "the data", cure)
+    known = [c["name"] for c in model.meta["classes"]]  # type: ignore[index]
+    match_classes(known, data.table.names, str(run), "the data", "Score it on data of its own classes (--data).")
     path = folder / f"{name}.safetensors"
-    sha256 = save_weights(path, model, meta, dtype=torch.float16, drop_aux=True)
+    sha256 = save_weights(path, model, model.meta, dtype=torch.float16, drop_aux=True)  # type: ignore[arg-type]
     segmenter = load_segmenter(path)
-    scores = score(segmenter.predict, data)
+    meta: dict[str, Any] = segmenter.model.meta  # type: ignore[assignment]  # what file and record both say is the file's
     scored_at = list(data[0][1].shape)
     metric = {
-        **protocol, **scores.as_dict(data.table.names), "images": len(data), "size": list(segmenter.size or scored_at),
-        "scored_at": scored_at, "seeds": [recipe["seed"]], "ema": recipe["ema"], "tta": None,
+        **protocol, **score(segmenter.predict, data).as_dict(data.table.names), "images": len(data),
+        "size": list(segmenter.size or scored_at), "scored_at": scored_at, "seeds": [recipe["seed"]],
+        "ema": recipe["ema"], "tta": None,
     }  # fmt: skip
     record = WeightRecord(
-        name, model.arch, path.name, sha256, tuple(data.table.names), protocol["definition"], tuple(recipe["crop"]),  # type: ignore[arg-type]
-        tuple(meta["mean"]), tuple(meta["std"]), _recipe_text(recipe), _data_text(recipe, start),
-        (recipe["seed"],), metric, licence, None, None if licence_file is None else Path(licence_file).name,
-        golden_output(segmenter),
-    )  # fmt: skip
+        name=name,
+        arch=meta["arch"],
+        file=path.name,
+        sha256=sha256,
+        classes=tuple(c["name"] for c in meta["classes"]),
+        definition=protocol["definition"],
+        size=tuple(recipe["crop"]),
+        mean=tuple(meta["mean"]),
+        std=tuple(meta["std"]),
+        recipe=_recipe_text(recipe),
+        data=_data_text(recipe, start),
+        seeds=(recipe["seed"],),
+        metric=metric,
+        licence=licence,
+        licence_file=None if licence_file is None else Path(licence_file).name,
+        golden=golden_output(segmenter),
+    )
     if licence_file is not None:
-        _copy(Path(licence_file), folder)
+        text = Path(licence_file).read_bytes()  # read first: it may be the very file
+        with atomic_write(folder / Path(licence_file).name) as file:
+            file.write(text)
     record.write(folder)
     return record
 
@@ -105,13 +123,6 @@ def _licence_of(data: str, start: str, teacher: str | None = None) -> tuple[str,
         f"trained on {data} from {start}{taught}: its licence follows from neither; state it (--licence, and "
         "--licence-file where it is not the package's)"
     )
-
-
-def _copy(file: Path, folder: Path) -> None:
-    text = file.read_bytes()
-    if (folder / file.name).resolve() != file.resolve():
-        with atomic_write(folder / file.name) as out:
-            out.write(text)
 
 
 def _recipe_text(recipe: dict[str, Any]) -> str:
@@ -131,6 +142,8 @@ def _data_text(recipe: dict[str, Any], start: str) -> str:
     text = f"{data}, {recipe['split']}"
     return text if start == RANDOM else f"{text}; start: {start}"
 
+
+# golden output --------------------------------------------------------------------------------------------------------
 
 SCENE = "streets test, scene 0"
 SIZE = (96, 128)

@@ -9,14 +9,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeseg.data.pairs import DataError
+from edgeseg.data.labels import LabelError
 from edgeseg.data.streets import Streets
 from edgeseg.inference import load_segmenter
 from edgeseg.metrics import ConfusionMatrix, score
-from edgeseg.training import cards
-from edgeseg.training.card_pictures import MOST_BYTES, confusion_picture, gallery_picture
-from edgeseg.training.card_text import confused_pairs, limits, render_card
-from edgeseg.training.cards import FACTORS, Measured, measure, write_card
+from edgeseg.training import card
+from edgeseg.training.card import (
+    FACTORS,
+    MOST_BYTES,
+    Measured,
+    confused_pairs,
+    confusion_picture,
+    gallery_picture,
+    measure,
+    write_card,
+)
 from finished_weights import METRIC, isolate_weights, put_weight
 
 NAME = "cross_cbam_m.toy"
@@ -24,42 +31,42 @@ SIZE = (64, 96)
 COUNT = 3
 
 
-@pytest.fixture
-def shelf(monkeypatch, tmp_path):
-    isolate_weights(monkeypatch, tmp_path)
-    put_weight(tmp_path / "packaged", data="streets, train")
-    return tmp_path / "packaged"
-
-
 @pytest.fixture(scope="module")
-def card(tmp_path_factory):
-    """A card of a weight in the user's folder, written from the folder above ``docs/models``."""
-    home = tmp_path_factory.mktemp("card")
+def home(tmp_path_factory):
+    """A working folder, with a weight that the package seems to bring."""
+    home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         isolate_weights(patch, home)
         put_weight(home / "packaged", data="streets, train")
         patch.chdir(home)
-        write_card(NAME, out="docs/models", count=COUNT, progress=False)
-    return home / "docs" / "models" / f"{NAME}.md"
+        yield home
 
 
 @pytest.fixture(scope="module")
-def facts(tmp_path_factory):
-    """What a card is written from."""
+def written(home):
+    """The file of a card, written from the folder above ``docs/models``, and what it was written from."""
     kept = []
-    home = tmp_path_factory.mktemp("facts")
     with pytest.MonkeyPatch.context() as patch:
-        isolate_weights(patch, home)
-        put_weight(home / "packaged", data="streets, train")
-        patch.setattr(cards, "render_card", lambda facts: kept.append(facts) or "")
-        write_card(NAME, out=home, count=2, progress=False)
-    return kept[0]
+        text = card.Card.text
+        patch.setattr(card.Card, "text", lambda self: kept.append(self) or text(self))
+        path = write_card(NAME, out="docs/models", count=COUNT, progress=False)
+    return home / path, kept[0]
 
 
-def test_measuring_is_scoring_and_every_images_own_mean(shelf):
+@pytest.fixture
+def path(written):
+    return written[0]
+
+
+@pytest.fixture
+def facts(written):
+    return written[1]
+
+
+def test_measuring_is_scoring_and_every_images_own_mean(home):
     segmenter, scenes = load_segmenter(NAME), Streets("test", 4, SIZE, cache=False)
     measured = measure(segmenter, scenes, progress=False)
-    assert measured.scores == score(segmenter.predict, scenes, progress=False)
+    assert measured.matrix.compute() == score(segmenter.predict, scenes, progress=False)
     i = measured.worst(1)[0]
     image, label = scenes[i]
     predicted, held = segmenter.predict(image), [c for c in range(11) if (label == c).any()]
@@ -77,8 +84,8 @@ def test_the_worst_frames_are_no_neighbours_and_none_is_all_void():
     assert measured.worst(3, apart=9) == [2]
 
 
-def test_a_card_has_every_section_and_its_small_pictures(card):
-    text = card.read_text(encoding="utf-8")
+def test_a_card_has_every_section_and_its_small_pictures(path):
+    text = path.read_text(encoding="utf-8")
     for head in (
         "Score",
         "Per class",
@@ -90,14 +97,14 @@ def test_a_card_has_every_section_and_its_small_pictures(card):
     ):
         assert f"## {head}" in text
     for suffix in ("confusion.png", "worst.jpg"):
-        picture = card.with_name(f"{NAME}.{suffix}")
+        picture = path.with_name(f"{NAME}.{suffix}")
         assert f"({picture.name})" in text
         assert picture.stat().st_size <= MOST_BYTES
         Image.open(picture).verify()
 
 
-def test_a_cards_numbers_are_the_metrics(card, shelf):
-    text = card.read_text(encoding="utf-8")
+def test_a_cards_numbers_are_the_metrics(path, home):
+    text = path.read_text(encoding="utf-8")
     scenes = {"plain": {}, **FACTORS}
     for condition, factors in scenes.items():
         scores = score(
@@ -111,8 +118,8 @@ def test_a_cards_numbers_are_the_metrics(card, shelf):
                 assert f" | {pixels:,} | " in text
 
 
-def test_a_card_says_how_to_make_it_again_and_names_no_folder_of_this_machine(card, shelf, tmp_path):
-    text = card.read_text(encoding="utf-8")
+def test_a_card_says_how_to_make_it_again_and_names_no_folder_of_this_machine(path, home, tmp_path):
+    text = path.read_text(encoding="utf-8")
     command = f"edgeseg weights card {NAME} --data streets --split test --count {COUNT} --data-size 64x96"
     assert f"{command} --out docs/models\n" in text
     again = write_card(NAME, out=tmp_path / "elsewhere", count=COUNT, progress=False).read_text(encoding="utf-8")
@@ -121,8 +128,8 @@ def test_a_card_says_how_to_make_it_again_and_names_no_folder_of_this_machine(ca
 
 def test_a_card_tells_a_reproduced_score_from_another_one(facts):
     def text(**metric):
-        recorded = {**METRIC, "images": 2, "size": [64, 96], **metric}
-        return render_card(replace(facts, record=replace(facts.record, metric=recorded)))
+        recorded = {**METRIC, "images": COUNT, "size": [64, 96], **metric}
+        return replace(facts, record=replace(facts.record, metric=recorded)).text()
 
     miou = 100 * facts.scores.miou
     assert "for the same images: reproduced" in text(miou=miou + 0.05)
@@ -132,38 +139,38 @@ def test_a_card_tells_a_reproduced_score_from_another_one(facts):
 
 
 def test_limits_follow_from_record_and_scores(facts):
-    rendered = "\n".join(limits(facts))
+    rendered = "\n".join(facts.limits())
     assert "no photograph" in rendered
     assert "Not to be relied on" in rendered
     assert "One seed was trained" in rendered
     assert "dense fog" in rendered
     street = replace(facts.record, data="camvid, trainval; start: weight weights.safetensors", seeds=(0, 1, 2))
-    taken = "\n".join(limits(replace(facts, record=street, factors={})))
+    taken = "\n".join(replace(facts, record=street, conditions={}).limits())
     assert "one town, one camera" in taken
     for absent in ("One seed", "dense fog", "no photograph"):
         assert absent not in taken
 
 
 def test_camvids_frames_are_cited_and_few(facts):
-    assert "Brostow" not in render_card(facts)
-    assert "Brostow" in render_card(replace(facts, data="camvid"))
-    assert cards.WORST <= 5
+    assert "Brostow" not in facts.text()
+    assert "Brostow" in replace(facts, data="camvid").text()
+    assert card.WORST <= 5
 
 
-def test_data_of_other_classes_are_refused_before_anything_is_scored(shelf, tmp_path):
+def test_data_of_other_classes_are_refused_before_anything_is_scored(home, tmp_path):
     folder = tmp_path / "own"
     for kind, array in (("images", np.zeros((64, 64, 3), np.uint8)), ("labels", np.zeros((64, 64), np.uint8))):
         (folder / kind).mkdir(parents=True)
         Image.fromarray(array).save(folder / kind / "a.png")
     (folder / "classes.json").write_text(json.dumps({"classes": [{"name": "lane"}, {"name": "other"}]}))
-    with pytest.raises(DataError, match=r"knows the classes Sky, .*; the data have lane, other"):
+    with pytest.raises(LabelError, match=r"toy has Sky, .*; the data has lane, other"):
         write_card(NAME, str(folder), "train", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_network_of_other_classes_has_no_held_out_conditions(shelf):
-    record = replace(cards.get_record(NAME), classes=("lane", "other"))
-    assert cards._held_out(load_segmenter(NAME), record, None, 2, SIZE, False) == {}
+def test_a_network_of_other_classes_has_no_held_out_conditions(home):
+    record = replace(card.get_record(NAME), classes=("lane", "other"))
+    assert card._held_out(load_segmenter(NAME), record, None, 2, SIZE, False) == {}
 
 
 def test_the_commonest_mistakes_come_first_with_both_shares():
