@@ -73,7 +73,7 @@ class LostCamera(GreySource):
 
 
 class Spectator:
-    """A display that somebody always watches; keeps the newest picture."""
+    """In place of a page: somebody always looks; keeps the newest picture."""
 
     watched = True
     picture = None

@@ -101,7 +101,7 @@ def toy_segmenter():
 
 def test_times_add_up_to_the_latency_and_a_segmenter_has_parts():
     lines, segmenter = [], toy_segmenter()
-    watch_source(GreySource(4), segmenter, display=Spectator(), lines=lines.append, every_frame=True)
+    watch_source(GreySource(4), segmenter, page=Spectator(), lines=lines.append, every_frame=True)
     for line in lines:
         parts = sum(line[f"{name}_ms"] for name in ("capture", "wait", "segment", "draw"))
         assert line["latency_ms"] == pytest.approx(parts, abs=0.01)
@@ -256,7 +256,7 @@ def test_memory_is_flat_and_threads_end(tmp_path):
     tracemalloc.start()
     try:
         with closing(Recorder(tmp_path / "out.mp4")) as recorder:
-            watch_source(GreySource(200), display=Spectator(), recorder=recorder, lines=measure, every_frame=True)
+            watch_source(GreySource(200), page=Spectator(), recorder=recorder, lines=measure, every_frame=True)
     finally:
         tracemalloc.stop()
     assert marks[199] - marks[50] < 300_000  # a kept frame a turn would be 1.4 MB, a kept picture 30

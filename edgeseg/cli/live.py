@@ -60,10 +60,10 @@ def live(
     files = {source: source, "--record": record, "--json": None if json == "-" else json, "--summary": summary}
     check_targets(((k, Path(v)) for k, v in files.items() if v is not None), "Give each a file of its own.")
     segment, fixed = _open_model(model, device, threads)
-    wished = parse_size(size) if size else None
-    if fixed and wished and wished != fixed:
+    wished = parse_size(size) if size else fixed
+    if fixed and wished != fixed:
         raise ValueError(f"{model} takes {fixed[0]}x{fixed[1]} only: leave --size away, or export it for {size}")
-    frames_from = open_source(source, wished or fixed, fps, stall, seed)
+    frames_from = open_source(source, wished, fps, stall, seed)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_signals())
         lines = stack.enter_context(json_lines(json, stop)) if json else None
@@ -73,7 +73,7 @@ def live(
         recorder = stack.enter_context(closing(Recorder(record))) if record else None
         capture = stack.enter_context(closing(Capture(frames_from, every_frame, stall, tries)))
         result = watch(
-            capture, segment, display=page, recorder=recorder, lines=lines, seconds=seconds, frames=frames, stop=stop
+            capture, segment, page=page, recorder=recorder, lines=lines, seconds=seconds, frames=frames, stop=stop
         )
     print(result.table(), file=sys.stderr)
     write_json(summary, {"model": model, **asdict(result)})

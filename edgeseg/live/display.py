@@ -17,7 +17,7 @@ from fractions import Fraction
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -29,19 +29,6 @@ from edgeseg.live.frames import import_av
 _MOST_NAMES = 24  # a legend with more would hide the picture; then the largest classes are named
 _LEAST_WIDTH = 320  # pixels; smaller pictures are enlarged by whole numbers, so that the words fit
 _LEAST_SHARE = 0.0005  # of the picture, below which a class is not named
-
-
-class Display(Protocol):
-    """Something that shows pictures.
-
-    Attributes:
-        watched: whether anybody looks; if not, nothing is drawn.
-    """
-
-    @property
-    def watched(self) -> bool: ...
-    def show(self, picture: np.ndarray) -> None:
-        """Take the newest picture, (H, W, 3) uint8 RGB; must not block."""
 
 
 class Painter:

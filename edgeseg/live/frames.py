@@ -195,7 +195,7 @@ class _Tally:
     """What became of the packets of one opening.
 
     Args:
-        steady: whether the header knows of one rate only.
+        steady: whether one rate is promised.
     """
 
     steady: bool
@@ -280,7 +280,9 @@ class VideoSource(Source):
     def _timed(self, container: Any, stream: Any) -> Iterator[Frame]:
         """Frames with their times, and the count of those that are not there."""
         interval = 1 / float(stream.average_rate or FPS)
-        tally, earlier = _Tally(stream.average_rate == stream.base_rate), self.missing
+        # a camera takes longer in the dark, and loses nothing
+        tally = _Tally(self._device is None and stream.average_rate == stream.base_rate)
+        earlier = self.missing
         first, seconds = 0.0, -interval
         for frame, work in self._decoded(container, stream, tally):
             began = time.perf_counter()

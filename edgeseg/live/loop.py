@@ -27,7 +27,7 @@ import torch
 
 from edgeseg.data.labels import ClassTable
 from edgeseg.inference import Segmenter
-from edgeseg.live.display import Display, Painter, Recorder
+from edgeseg.live.display import Page, Painter, Recorder
 from edgeseg.live.frames import Capture, Frame, SourceError
 from edgeseg.machine import peak_memory, resident_memory
 from edgeseg.text import table as text_table
@@ -35,7 +35,6 @@ from edgeseg.text import table as text_table
 Segment = Callable[[np.ndarray], np.ndarray]
 """(H, W, 3) uint8 RGB → (H, W) uint8 class ids: an `edgeseg.deploy.Artefact`, or any function."""
 
-STAGES = ("capture", "wait", "preprocess", "net", "post", "segment", "draw", "latency", "record")
 _PERCENTILES = {"median": 50, "p90": 90, "p99": 99, "max": 100}
 _WARM_UP = 2
 _KEPT = 20_000  # frames that the percentiles look back on: memory stays flat however long it runs
@@ -87,7 +86,7 @@ def watch(
     segment: Segmenter | Segment,
     table: ClassTable | None = None,
     *,
-    display: Display | None = None,
+    page: Page | None = None,
     recorder: Recorder | None = None,
     lines: Callable[[dict[str, Any]], None] | None = None,
     seconds: float | None = None,
@@ -96,13 +95,13 @@ def watch(
 ) -> Summary:
     """Segment what a source gives until it ends.
 
-    ``with closing(Capture(open_source("0"))) as capture: watch(capture, segmenter, display=Page())``
+    ``with closing(Capture(open_source("0"))) as capture: watch(capture, segmenter, page=Page())``
 
     Args:
         capture: of the source; whoever made it closes it.
         segment: a `Segmenter`, an `Artefact`, or any function from an image to its class map.
         table: the classes; default: those of ``segment``.
-        display: gets every picture while somebody looks; see `edgeseg.live.display.Page`.
+        page: shows the pictures while somebody looks.
         recorder: gets every picture.
         lines: gets one dict per frame: ``frame``, ``time_s``, ``capture_ms``, ``wait_ms``, ``segment_ms``, ``draw_ms``,
             ``latency_ms`` (their sum), ``preprocess_ms``, ``net_ms`` and ``post_ms`` of a `Segmenter`, ``record_ms``
@@ -122,7 +121,7 @@ def watch(
         raise ValueError("the names and colours of the classes are not known; give table=ClassTable(…)")
     stop = stop or threading.Event()
     log = _Log(capture)
-    output = _Output(table, display, recorder, lines, log)
+    output = _Output(table, page, recorder, lines, log)
     try:
         with timed(segment) as run:
             while not stop.is_set() and not capture.ended and not log.complete(frames, seconds):
@@ -136,8 +135,7 @@ def watch(
                     log.start()
                     frame = replace(frame, ready=log.began)
                 label, stages = run(frame.image)
-                output.write(frame, label, stages)
-                log.add(stages)
+                log.add(output.write(frame, label, stages))
     except SourceError as error:
         if not log.frames:
             raise
@@ -231,8 +229,8 @@ class _Log:
 
     def summary(self, ended: str, ok: bool) -> Summary:
         stages = {}
-        for name in (name for name in STAGES if name in self._milliseconds):
-            found = np.percentile(self._milliseconds[name], list(_PERCENTILES.values())).round(3).tolist()
+        for name, values in self._milliseconds.items():
+            found = np.percentile(values, list(_PERCENTILES.values())).round(3).tolist()
             stages[name] = dict(zip(_PERCENTILES, found, strict=True))
         seconds = self._last - self.began
         return Summary(
@@ -253,7 +251,7 @@ class _Output:
     """Where the results of a frame go, and the end of the count of its latency."""
 
     table: ClassTable
-    display: Display | None
+    page: Page | None
     recorder: Recorder | None
     lines: Callable[[dict[str, Any]], None] | None
     log: _Log
@@ -261,21 +259,22 @@ class _Output:
 
     def prepare(self, image: np.ndarray) -> None:
         """Lay out the legend before the clock runs, where there may be something to draw."""
-        if self.display or self.recorder:
+        if self.page or self.recorder:
             self.painter = Painter(self.table, image.shape[:2])
 
-    def write(self, frame: Frame, label: np.ndarray, stages: dict[str, float]) -> None:
-        """Show, film and tell one frame, which has just been segmented; adds to its ``stages`` what is not there."""
+    def write(self, frame: Frame, label: np.ndarray, segmented: dict[str, float]) -> dict[str, float]:
+        """Show, film and tell one frame; from the seconds of its segmentation, which has just ended, to all stages."""
         done = time.perf_counter()
         shares = _shares(label, frame.image)
-        stages |= {"capture": frame.work, "wait": done - frame.ready - stages["segment"], "draw": 0.0}
-        display = self.display if self.display and self.display.watched else None
-        if display or self.recorder:
+        waited = done - frame.ready - segmented["segment"]
+        stages = {"capture": frame.work, "wait": waited, **segmented, "draw": 0.0}
+        page = self.page if self.page and self.page.watched else None
+        if page or self.recorder:
             if self.painter is None or self.painter.size != label.shape:
                 self.painter = Painter(self.table, label.shape)
             picture = self.painter.paint(frame.image, label, shares, self.log.figures())
-            if display:
-                display.show(picture)
+            if page:
+                page.show(picture)
             stages["draw"] = time.perf_counter() - done
         stages["latency"] = sum(stages[name] for name in ("capture", "wait", "segment", "draw"))
         if self.recorder:
@@ -284,10 +283,11 @@ class _Output:
             stages["record"] = time.perf_counter() - began
         if self.lines:
             self.lines(self._line(frame, stages, shares))
+        return stages
 
     def _line(self, frame: Frame, stages: dict[str, float], shares: dict[int, float]) -> dict[str, Any]:
         line: dict[str, Any] = {"frame": frame.number, "time_s": round(frame.time, 3)}
-        line |= {f"{name}_ms": round(1000 * stages[name], 3) for name in STAGES if name in stages}
+        line |= {f"{name}_ms": round(1000 * seconds, 3) for name, seconds in stages.items()}
         line |= self.log.lost()
         if (rss := resident_memory()) is not None:
             line["rss_mb"] = rss
