@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from edgeseg import text
 from edgeseg.plots import DARK_GREY, ORANGE
+from edgeseg.text import unknown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +83,7 @@ def network_map(*today: str, built: tuple[str, ...] = ()) -> Figure:
 
     for part in (*today, *built):
         if part not in _PARTS:
-            raise ValueError(text.unknown("part of the map", part, _PARTS))
+            raise ValueError(unknown("part of the map", part, _PARTS))
     now, before = ({box for part in parts for box in _PARTS[part]} for parts in (today, built))
     figure = Figure((9.6, 2.9), layout="constrained")
     axis = figure.subplots()

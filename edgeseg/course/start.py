@@ -10,8 +10,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from edgeseg import __version__, text
+from edgeseg import __version__
 from edgeseg.course.syllabus import SYLLABUS
+from edgeseg.text import unknown
 
 T = TypeVar("T")
 
@@ -61,7 +62,7 @@ def begin(number: str, version: str) -> Lesson:
         LessonError: another version of edgeseg is installed, or there is no such lesson.
     """
     if number not in SYLLABUS:
-        raise LessonError(text.unknown("lesson", number, SYLLABUS))
+        raise LessonError(unknown("lesson", number, SYLLABUS))
     _require_version(version)
     if threads := os.environ.get("EDGESEG_THREADS"):
         torch.set_num_threads(int(threads))
