@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
-
-import torch
 
 from edgeseg.bench.peers import untrained
 from edgeseg.data.labels import CAMVID
@@ -58,10 +57,7 @@ def main() -> None:
 def _segmenter(name: str, random: bool) -> Segmenter:
     if not random:
         return load_segmenter(name)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = create_model(name, len(CAMVID))
-    return untrained(name, model, seed=0).segmenter
+    return untrained(name, partial(create_model, name), len(CAMVID))
 
 
 def _wanted(texts: list[str] | None) -> list[tuple[str, str]]:

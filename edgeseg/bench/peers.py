@@ -7,21 +7,25 @@ graph overflows that would not overflow in use.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
-from edgeseg.bench.plan import Network
 from edgeseg.deploy.runtimes.base import DeployError
 from edgeseg.inference import Segmenter
 from edgeseg.models.layers import resize
+from edgeseg.models.registry import create_model
+from edgeseg.text import unknown
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of RGB in 0…1 that these networks are usually given."""
+RANDOM = "random, seed 0"
+"""What stands in the place of a hash for weights that nobody trained."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Peer:
     """One network to compare with.
 
     Args:
-        source: who made it, and what is needed.
+        source: who made it, and where it is built.
         build: classes → module that gives logits at input size.
         package: module that must be importable; empty where edgeseg's own dependencies are enough.
     """
@@ -37,6 +41,12 @@ class Peer:
     source: str
     build: Callable[[int], nn.Module]
     package: str = ""
+
+    def why_not(self) -> str | None:
+        """Why it cannot be built here, with the pip line; ``None`` if it can."""
+        if self.package and find_spec(self.package) is None:
+            return f'it needs {self.package}: pip install "edgeseg[peers]"'
+        return None
 
 
 class PlainLogits(nn.Module):
@@ -65,130 +75,81 @@ class PlainLogits(nn.Module):
         return logits[..., :height, :width]
 
 
-def list_peers() -> list[str]:
-    """Names that `peer` builds, whether their package is installed or not."""
-    return list(PEERS)
-
-
-def why_not(name: str) -> str | None:
-    """Why a peer cannot be built here, with the pip line; ``None`` if it can."""
-    from importlib.util import find_spec
-
-    package = _known(name).package
-    if package and find_spec(package) is None:
-        return f'it needs {package}: pip install "edgeseg[peers]"'
-    return None
-
-
-def peer(name: str, num_classes: int = 19, seed: int = 0) -> Network:
-    """A peer with random weights.
+def peer(name: str, num_classes: int) -> Segmenter:
+    """A peer with random weights, always the same ones.
 
     Args:
-        name: one of `list_peers`.
-        num_classes: classes; take those of the network that it is compared with, since argmax and the last resize
-            depend on them.
-        seed: of the weights.
+        name: one of `PEERS`.
+        num_classes: take those of the network that it is compared with, since argmax and the last resize depend on
+            them.
 
     Raises:
         DeployError: an unknown name, or a package that is missing.
     """
-    if reason := why_not(name):
+    if name not in PEERS:
+        raise DeployError(unknown("peer", name, PEERS))
+    if reason := PEERS[name].why_not():
         raise DeployError(f"peer {name}: {reason}")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = PEERS[name].build(num_classes)
-    return untrained(name, model, seed, peer=True)
+    return untrained(name, PEERS[name].build, num_classes)
 
 
-def untrained(name: str, model: nn.Module, seed: int, peer: bool = False) -> Network:
-    """A network with the weights that it was made with, its batch normalisation settled on scenes, to be timed.
+def untrained(name: str, build: Callable[[int], nn.Module], num_classes: int) -> Segmenter:
+    """A network with random weights, always the same ones, to be timed: batch normalisation settled on a few scenes.
 
     Args:
-        name: as it is shown.
-        model: gives logits.
-        seed: that its weights were drawn with.
-        peer: see `edgeseg.bench.plan.Network`.
+        name: as artefacts and benchmarks show it.
+        build: classes → module that gives logits.
+        num_classes: how many.
     """
-    model.arch = name  # type: ignore[assignment]
-    segmenter = Segmenter(_settled(model), *IMAGENET)
-    return Network(name, segmenter, f"random, seed {seed}", peer)
-
-
-def _settled(model: nn.Module, images: int = 4) -> nn.Module:
-    """Running statistics from a few small scenes; the model in eval mode."""
     from edgeseg.data.streets import Streets
 
-    scenes = Streets("train", images, size=(128, 256))
+    scenes = Streets("train", 4, size=(128, 256))
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in IMAGENET)
-    pixels = torch.stack([torch.from_numpy(scenes[i][0].copy()) for i in range(images)]).permute(0, 3, 1, 2)
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    momenta = [m.momentum for m in norms]
-    for norm in norms:
-        norm.momentum = 1.0  # this batch's statistics, none of the past
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    pixels = torch.stack([torch.from_numpy(scenes[i][0].copy()) for i in range(len(scenes))]).permute(0, 3, 1, 2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # of the weights
+        model = build(num_classes)
         torch.manual_seed(0)  # of dropout
-        model.train()((pixels / 255 - mean) / std)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    return model.eval()
+        torch.optim.swa_utils.update_bn([(pixels / 255 - mean) / std], model.train())
+    model.arch = name  # type: ignore[assignment]
+    return Segmenter(model, *IMAGENET)
 
 
-# Networks -------------------------------------------------------------------------------------------------------------
+def _from_torchvision(architecture: str, num_classes: int) -> nn.Module:
+    from torchvision.models import get_model
+
+    return PlainLogits(get_model(architecture, weights=None, weights_backbone=None, num_classes=num_classes))
 
 
-def _lraspp(num_classes: int) -> nn.Module:
-    from torchvision.models.segmentation import lraspp_mobilenet_v3_large
+def _from_smp(architecture: str, encoder: str, num_classes: int) -> nn.Module:
+    import segmentation_models_pytorch as smp
 
-    return PlainLogits(lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=num_classes))
-
-
-def _deeplab(num_classes: int) -> nn.Module:
-    from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large
-
-    return PlainLogits(deeplabv3_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=num_classes))
+    return PlainLogits(smp.create_model(architecture, encoder, None, classes=num_classes), multiple=32)
 
 
-def _own(kind: str, backbone: str) -> Callable[[int], nn.Module]:
-    def build(num_classes: int) -> nn.Module:
-        from edgeseg.models import baselines
-
-        return getattr(baselines, kind)(num_classes, backbone, aux=False)
-
-    return build
+def _torchvision(architecture: str) -> Peer:
+    return Peer("torchvision", partial(_from_torchvision, architecture), "torchvision")
 
 
-def _smp(kind: str, encoder: str) -> Callable[[int], nn.Module]:
-    def build(num_classes: int) -> nn.Module:
-        import segmentation_models_pytorch as smp
-
-        return PlainLogits(getattr(smp, kind)(encoder, encoder_weights=None, classes=num_classes), multiple=32)
-
-    return build
+def _smp(architecture: str, encoder: str) -> Peer:
+    source = "segmentation_models.pytorch" + (" over timm" if encoder.startswith("timm-") else "")
+    return Peer(source, partial(_from_smp, architecture, encoder), "segmentation_models_pytorch")
 
 
-_SMP = "segmentation_models_pytorch"
+def _built_here(name: str, source: str) -> Peer:
+    return Peer(f"{source}, built here", partial(create_model, name, aux=False))
+
+
 PEERS: Mapping[str, Peer] = MappingProxyType(
     {
-        "lraspp_mobilenet_v3": Peer("torchvision", _lraspp),
-        "deeplabv3_mobilenet_v3": Peer("torchvision", _deeplab),
-        "stdc1_seg": Peer("Fan et al. 2021, built here", _own("STDCSeg", "stdc1")),
-        "stdc2_seg": Peer("Fan et al. 2021, built here", _own("STDCSeg", "stdc2")),
-        "pp_liteseg_t": Peer("Peng et al. 2022, built here", _own("PPLiteSeg", "stdc1")),
-        "pp_liteseg_b": Peer("Peng et al. 2022, built here", _own("PPLiteSeg", "stdc2")),
-        "smp_deeplabv3plus_mobilenet_v2": Peer(
-            "segmentation_models.pytorch", _smp("DeepLabV3Plus", "mobilenet_v2"), _SMP
-        ),
-        "smp_fpn_mobilenet_v3": Peer(
-            "segmentation_models.pytorch over timm", _smp("FPN", "timm-mobilenetv3_large_100"), _SMP
-        ),
-        "smp_unet_resnet18": Peer("segmentation_models.pytorch", _smp("Unet", "resnet18"), _SMP),
+        "lraspp_mobilenet_v3": _torchvision("lraspp_mobilenet_v3_large"),
+        "deeplabv3_mobilenet_v3": _torchvision("deeplabv3_mobilenet_v3_large"),
+        "stdc1_seg": _built_here("stdc1_seg", "Fan et al. 2021"),
+        "stdc2_seg": _built_here("stdc2_seg", "Fan et al. 2021"),
+        "pp_liteseg_t": _built_here("pp_liteseg_t", "Peng et al. 2022"),
+        "pp_liteseg_b": _built_here("pp_liteseg_b", "Peng et al. 2022"),
+        "smp_deeplabv3plus_mobilenet_v2": _smp("DeepLabV3Plus", "mobilenet_v2"),
+        "smp_fpn_mobilenet_v3": _smp("FPN", "timm-mobilenetv3_large_100"),
+        "smp_unet_resnet18": _smp("Unet", "resnet18"),
     }
 )
-
-
-def _known(name: str) -> Peer:
-    if name not in PEERS:
-        near = [p for p in PEERS if name in p] or difflib.get_close_matches(name, PEERS, 2, 0.5)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise DeployError(f"no peer {name!r}; {hint}There are {', '.join(PEERS)}")
-    return PEERS[name]

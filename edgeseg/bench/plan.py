@@ -1,26 +1,43 @@
-"""What a benchmark compares: a network under a runtime, compiled, checked against its model, and lying in a folder."""
+"""What a benchmark compares: networks under runtimes, compiled and checked against their models, and artefacts."""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import hashlib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
+from edgeseg.bench.peers import IMAGENET, PEERS, RANDOM, peer, untrained
+from edgeseg.bench.roofline import Roofline, measure_peaks, measure_roofline, using_threads
+from edgeseg.bench.timing import FULL, QUICK, Variant, bench
 from edgeseg.data.labels import CAMVID
-from edgeseg.deploy.artefact import Artefact, compile
-from edgeseg.deploy.parity import Sample, check_parity
+from edgeseg.deploy.artefact import DESCRIPTION, Artefact, compile
+from edgeseg.deploy.parity import MINI_SET, Sample, check_parity, mini_set
+from edgeseg.deploy.quantise import calibration_images
 from edgeseg.deploy.runtimes import get_runtime
-from edgeseg.deploy.runtimes.base import PRECISIONS, DeployError
-from edgeseg.inference import Segmenter
+from edgeseg.deploy.runtimes.base import DeployError
+from edgeseg.inference import Segmenter, load_segmenter
+from edgeseg.machine import load_average, physical_cores
 from edgeseg.metrics import ConfusionMatrix
+from edgeseg.models.registry import ARCHS, DEFAULT_CLASSES, SUFFIX, create_model
+from edgeseg.models.zoo import find_weights
+from edgeseg.text import split_assignments
 
 CPU_RUNTIMES = ("eager", "onnx", "openvino", "openvino:bf16")
 GPU_RUNTIMES = ("eager", "eager:fp16", "inductor:fp16", "tensorrt:fp16")
-Images = Callable[[tuple[int, int]], Sequence[np.ndarray]]
+NEED_IMAGES = ("int8", "fp8")
+UNKNOWN = "not known"
+"""What stands in the place of a hash where an artefact does not say from which weights it was made."""
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -42,153 +59,261 @@ class Network:
 
 @dataclass(frozen=True)
 class Choice:
-    """A runtime, a precision and the runtime's options, see `parse_choice`.
+    """A runtime, a precision and the runtime's options.
 
     Args:
         runtime, precision: names.
-        options: of the runtime.
+        options: as they were typed, ``"opset=18,keep=head"``.
     """
 
     runtime: str
-    precision: str = "fp32"
-    options: Mapping[str, Any] = field(default_factory=dict)
+    precision: str
+    options: str
+
+    @classmethod
+    def parse(cls, text: str) -> Choice:
+        """Read ``"runtime[:precision[:option=value,…]]"``: ``"onnx"``, ``"eager:fp32:channels_last=false"``.
+
+        Raises:
+            DeployError: a runtime, precision or option that does not exist, or that cannot run here.
+        """
+        runtime, precision, options = (*text.split(":", 2), "", "")[:3]
+        choice = cls(runtime, precision or "fp32", options)
+        get_runtime(runtime).check(choice.precision)
+        choice.values()
+        return choice
+
+    def values(self) -> dict[str, Any]:
+        """The options in their own types, for `edgeseg.deploy.compile`."""
+        return get_runtime(self.runtime).parse_options(split_assignments(self.options))
 
     def __str__(self) -> str:
-        changed = ",".join(f"{k}={v}" for k, v in self.options.items())
-        return f"{self.runtime} {self.precision}" + (f" {changed}" if changed else "")
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One line of a benchmark.
-
-    Args:
-        name: of network and runtime together; no two alike.
-        network: name of the network.
-        folder: of the artefact.
-        quality: what the artefact computes, see `quality`; empty where it was not compared.
-        weights: see `Network`.
-        peer: see `Network`.
-    """
-
-    name: str
-    network: str
-    folder: Path
-    quality: Mapping[str, Any] = field(default_factory=dict)
-    weights: str | None = None
-    peer: bool = False
-
-
-def parse_choice(text: str) -> Choice:
-    """``"runtime[:precision[:option=value,…]]"`` → `Choice`: ``"onnx"``, ``"eager:fp32:channels_last=False"``.
-
-    Raises:
-        DeployError: a runtime or precision that does not exist.
-    """
-    runtime, _, rest = text.partition(":")
-    precision, _, options = rest.partition(":")
-    precision = precision or "fp32"
-    get_runtime(runtime)
-    if precision not in PRECISIONS:
-        raise DeployError(f"--runtime {text}: no precision {precision!r}; choose from {', '.join(PRECISIONS)}")
-    found: dict[str, Any] = {}
-    for part in filter(None, options.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise DeployError(f"--runtime {text}: write options as name=value, e.g. eager:fp32:channels_last=False")
-        try:
-            found[key] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            found[key] = value
-    return Choice(runtime, precision, found)
+        return f"{self.runtime} {self.precision} {self.options}".strip()
 
 
 def default_choices() -> tuple[list[Choice], list[str]]:
     """The runtimes that this machine can compare at once, and why the others of the list cannot run here."""
-    import torch
-
     chosen, left_out = [], []
-    for choice in map(parse_choice, GPU_RUNTIMES if torch.cuda.is_available() else CPU_RUNTIMES):
+    for text in GPU_RUNTIMES if torch.cuda.is_available() else CPU_RUNTIMES:
         try:
-            get_runtime(choice.runtime).check(choice.precision)
-            chosen.append(choice)
+            chosen.append(Choice.parse(text))
         except DeployError as error:
             left_out.append(str(error))
     return chosen, left_out
 
 
+class Plan:
+    """Networks × runtimes, and saved artefacts, at some sizes.
+
+    Args:
+        models: weights (name or file), architectures and peers (random weights), folders of artefacts.
+        runtimes: see `Choice.parse`; none: those that this machine can run.
+        sizes: (H, W) of the images; none: 512×1024, or with artefacts alone theirs.
+        with_peers: add every peer that can be built here, with as many classes as the first network.
+        threads: of the CPU; default: the physical cores.
+        rounds: turns of every variant; default: the protocol's.
+        quick: a first look, with fewer images and iterations than the protocol asks for.
+
+    Attributes:
+        networks: to be compiled.
+        sizes: (H, W) each.
+        left_out: what is not measured, and why.
+
+    Raises:
+        DeployError, ValueError: a model, runtime or option that does not exist, or an artefact of another size.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[str],
+        runtimes: Sequence[str] = (),
+        sizes: Sequence[Size] = (),
+        *,
+        with_peers: bool = False,
+        threads: int | None = None,
+        rounds: int | None = None,
+        quick: bool = False,
+    ) -> None:
+        self._load_before = load_average()
+        self.left_out: list[str] = []
+        self._threads, self._quick = threads or physical_cores(), quick
+        protocol = QUICK if quick else FULL
+        self._protocol = protocol if rounds is None else replace(protocol, rounds=rounds)
+        self._artefacts = {Path(m): _size_of(m) for m in models if (Path(m) / DESCRIPTION).is_file()}
+        self._choices = [Choice.parse(text) for text in runtimes]
+        if not runtimes:
+            self._choices, reasons = default_choices()
+            self._leave_out(*reasons)
+        self.networks = _networks([m for m in models if Path(m) not in self._artefacts])
+        if with_peers:
+            self._add_peers()
+        self.sizes = self._all_sizes(sizes)
+
+    def run(self, size: Size, reference: str | None = None) -> dict[str, Any]:
+        """Compile, check and time everything of one size; see `edgeseg.bench.timing.bench`.
+
+        Args:
+            size: one of `sizes`.
+            reference: name of the variant that ratios are over; default: the first.
+        """
+        samples = mini_set(_with_camvids_classes(), size, 1 if self._quick else MINI_SET)
+        with TemporaryDirectory(prefix="edgeseg-bench-") as folder:
+            with using_threads(self._threads):
+                variants = self._variants(size, samples, Path(folder))
+            return bench(
+                variants,
+                [s.image for s in samples[:: max(1, len(samples) // 4)]],
+                threads=self._threads,
+                load_before=self._load_before,
+                reference=reference,
+                protocol=self._protocol,
+                progress=True,
+            )
+
+    def rooflines(self) -> Iterator[Roofline]:
+        """Per size and network, peers left out: every module against the machine's peaks."""
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        with using_threads(self._threads):
+            peaks = measure_peaks(device)
+            for size, network in product(self.sizes, [n for n in self.networks if not n.peer]):
+                runs = 5 if self._quick else 20
+                yield measure_roofline(network.segmenter.model, size, network.name, peaks, runs, device)
+
+    def _variants(self, size: Size, samples: Sequence[Sample], folder: Path) -> list[Variant]:
+        """A peer that a runtime cannot compile is left out, a network of ours is an error."""
+        needed = self.networks and any(c.precision in NEED_IMAGES for c in self._choices)
+        calibration = calibration_images(_with_camvids_classes(), size) if needed else None
+        found = []
+        for number, (network, choice) in enumerate(product(self.networks, self._choices)):
+            print(f"compiling {network.name} {choice} {size[0]}x{size[1]}", file=sys.stderr)
+            try:
+                found.append(make_variant(network, choice, size, folder / str(number), samples, calibration))
+            except Exception as error:  # compilers raise anything
+                if not network.peer:
+                    raise
+                self._leave_out(f"{network.name} {choice}: {str(error).splitlines()[0]}")
+        return found + [open_variant(f, self.networks, samples) for f, own in self._artefacts.items() if own == size]
+
+    def _leave_out(self, *reasons: str) -> None:
+        for reason in reasons:
+            print(f"left out: {reason}")
+        self.left_out += reasons
+
+    def _add_peers(self) -> None:
+        first = self.networks[0].segmenter.model if self.networks else None
+        classes = getattr(first, "num_classes", DEFAULT_CLASSES)
+        for name, known in PEERS.items():
+            if reason := known.why_not():
+                self._leave_out(f"peer {name}: {reason}")
+            elif all(name != n.name for n in self.networks):
+                print(f"peer {name}: {known.source}, random weights, {classes} classes")
+                self.networks.append(Network(name, peer(name, classes), RANDOM, peer=True))
+
+    def _all_sizes(self, wanted: Sequence[Size]) -> list[Size]:
+        own = sorted(set(self._artefacts.values()))
+        sizes = list(dict.fromkeys(wanted)) or ([(512, 1024)] if self.networks else own)
+        for folder, (height, width) in self._artefacts.items():
+            if (height, width) not in sizes:
+                raise ValueError(f"{folder} takes images of {height}x{width}: add --size {height}x{width}")
+        return sizes
+
+
 def make_variant(
     network: Network,
     choice: Choice,
-    size: tuple[int, int],
+    size: Size,
     folder: Path,
     samples: Sequence[Sample],
-    calibration: Images | None = None,
+    calibration: Sequence[np.ndarray] | None = None,
 ) -> Variant:
-    """Compile a network, save it to a new folder and compare it with its model.
+    """Compile a network, compare it with its model and save it to a new folder.
 
     Args:
         network: what to compile.
         choice: for which runtime.
         size: (H, W) of the images.
         folder: is made.
-        samples: to compare on; none: it is not compared.
-        calibration: training images of a size, for int8 and fp8.
+        samples: to compare on, with labels of CamVid's classes.
+        calibration: training images of that size, for int8 and fp8.
     """
-    images = calibration(size) if calibration and choice.precision in ("int8", "fp8") else None
-    artefact = compile(
-        network.segmenter, choice.runtime, choice.precision, size, calibration=images, **dict(choice.options)
+    images = calibration if choice.precision in NEED_IMAGES else None
+    artefact = compile(network.segmenter, choice.runtime, choice.precision, size, calibration=images, **choice.values())
+    found = quality(artefact, network, samples)
+    return Variant(
+        f"{network.name} {choice}", network.name, artefact.save(folder), found, network.weights, network.peer
     )
-    found = quality(artefact, network.segmenter, samples, network.name) if samples else {}
-    artefact.save(folder)
-    return Variant(f"{network.name} {choice}", network.name, folder, found, network.weights, network.peer)
 
 
 def open_variant(folder: Path, networks: Sequence[Network], samples: Sequence[Sample]) -> Variant:
-    """A saved artefact as a variant; compared with the first network of its architecture and classes, if there is one.
+    """A saved artefact as a variant, compared with the network that it was made from.
 
-    Raises:
-        DeployError: no artefact, or one of a batch.
+    An artefact that does not say from which weights it was made is compared with the first network of its
+    architecture and classes, and never gets that network's name and hash.
     """
+    artefact = Artefact.load(folder)
+    weights = artefact.about.get("weights_sha256", UNKNOWN)
+    alike = [n for n in networks if _same_network(artefact, n) and weights in (n.weights, UNKNOWN)]
+    found = quality(artefact, alike[0], samples) if alike else _own_quality(artefact, samples)
+    network = alike[0].name if alike and weights != UNKNOWN else str(folder)
+    return Variant(f"{folder} {artefact.runtime} {artefact.precision}", network, folder, found, weights)
+
+
+def quality(artefact: Artefact, network: Network, samples: Sequence[Sample]) -> dict[str, Any]:
+    """What an artefact computes: mIoU in percent, disagreement 0…1, largest error of a logit; and of what, on what."""
+    table = network.segmenter.table
+    if table is None or table.names != CAMVID.names:
+        samples = [replace(s, label=None) for s in samples]
+    told = check_parity(artefact, network.segmenter, samples).as_dict()
+    lists = {key: list(value) for key, value in told.items() if isinstance(value, tuple)}  # as JSON gives them back
+    return {**told, **lists, "compared_with": f"{network.name} eager fp32"}
+
+
+def _own_quality(artefact: Artefact, samples: Sequence[Sample]) -> dict[str, Any]:
+    """The mIoU alone, of an artefact whose model is not at hand."""
+    if artefact.table is None or artefact.table.names != CAMVID.names:
+        return {}
+    matrix = ConfusionMatrix(len(CAMVID))
+    for sample in samples:
+        assert sample.label is not None
+        matrix.update(artefact(sample.image), sample.label)
+    sources = list(dict.fromkeys(s.source for s in samples))
+    return {"miou": 100 * matrix.compute().miou, "images": len(samples), "sources": sources, "compared_with": None}
+
+
+def _same_network(artefact: Artefact, network: Network) -> bool:
+    """Whether architecture and classes are the same; the weights may be others."""
+    mine, model = artefact.table, network.segmenter.model
+    theirs = network.segmenter.table
+    known = mine is not None and theirs is not None and mine.names == theirs.names
+    return known and artefact.about["arch"] == getattr(model, "arch", type(model).__name__)
+
+
+def _networks(names: Sequence[str]) -> list[Network]:
+    """Trained networks by weight; architectures and peers with random weights, as many classes as the trained."""
+    trained = {n: load_segmenter(n) for n in names if n not in ARCHS and n not in PEERS}
+    classes: Any = next((s.model.num_classes for s in trained.values()), DEFAULT_CLASSES)
+    found = []
+    for name in dict.fromkeys(names):
+        if name in trained:
+            file = Path(name) if name.endswith(SUFFIX) else find_weights(name)
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            found.append(Network(name.removesuffix(SUFFIX), trained[name], digest))
+        elif name in ARCHS:
+            found.append(Network(name, untrained(name, partial(create_model, name), classes), RANDOM))
+        else:
+            found.append(Network(name, peer(name, classes), RANDOM, peer=True))
+    return found
+
+
+def _size_of(folder: str) -> Size:
     artefact = Artefact.load(folder)
     if artefact.batch != 1:
         raise DeployError(
             f"{folder}: made for batches of {artefact.batch}; times here are of one image. Export batch 1"
         )
-    alike = [n for n in networks if _same_model(artefact, n.segmenter)]
-    name = f"{folder} {artefact.runtime} {artefact.precision}"
-    if alike:
-        found = quality(artefact, alike[0].segmenter, samples, alike[0].name) if samples else {}
-        return Variant(name, alike[0].name, folder, found, alike[0].weights)
-    return Variant(name, str(folder), folder, _own_quality(artefact, samples))
+    return artefact.size
 
 
-def quality(artefact: Artefact, segmenter: Segmenter, samples: Sequence[Sample], reference: str) -> dict[str, Any]:
-    """What an artefact computes: mIoU in percent, disagreement 0…1, largest error of a logit; and of what, on what."""
-    told = check_parity(artefact, segmenter, samples).as_dict()
-    lists = {key: list(value) for key, value in told.items() if isinstance(value, tuple)}  # as JSON gives them back
-    return {**told, **lists, "compared_with": f"{reference} eager fp32"}
-
-
-def _own_quality(artefact: Artefact, samples: Sequence[Sample]) -> dict[str, Any]:
-    """The mIoU alone, of an artefact whose model is not at hand."""
-    labelled = [s for s in samples if s.label is not None]
-    if artefact.table is None or artefact.table.names != CAMVID.names or not labelled:
-        return {}
-    matrix = ConfusionMatrix(len(artefact.table))
-    for sample in labelled:
-        assert sample.label is not None
-        matrix.update(artefact(sample.image), sample.label)
-    sources = list(dict.fromkeys(s.source for s in labelled))
-    return {"miou": 100 * matrix.compute().miou, "images": len(labelled), "sources": sources, "compared_with": None}
-
-
-def _same_model(artefact: Artefact, segmenter: Segmenter) -> bool:
-    about = artefact.about
-    names = [c["name"] for c in about["classes"]]
-    mine = list(segmenter.table.names) if segmenter.table else []
-    return (
-        bool(names)
-        and names == mine
-        and about["arch"] == getattr(segmenter.model, "arch", type(segmenter.model).__name__)
-    )
+def _with_camvids_classes() -> Segmenter:
+    """What asks for labelled scenes and training scenes, whichever networks are compared."""
+    return Segmenter(nn.Identity(), *IMAGENET, table=CAMVID)

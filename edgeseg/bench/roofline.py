@@ -12,20 +12,29 @@ memory, so a gap below 1 is possible and says just that. A compiler that fuses m
 from __future__ import annotations
 
 import copy
+import itertools
+import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from edgeseg.models.counts import ModuleCount, count
+from edgeseg.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from edgeseg.text import table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_KIND_COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 NOTE = "bytes are an upper bound: no two operations fused, nothing found in a cache"
 
 
@@ -47,20 +56,13 @@ class Peaks:
     threads: int | None
     device: str
 
-    def seconds(self, macs: float, moved: float, precision: str = "fp32") -> float:
-        """The roofline's prediction for so many multiply-adds and bytes."""
-        return max(2e-9 * macs / self.gflops[precision], 1e-9 * moved / self.gigabytes)
+    def arithmetic_ms(self, macs: float, precision: str = "fp32") -> float:
+        """So many multiply-adds at the peak, memory for nothing."""
+        return 2e-6 * macs / self.gflops[precision]
 
-    def share(self, macs: float, ms: float, precision: str) -> float | None:
-        """Share of the arithmetic peak that so many multiply-adds in such a time reach; ``None`` for integers.
-
-        The peak is that of PyTorch's kernels: another runtime's may be better.
-        """
-        return 2e-6 * macs / ms / self.gflops[precision] if precision in self.gflops else None
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return asdict(self)
+    def memory_ms(self, moved: float) -> float:
+        """So many bytes at the peak, arithmetic for nothing."""
+        return 1e-6 * moved / self.gigabytes
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class ModuleTime:
         kind: what it is, with a convolution's kernel.
         macs, bytes_moved: of one image.
         ms: median time.
-        predicted_ms: see `Peaks.seconds`.
+        predicted_ms: of arithmetic and memory traffic at the machine's peaks the longer one.
         bound: ``"arithmetic"`` or ``"memory"``: what the prediction waits for.
     """
 
@@ -87,7 +89,17 @@ class ModuleTime:
     @property
     def gap(self) -> float:
         """Measured over predicted time."""
-        return self.ms / self.predicted_ms if self.predicted_ms else float("inf")
+        return self.ms / self.predicted_ms
+
+    @property
+    def intensity(self) -> float:
+        """Floating-point operations per byte."""
+        return 2 * self.macs / self.bytes_moved
+
+    @property
+    def gflops(self) -> float:
+        """1e9 floating-point operations a second that it reached."""
+        return 2e-6 * self.macs / self.ms
 
 
 @dataclass(frozen=True)
@@ -120,7 +132,22 @@ class Roofline:
     @property
     def arithmetic_ms(self) -> float:
         """All multiply-adds at the machine's peak, memory for nothing: the least that any runtime can take."""
-        return 2e-6 * sum(m.macs for m in self.modules) / self.peaks.gflops[self.precision]
+        return self.peaks.arithmetic_ms(sum(m.macs for m in self.modules), self.precision)
+
+    def shares(self, variants: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """Share of the arithmetic peak that this network reaches under a benchmark's runtimes, by variant.
+
+        The peak is that of PyTorch's kernels: another runtime's may be better. Integers have none.
+
+        Args:
+            variants: of a report of `edgeseg.bench.timing.bench`.
+        """
+        macs = sum(m.macs for m in self.modules)
+        return {
+            v["name"]: self.peaks.arithmetic_ms(macs, v["precision"]) / v["net"]["median_ms"]
+            for v in variants
+            if v["network"] == self.network and v["precision"] in self.peaks.gflops
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -134,43 +161,40 @@ class Roofline:
             "modules": [{**asdict(m), "gap": m.gap} for m in self.modules],
         }
 
-    def table(self, rows: int = 15) -> str:
+    def text(self, rows: int = 15) -> str:
         """The modules that lose most time against the roofline, and the totals by kind."""
-        return "\n".join([*_head(self), "", *_worst(self.modules, rows), "", *_by_kind(self.modules)])
+        return "\n".join([*_head(self), "", _worst(self.modules, rows), "", _by_kind(self.modules)])
 
 
 def measure_roofline(
     model: nn.Module,
-    size: tuple[int, int] = (512, 1024),
-    name: str = "",
-    precision: str = "fp32",
-    threads: int | None = None,
+    size: tuple[int, int],
+    name: str,
+    peaks: Peaks,
     runs: int = 20,
     device: str = "cpu",
-    peaks: Peaks | None = None,
+    precision: str = "fp32",
 ) -> Roofline:
     """Time every module of a network as PyTorch runs it, in channels_last memory, beside the machine's peaks.
 
     Args:
         model: gives logits; is copied.
         size: (H, W) of the image.
-        name: of the network, for the picture.
-        precision: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
-        threads: of the CPU; default: torch's.
+        name: of the network.
+        peaks: from `measure_peaks`, with the same threads.
         runs: passes, after a fifth as many that are not counted.
         device: e.g. ``"cuda"``.
-        peaks: from `measure_peaks`; default: measured now.
+        precision: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
     """
-    with using_threads(threads if device == "cpu" else None):
-        peaks = peaks or measure_peaks(device)
-        counts = count(model, size, dtype=_DTYPES[precision])
-        twin = copy.deepcopy(model).to(device=device, dtype=_DTYPES[precision]).eval()
-        twin = twin.to(memory_format=torch.channels_last)
-        x = torch.randn(1, 3, *size, device=device, dtype=_DTYPES[precision]).to(memory_format=torch.channels_last)
-        whole = _median_ms(lambda: twin(x), runs, device)
-        times = _module_times(twin, x, runs, device)
-    modules = tuple(_row(c, twin, times.get(c.name, 0.0), peaks, precision) for c in counts.modules if c.bytes_moved)
-    return Roofline(name or type(model).__name__, size, precision, peaks, modules, whole, runs)
+    dtype = _DTYPES[precision]
+    twin = copy.deepcopy(model).to(device, dtype).to(memory_format=torch.channels_last).eval()
+    x = torch.randn(1, 3, *size, device=device, dtype=dtype).to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        passes = [_seconds(partial(twin, x), device) for _ in range(_warm(runs) + runs)]
+    times = _module_times(twin, x, runs, device)
+    counted = [c for c in count(model, size, dtype=dtype).modules if c.bytes_moved]
+    modules = tuple(_row(c, twin.get_submodule(c.name), times.get(c.name, 0.0), peaks, precision) for c in counted)
+    return Roofline(name, size, precision, peaks, modules, 1e3 * statistics.median(passes[-runs:]), runs)
 
 
 def measure_peaks(device: str = "cpu", scale: float = 1.0) -> Peaks:
@@ -194,10 +218,10 @@ def measure_peaks(device: str = "cpu", scale: float = 1.0) -> Peaks:
 
 
 @contextmanager
-def using_threads(threads: int | None) -> Iterator[None]:
-    """Let torch use so many threads for a while; ``None``: as many as now."""
+def using_threads(threads: int) -> Iterator[None]:
+    """Let torch use so many threads for a while."""
     before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
+    torch.set_num_threads(threads)
     try:
         yield
     finally:
@@ -243,13 +267,6 @@ def _best_seconds(run: Callable[[], Any], device: str, scale: float) -> float:
     while len(found) < 10 or sum(found) < 0.5 * scale:
         found.append(_seconds(run, device))
     return min(found)
-
-
-def _median_ms(run: Callable[[], Any], runs: int, device: str) -> float:
-    with torch.no_grad():
-        for _ in range(_warm(runs)):
-            run()
-        return 1e3 * statistics.median(_seconds(run, device) for _ in range(runs))
 
 
 def _seconds(run: Callable[[], Any], device: str) -> float:
@@ -316,12 +333,11 @@ def _module_times(model: nn.Module, x: Tensor, runs: int, device: str) -> dict[s
     return {name: 1e3 * statistics.median(p[name] for p in passes[-runs:]) for name in passes[-1]}
 
 
-def _row(counted: ModuleCount, model: nn.Module, ms: float, peaks: Peaks, precision: str) -> ModuleTime:
-    arithmetic = 2e-9 * counted.macs / peaks.gflops[precision]
-    memory = 1e-9 * counted.bytes_moved / peaks.gigabytes
-    kind = _kind(model.get_submodule(counted.name), counted)
+def _row(counted: ModuleCount, module: nn.Module, ms: float, peaks: Peaks, precision: str) -> ModuleTime:
+    arithmetic, memory = peaks.arithmetic_ms(counted.macs, precision), peaks.memory_ms(counted.bytes_moved)
     bound = "arithmetic" if arithmetic > memory else "memory"
-    return ModuleTime(counted.name, kind, counted.macs, counted.bytes_moved, ms, 1e3 * max(arithmetic, memory), bound)
+    kind = _kind(module, counted)
+    return ModuleTime(counted.name, kind, counted.macs, counted.bytes_moved, ms, max(arithmetic, memory), bound)
 
 
 def _kind(module: nn.Module, counted: ModuleCount) -> str:
@@ -351,24 +367,26 @@ def _head(r: Roofline) -> Iterator[str]:
     yield NOTE
 
 
-def _worst(modules: Sequence[ModuleTime], rows: int) -> Iterator[str]:
-    yield f"{'module':<36}{'kind':<18}{'GMAC':>8}{'MB':>8}{'ms':>9}{'roof ms':>9}{'gap':>7}{'lost ms':>9}  waits for"
-    for m in sorted(modules, key=lambda m: m.predicted_ms - m.ms)[:rows]:
-        name = m.name if len(m.name) < 36 else "…" + m.name[-34:]
-        yield (
-            f"{name or '(itself)':<36}{m.kind:<18}{m.macs / 1e9:>8.3f}{m.bytes_moved / 1e6:>8.1f}{m.ms:>9.3f}"
-            f"{m.predicted_ms:>9.3f}{m.gap:>7.1f}{m.ms - m.predicted_ms:>9.3f}  {m.bound}"
-        )
+def _worst(modules: Sequence[ModuleTime], rows: int) -> str:
+    slowest = sorted(modules, key=lambda m: m.predicted_ms - m.ms)[:rows]
+    lines = [(m.name or "(itself)", m.kind, *_cells([m]), f"{m.ms - m.predicted_ms:.3f}", m.bound) for m in slowest]
+    return table(("module", "kind", *_COLUMNS, "lost ms", "waits for"), lines, "<<>>>>>><")
 
 
-def _by_kind(modules: Sequence[ModuleTime]) -> Iterator[str]:
-    yield f"{'kind':<36}{'modules':>8}{'GMAC':>9}{'MB':>9}{'ms':>9}{'roof ms':>9}{'gap':>7}"
-    for kind, group in group_by_kind(modules):
-        ms, roof = sum(m.ms for m in group), sum(m.predicted_ms for m in group)
-        yield (
-            f"{kind:<36}{len(group):>8}{sum(m.macs for m in group) / 1e9:>9.3f}"
-            f"{sum(m.bytes_moved for m in group) / 1e6:>9.1f}{ms:>9.2f}{roof:>9.2f}{ms / roof:>7.1f}"
-        )
+def _by_kind(modules: Sequence[ModuleTime]) -> str:
+    lines = [(kind, str(len(group)), *_cells(group)) for kind, group in group_by_kind(modules)]
+    return table(("kind", "modules", *_COLUMNS), lines)
+
+
+_COLUMNS = ("GMAC", "MB", "ms", "roof ms", "gap")
+
+
+def _cells(group: Sequence[ModuleTime]) -> Iterator[str]:
+    """The texts of `_COLUMNS` for some modules together."""
+    ms, roof = sum(m.ms for m in group), sum(m.predicted_ms for m in group)
+    yield f"{sum(m.macs for m in group) / 1e9:.3f}"
+    yield f"{sum(m.bytes_moved for m in group) / 1e6:.1f}"
+    yield from (f"{ms:.3f}", f"{roof:.3f}", f"{ms / roof:.1f}")
 
 
 def group_by_kind(modules: Sequence[ModuleTime]) -> list[tuple[str, list[ModuleTime]]]:
@@ -377,3 +395,83 @@ def group_by_kind(modules: Sequence[ModuleTime]) -> list[tuple[str, list[ModuleT
     for m in modules:
         groups.setdefault(m.kind, []).append(m)
     return sorted(groups.items(), key=lambda item: -sum(m.ms for m in item[1]))
+
+
+# Picture --------------------------------------------------------------------------------------------------------------
+
+
+def roofline_picture(r: Roofline) -> Figure:
+    """The roofline with a network's modules as dots, and beside it the time of each kind against its prediction.
+
+    A dot's area is its time. Modules without arithmetic have no place on the left: they are on the right only.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure((12.5, 5.2), layout="constrained", facecolor="white")
+    left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
+    busy = [m for m in r.modules if m.macs and m.ms]
+    _draw_roofs(left, r, [m.intensity for m in busy])
+    _draw_modules(left, busy)
+    _draw_kinds(right, group_by_kind(r.modules)[:10])
+    for axis in (left, right):
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelsize=8)
+    figure.suptitle(
+        f"{r.network}, {r.precision}, {r.size[0]}×{r.size[1]}, eager: {r.whole_ms:.0f} ms; "
+        f"{100 * r.arithmetic_ms / r.whole_ms:.0f} % of the measured arithmetic peak",
+        fontsize=11,
+    )
+    return figure
+
+
+def _draw_roofs(axis: Axes, r: Roofline, intensities: Sequence[float]) -> None:
+    speed = r.peaks.gigabytes
+    low, high = 0.5 * min(intensities), 12 * max(*intensities, max(r.peaks.gflops.values()) / speed)
+    for i, (precision, flops) in enumerate(sorted(r.peaks.gflops.items(), key=lambda item: item[1])):
+        knee = flops / speed
+        color, width = ("black", 1.8) if precision == r.precision else (GREY, 1.1)
+        axis.plot([low, knee, high], [low * speed, flops, flops], color=color, lw=width, zorder=1)
+        # labels of two roofs close together stand one left and one right of the other
+        place, side = (high * 0.97, "right") if i % 2 == 0 else (knee * 1.15, "left")
+        axis.text(place, flops * 1.06, f"{precision} {flops:,.0f} GFLOP/s", ha=side, fontsize=8)
+    middle = math.sqrt(low * min(r.peaks.gflops.values()) / speed)
+    axis.text(middle, middle * speed * 1.25, f"memory {speed:.0f} GB/s", ha="right", fontsize=8)
+    axis.set(xlim=(low, high), xscale="log", yscale="log")
+    axis.set_xlabel("FLOP per byte (bytes unfused: an upper bound)", fontsize=9)
+    axis.set_ylabel("GFLOP/s reached", fontsize=9)
+    axis.grid(alpha=0.25)
+
+
+def _draw_modules(axis: Axes, busy: Sequence[ModuleTime]) -> None:
+    from matplotlib.patches import Patch
+
+    longest = max(m.ms for m in busy)
+    handles = []
+    for (kind, group), color in zip(group_by_kind(busy), itertools.cycle(_KIND_COLORS)):
+        areas = [8 + 260 * m.ms / longest for m in group]
+        places = [m.intensity for m in group], [m.gflops for m in group]
+        axis.scatter(*places, s=areas, color=color, alpha=0.65, edgecolor="white", linewidth=0.5, zorder=3)
+        handles.append(Patch(color=color, label=kind, alpha=0.65))
+    axis.legend(handles=handles, fontsize=8, frameon=False, loc="lower right", title="area: time", title_fontsize=8)
+    slowest = sorted(busy, key=lambda m: -m.ms)[:6]
+    for number, m in enumerate(slowest, 1):  # dots may coincide, so the names stand apart
+        away = (5 + 8 * ((number - 1) % 3), 6)
+        axis.annotate(str(number), (m.intensity, m.gflops), away, textcoords="offset points", fontsize=7, zorder=4)
+    names = "\n".join(f"{number}  {m.name}  {m.ms:.1f} ms" for number, m in enumerate(slowest, 1))
+    axis.text(0.33, 0.03, names, transform=axis.transAxes, va="bottom", fontsize=7.5, linespacing=1.35)
+
+
+def _draw_kinds(axis: Axes, groups: Sequence[tuple[str, Sequence[ModuleTime]]]) -> None:
+    rows = range(len(groups))
+    measured, roof = ([sum(getattr(m, what) for m in g) for _, g in groups] for what in ("ms", "predicted_ms"))
+    axis.barh([y - 0.19 for y in rows], measured, 0.36, color=BLUE, zorder=2, label="measured")
+    axis.barh([y + 0.19 for y in rows], roof, 0.36, color=ORANGE, zorder=2, label="roofline")
+    for y in rows:
+        gap = f"  ×{measured[y] / roof[y]:.1f}"
+        axis.text(max(measured[y], roof[y]), y, gap, va="center", fontsize=7.5)
+    axis.set_yticks(rows, [f"{kind} ({len(group)})" for kind, group in groups])
+    axis.invert_yaxis()
+    axis.margins(x=0.12)
+    axis.set_xlabel("ms, all modules of a kind", fontsize=9)
+    axis.legend(fontsize=8, frameon=False, loc="lower right")
+    axis.grid(axis="x", alpha=0.25, zorder=0)

@@ -1,11 +1,26 @@
-"""A benchmark as text: one line per variant, times and what was computed side by side."""
+"""A benchmark as text and as a picture: one line per variant, times and what was computed side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from edgeseg.bench.worker import MEASURES
+from edgeseg.plots import BLUE, DARK_GREY, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from edgeseg.text import table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _QUICK = "QUICK LOOK (--quick): too few iterations to be published"
+_TITLES = {"net": "net: tensor → logits", "e2e": "e2e: uint8 image → class map"}
+_TIMES = ("p90", "p99", "FPS", "×", "(80 %)")
+_COLUMNS = ("variant", *(c for m in MEASURES for c in (f"{m} ms", *_TIMES)), "e2e/net", "MB", "(own)", "build s",
+            "mIoU", "differ %", "max err")  # fmt: skip
+_RUNTIME_COLORS = {"eager": GREY, "inductor": PURPLE, "aoti": ORANGE, "onnx": BLUE, "openvino": GREEN,
+                   "executorch": SKY, "tensorrt": VERMILION}  # fmt: skip
+_SHADES = {"fp32": 1.0, "fp16": 0.75, "bf16": 0.75, "int8": 0.5, "fp8": 0.5}
 
 
 def bench_text(report: Mapping[str, Any]) -> str:
@@ -14,20 +29,15 @@ def bench_text(report: Mapping[str, Any]) -> str:
     Args:
         report: what `bench` returned, or its JSON read again.
     """
-    return "\n".join([*_head(report), "", *_rows(report), "", *_best(report), "", *_foot(report)])
-
-
-def threads_text(threads: int) -> str:
-    """``"1 thread"``, ``"2 threads"``."""
-    return f"{threads} thread" + "s" * (threads != 1)
+    rows = table(_COLUMNS, [tuple(_cells(row)) for row in report["variants"]])
+    return "\n".join([*_head(report), "", rows, "", *_best(report), "", *_foot(report)])
 
 
 def _head(report: Mapping[str, Any]) -> Iterator[str]:
-    machine = report["environment"]
     height, width = report["size"]
-    where = f"{machine['cpu']['model']}, {threads_text(report['threads'])} of {machine['cpu']['allowed_cores']} cores"
-    if "gpu" in machine:
-        where = f"{machine['gpu']['name']}, CUDA {machine['gpu']['cuda']}; {where}"
+    machine, cores = report["environment"], report["environment"]["cpu"]["allowed_cores"]
+    gpu = f"{machine['gpu']['name']}, CUDA {machine['gpu']['cuda']}; " if "gpu" in machine else ""
+    where = f"{gpu}{_processor(report)} of {cores} cores"
     yield f"{height}x{width}, one image at a time, {report['images']} images in turn; {where}"
     rounds = report["protocol"]["rounds"]
     yield f"{rounds} rounds, variants in turn; × is over {report['reference']}, median of the ratios per round (80 %)"
@@ -36,49 +46,29 @@ def _head(report: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"warning: {text}" for text in report["warnings"])
 
 
-def _rows(report: Mapping[str, Any]) -> Iterator[str]:
-    measures = report["measures"]
-    width = max(len("variant"), *(len(r["name"]) for r in report["variants"]))
-    columns = f"{'ms':>9}{'p90':>9}{'p99':>9}{'FPS':>8}{'×':>7} {'(80 %)':<13}"
-    yield " " * width + "".join(f"  {_title(m):<55}" for m in measures)
-    ends = f"{'e2e/net':>9}" if len(measures) == 2 else ""
-    facts = f"{'MB':>6}{'(own)':>7}{'build s':>9}  {'mIoU':>6}{'differ %':>10}{'max err':>10}"
-    yield f"{'variant':<{width}}" + "".join(f"  {columns}" for _ in measures) + ends + facts
-    for row in report["variants"]:
-        yield (
-            f"{row['name']:<{width}}" + "".join(f"  {_times(row[m])}" for m in measures) + _overhead(row) + _facts(row)
-        )
+def _processor(report: Mapping[str, Any]) -> str:
+    threads = report["threads"]
+    return f"{report['environment']['cpu']['model']}, {threads} thread" + "s" * (threads != 1)
 
 
-def _title(measure: str) -> str:
-    return {"net": "net (tensor → logits)", "e2e": "e2e (uint8 image → class map)"}[measure]
-
-
-def _times(told: Mapping[str, Any]) -> str:
-    speedup = told["speedup"]
-    spread = f"({speedup['p10']:.2f}–{speedup['p90']:.2f})"
-    return (
-        f"{told['median_ms']:>9.2f}{told['p90_ms']:>9.2f}{told['p99_ms']:>9.2f}{told['fps']:>8.1f}"
-        f"{speedup['median']:>7.2f} {spread:<13}"
-    )
-
-
-def _overhead(row: Mapping[str, Any]) -> str:
-    if "net" not in row or "e2e" not in row:
-        return ""
-    return f"{row['e2e']['median_ms'] / row['net']['median_ms']:>9.2f}"
-
-
-def _facts(row: Mapping[str, Any]) -> str:
+def _cells(row: Mapping[str, Any]) -> Iterator[str]:
+    """The texts of `_COLUMNS` for one variant."""
+    yield row["name"]
+    for told in (row[measure] for measure in MEASURES):
+        yield from (f"{told[key]:.2f}" for key in ("median_ms", "p90_ms", "p99_ms"))
+        yield f"{told['fps']:.1f}"
+        yield f"{told['speedup']['median']:.2f}"
+        yield f"({told['speedup']['p10']:.2f}–{told['speedup']['p90']:.2f})"
+    yield f"{row['e2e']['median_ms'] / row['net']['median_ms']:.2f}"
     memory, quality = row["memory"], row["quality"]
-    process, before = memory.get("process_mb"), memory.get("before_opening_mb")
-    own = memory.get("gpu_mb", process - before if process and before else None)
-    miou = None if _random(row) else quality.get("miou")
-    differ, error = quality.get("disagreement"), quality.get("max_abs_error")
-    return (
-        f"{_number(process, '.0f'):>6}{_number(own, '.0f'):>7}{row['build_seconds']:>9.1f}  {_number(miou, '.2f'):>6}"
-        f"{_number(None if differ is None else 100 * differ, '.3f'):>10}{_number(error, '.1e'):>10}"
-    )
+    process, before = memory["process_mb"], memory["before_opening_mb"]
+    yield _number(process, ".0f")
+    yield _number(memory.get("gpu_mb", process - before if process and before else None), ".0f")
+    yield f"{row['build_seconds']:.1f}"
+    yield _number(None if _random(row) else quality.get("miou"), ".2f")
+    differ = quality.get("disagreement")
+    yield _number(None if differ is None else 100 * differ, ".3f")
+    yield _number(quality.get("max_abs_error"), ".1e")
 
 
 def _number(value: float | None, form: str) -> str:
@@ -87,46 +77,101 @@ def _number(value: float | None, form: str) -> str:
 
 def _best(report: Mapping[str, Any]) -> Iterator[str]:
     """Each network under its own best runtime, of all precisions and of float32 alone."""
-    measures: Sequence[str] = report["measures"]
     names = {r["name"]: r for r in report["variants"]}
     yield "each network under its own best runtime:"
     width = max(len(n) for n in report["best"])
     for network, found in report["best"].items():
         parts = []
-        for measure in measures:
-            for key, label in ((f"{measure}_fp32", f"{measure} fp32"), (measure, measure)):
-                if key in found:
-                    row = names[found[key]["variant"]]
-                    parts.append(f"{label} {found[key]['median_ms']:.2f} ms ({row['runtime']} {row['precision']})")
+        for key in (k for m in MEASURES for k in (f"{m}_fp32", m) if k in found):
+            row = names[found[key]["variant"]]
+            told = f"{found[key]['median_ms']:.2f} ms ({row['runtime']} {row['precision']})"
+            parts.append(f"{key.replace('_', ' ')} {told}")
         yield f"  {network:<{width}}  {'; '.join(parts)}"
 
 
 def _foot(report: Mapping[str, Any]) -> Iterator[str]:
     """What the numbers are."""
-    shown: dict[tuple[str, ...], None] = dict.fromkeys(
-        tuple(f"{m} is {' → '.join(r['stages'][m])}" for m in report["measures"]) for r in report["variants"]
-    )
-    for told in shown:
-        yield from told
+    variants = report["variants"]
+    yield from dict.fromkeys(f"{m} is {' → '.join(v['stages'][m])}" for v in variants for m in MEASURES)
     yield "FPS is 1000 / median of one image after the other, no throughput"
-    kinds = dict.fromkeys(r["memory"]["of"] for r in report["variants"])
     yield (
-        f"MB: peak memory of the variant's own process with only its {'/'.join(kinds)} graph open; (own): what the "
-        "artefact added to Python and libraries (on a GPU: its memory there)"
+        "MB: peak memory of the variant's own process with only its e2e graph open; (own): what the artefact added to "
+        "Python and libraries (on a GPU: its memory there)"
     )
-    compared = dict.fromkeys(r["quality"].get("compared_with") for r in report["variants"] if r["quality"])
-    sources = dict.fromkeys(s for r in report["variants"] for s in r["quality"].get("sources", ()))
-    images = max((r["quality"].get("images", 0) for r in report["variants"]), default=0)
-    if images:
-        against = ", ".join(c for c in compared if c) or "nothing"
+    checked = [v["quality"] for v in variants if v["quality"]]
+    if checked:
+        sources = dict.fromkeys(s for q in checked for s in q["sources"])
+        against = ", ".join(dict.fromkeys(q["compared_with"] for q in checked if q["compared_with"])) or "nothing"
+        images = max(q["images"] for q in checked)
         yield f"mIoU, differing pixels, largest error: of the same artefact, on {images} images ({', '.join(sources)}),"
         yield f"  compared with {against}"
-    for row in report["variants"]:
+    for row in variants:
         if row["quality"].get("exceeded") and not _random(row):
             yield f"OUTSIDE ITS TOLERANCE: {row['name']} ({', '.join(row['quality']['exceeded'])})"
-    if any(_random(r) for r in report["variants"]):
+    if any(_random(v) for v in variants):
         yield "– under mIoU: random weights"
 
 
 def _random(row: Mapping[str, Any]) -> bool:
     return str(row["weights_sha256"]).startswith("random")
+
+
+def bench_picture(report: Mapping[str, Any]) -> Figure:
+    """Medians as bars with whiskers to p90, labelled with milliseconds and the speed-up over the reference variant.
+
+    Args:
+        report: of `edgeseg.bench.timing.bench`.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    networks = list(dict.fromkeys(r["network"] for r in report["variants"]))
+    rows = sorted(report["variants"], key=lambda r: networks.index(r["network"]))
+    figure = Figure((14.8, 0.34 * len(rows) + 2.4), layout="constrained", facecolor="white")
+    axes = figure.subplots(1, len(MEASURES), sharey=True)
+    for axis, measure in zip(axes, MEASURES, strict=True):
+        _draw_bars(axis, rows, measure, report["reference"])
+    axes[0].set_yticks(range(len(rows)), [r["name"] for r in rows], fontsize=8)
+    axes[0].invert_yaxis()
+    runtimes = dict.fromkeys(r["runtime"] for r in rows)
+    handles = [Patch(color=_RUNTIME_COLORS.get(r, DARK_GREY), label=r) for r in runtimes]
+    figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=8, frameon=False)
+    figure.suptitle("\n".join(_heading(report)), fontsize=9.5)
+    return figure
+
+
+def _draw_bars(axis: Axes, rows: Sequence[Mapping[str, Any]], measure: str, reference: str) -> None:
+    longest = max(r[measure]["p90_ms"] for r in rows)
+    for y, row in enumerate(rows):
+        told = row[measure]
+        median, p90 = told["median_ms"], told["p90_ms"]
+        color = _RUNTIME_COLORS.get(row["runtime"], DARK_GREY)
+        axis.barh(y, median, 0.68, color=color, alpha=_SHADES[row["precision"]], zorder=2)
+        axis.errorbar(median, y, xerr=[[0], [p90 - median]], color="black", elinewidth=1.1, capsize=3, zorder=3)
+        times = "" if row["name"] == reference else f"  ×{told['speedup']['median']:.2f}"
+        place = max(median, p90) + 0.012 * longest
+        axis.text(place, y, f"{_milliseconds(median)} ms{times}", va="center", fontsize=7.5, zorder=4)
+        if row["name"] == reference:
+            axis.axvline(median, color="black", lw=0.8, ls=":", zorder=1)
+        if y and row["network"] != rows[y - 1]["network"]:
+            axis.axhline(y - 0.5, color="black", lw=0.6, zorder=1)
+    axis.set_xlim(0, 1.28 * longest)
+    axis.set_xlabel("ms, median; whisker to p90", fontsize=8)
+    axis.set_title(_TITLES[measure], fontsize=9.5, loc="left")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.tick_params(labelsize=8)
+    axis.grid(axis="x", alpha=0.25, zorder=0)
+
+
+def _heading(report: Mapping[str, Any]) -> Iterator[str]:
+    height, width = report["size"]
+    where = report["environment"].get("gpu", {}).get("name") or _processor(report)
+    yield f"{height}×{width}, one image at a time, {where}; × over {report['reference']}"
+    if report["quick"]:
+        yield _QUICK
+    if report["warnings"]:
+        yield "the machine was not quiet: see the report's warnings"
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
