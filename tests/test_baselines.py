@@ -1,4 +1,4 @@
-"""STDC-Seg and PP-LiteSeg: what the papers' blocks compute, what they cost, and that they train and export."""
+"""STDC-Seg and PP-LiteSeg: what the papers' blocks compute, and what they cost."""
 
 import pytest
 import torch
@@ -6,20 +6,6 @@ from torch import nn
 
 from edgeseg.models.baselines import SPPM, STDCFCN, UAFM, AttentionRefinement, FeatureFusion, PPLiteSeg, STDCSeg
 from edgeseg.models.counts import count
-from edgeseg.models.weights import is_aux_key
-
-NETS = {"stdc-seg": STDCSeg, "pp-liteseg": PPLiteSeg}
-every_net = pytest.mark.parametrize("net", NETS)
-AUX_STRIDES = {"stdc-seg": (8, 16), "pp-liteseg": (16, 32)}
-
-
-def build(net: str, **switches) -> nn.Module:
-    torch.manual_seed(0)
-    return NETS[net](5, width=16, **switches)
-
-
-def images(n: int, height: int, width: int) -> torch.Tensor:
-    return torch.randn(n, 3, height, width, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize(
@@ -44,52 +30,6 @@ def test_stdc_seg_with_all_that_its_authors_code_registers_has_what_others_measu
     with torch.device("meta"):
         totals = [sum(p.numel() for p in STDCSeg(8, b, aux_boundary=True).parameters()) for b in ("stdc1", "stdc2")]
     assert [f"{(t + imagenet_head + detail_heads) / 1e6:.2f}" for t in totals] == ["12.04", "16.07"]
-
-
-@every_net
-@pytest.mark.parametrize("size", [(32, 32), (33, 47), (97, 131), (360, 480)])
-def test_eval_gives_logits_at_input_size(net, size):
-    with torch.inference_mode():
-        logits = build(net).eval()(images(1, *size))
-    assert logits.shape == (1, 5, *size)
-    assert logits.isfinite().all()
-
-
-@every_net
-def test_train_gives_a_dict_of_maps_at_their_own_resolution(net):
-    out = build(net, aux_boundary=True)(images(2, 66, 95))
-    assert set(out) == {"out", "aux", "boundary"}
-    assert out["out"].shape == (2, 5, 9, 12)
-    assert out["boundary"].shape == (2, 1, 9, 12)
-    assert [a.shape for a in out["aux"]] == [(2, 5, -(-66 // s), -(-95 // s)) for s in AUX_STRIDES[net]]
-    assert build(net, aux=False)(images(2, 66, 95))["aux"] == []
-
-
-@every_net
-def test_gradients_reach_every_parameter_and_inference_leaves_out_exactly_aux(net):
-    model = build(net, aux_boundary=True)
-    out = model(images(2, 64, 96))
-    sum(t.square().sum() for t in (out["out"], *out["aux"], out["boundary"])).backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-    model.zero_grad(set_to_none=True)
-    model.eval()(images(1, 64, 64)).square().sum().backward()
-    unused = {n for n, p in model.named_parameters() if p.grad is None}
-    assert unused == {n for n, _ in model.named_parameters() if is_aux_key(n)} != set()
-
-
-@every_net
-def test_one_image_trains(net):
-    assert build(net)(images(1, 33, 32))["out"].isfinite().all()
-
-
-@every_net
-def test_export_with_dynamic_batch_and_size_equals_eager(net):
-    model = build(net).eval()
-    dims = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
-    module = torch.export.export(model, (images(2, 64, 96),), dynamic_shapes=(dims,)).module()
-    with torch.inference_mode():
-        for shape in ((1, 33, 47), (3, 97, 131)):
-            torch.testing.assert_close(module(images(*shape)), model(images(*shape)), rtol=1e-5, atol=1e-5)
 
 
 def test_an_unknown_backbone_is_refused():

@@ -5,11 +5,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from edgeseg.models.counts import count, count_by_rules
+from edgeseg.models.counts import count, count_by_rules, training_memory
 from edgeseg.models.layers import GlobalMaxPool
 from edgeseg.models.papers import MMCV_SYNCBN_RULES
-from edgeseg.models.registry import ARCHS, create_model
-from small_networks import small
+from edgeseg.models.registry import create_model
+from small_networks import STRUCTURES, small_switches
 
 
 def test_one_convolution_by_hand():
@@ -35,9 +35,9 @@ def test_grouped_convolutions_and_matrix_products_by_hand():
     assert count(Net(), (32, 32)).macs == 32 * 32 * 3 * 9 + 3 * 5
 
 
-@pytest.mark.parametrize("name", ARCHS)
+@pytest.mark.parametrize("name", STRUCTURES)
 def test_macs_are_half_of_torchs_own_flops(name):
-    model = create_model(name, 11, **small(name)).eval()
+    model = create_model(name, 11, **small_switches(name)).eval()
     with FlopCounterMode(display=False) as flops, torch.inference_mode():
         model(torch.zeros(1, 3, 97, 131))
     assert count(model, (97, 131)).macs * 2 == flops.get_total_flops()
@@ -94,3 +94,22 @@ def test_mmcv_rules_by_hand():
     pixels = 8 * 8
     expected = pixels * 4 * (3 + 1) + 0 + pixels * 4 + pixels * 4 + (pixels // 4) * 4 + 0
     assert count_by_rules(net, (8, 8), MMCV_SYNCBN_RULES) == expected
+
+
+def test_the_estimate_of_memory_by_hand_and_with_checkpointing():
+    conv = nn.Sequential(nn.Conv2d(3, 8, 1, bias=False), nn.ReLU(inplace=True))
+    memory = training_memory(conv, (16, 32), batch=2)
+    # kept: the input of the convolution, and its output, which the activation overwrote
+    assert memory.kept == 2 * 16 * 32 * (3 + 8) * 4
+    assert memory.state == 3 * 24 * 4
+    shallower = {"modules": (1, 2, 2)}
+    with torch.device("meta"):
+        plain = training_memory(create_model("hrnet", 20, **shallower), (256, 512))
+        saving = training_memory(create_model("hrnet", 20, **shallower, checkpointing=True), (256, 512))
+    assert plain.recomputed == 0
+    assert saving.kept + saving.recomputed < 0.5 * plain.kept
+    one, four = (
+        training_memory(create_model("hrnet", 5, **small_switches("hrnet")), (64, 64), batch=n).kept for n in (1, 4)
+    )
+    assert four == pytest.approx(4 * one, rel=0.01)  # but for the channels' means and variances
+    assert "estimate" in str(plain)

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 
 from edgeseg.models.registry import ARCHS
-from small_networks import small
+from small_networks import small_switches
 
 SCRIPT = Path(__file__).with_name("trt_standin.py")
 SIZES = [(512, 1024), (360, 480), (720, 960), (768, 1536)]
@@ -42,7 +42,9 @@ def job(model: str, size: tuple[int, int] = SMALL, precision: str = "fp16", **mo
 
 
 # every kind of block of every HRNet is there at a depth of one
-SHALLOW = [job(name, SIZES[i % 4], ("fp32", "fp16")[i % 2], switches=small(name)) for i, name in enumerate(HRNETS)]
+SHALLOW = [
+    job(name, SIZES[i % 4], ("fp32", "fp16")[i % 2], switches=small_switches(name)) for i, name in enumerate(HRNETS)
+]
 QUICK = {
     "cross_cbam": [
         *(job("cross_cbam_m", size, precision) for size in SIZES for precision in ("fp32", "fp16")),
@@ -54,8 +56,11 @@ QUICK = {
     "hrnet": [
         job("hrnet_l_w18"),
         *SHALLOW,
-        *(job(name, switches=small(name), dynamic=True) for name in ("hrnet_s", "hrnet_l")),
-        *(job("hrnet_w18", switches={**small("hrnet_w18"), "attention": a}) for a in ("se", "eca", "cbam", "sp")),
+        *(job(name, switches=small_switches(name), dynamic=True) for name in ("hrnet_s", "hrnet_l")),
+        *(
+            job("hrnet_w18", switches={**small_switches("hrnet_w18"), "attention": a})
+            for a in ("se", "eca", "cbam", "sp")
+        ),
     ],
 }
 
