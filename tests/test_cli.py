@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import subprocess
 import sys
 
@@ -67,6 +68,13 @@ def test_check_runs_the_network(run):
     assert code == 0
     assert "(1, 11, 360, 480)" in out
     assert "bfloat16" in out
+    assert "does not go with" not in out
+
+
+def test_check_tells_a_torchvision_that_was_built_for_another_torch(run, monkeypatch):
+    pytest.importorskip("torchvision")
+    monkeypatch.setitem(sys.modules, "torchvision.ops", None)  # as its compiled part fails to load
+    assert re.search(r"torchvision +\S+ does not go with torch .*: take both from one index", run("check")[1])
 
 
 def test_models_prints_parameters_and_the_papers_tables(run, monkeypatch):
@@ -246,6 +254,10 @@ def test_streets_writes_a_data_set_that_check_and_training_read(run, tmp_path):
         (["eval", "missing.safetensors", "--data", "streets"], "missing.safetensors"),
         (["data", "check", "no/such/folder"], "no/such/folder"),
         (["streets", "out", "--size", "big"], "height x width"),
+        (["models", "crosscbam*"], "did you mean"),
+        (["models", "--size", "3x"], "height x width"),
+        (["bench", "cross_cbam_m", "--runtime", "eager:fp32:chanels_last=no"], "near: channels_last"),
+        (["bench", "cross_cbam_m", "--runtime", "eager:fp32:threads=1"], "no option 'threads'"),
     ],
 )
 def test_mistakes_end_in_one_line_with_the_cure(run, monkeypatch, tmp_path, words, cure):
