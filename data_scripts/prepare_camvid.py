@@ -1,4 +1,4 @@
-"""Write CamVid small: ``python data_scripts/prepare_camvid.py SRC [--to DIR] [--size 480x360] [--definition A|B]``."""
+"""Write CamVid small: ``python data_scripts/prepare_camvid.py SRC [--to DIR] [--size HxW] [--definition A|B]``."""
 
 import sys
 

@@ -344,5 +344,7 @@ def test_a_script_takes_the_options_that_its_first_lines_name(script, monkeypatc
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(script), run_name="__main__")
     assert end.value.code == 0
-    options = set(re.findall(r"--[a-z]+", ast.get_docstring(ast.parse(script.read_text())) or ""))
+    first = ast.get_docstring(ast.parse(script.read_text())) or ""
+    assert set(re.findall(r"--size (\w+)", first)) <= {"HxW"}  # height first, as everywhere
+    options = set(re.findall(r"--[a-z]+", first))
     assert options <= set(re.findall(r"--[a-z]+", capsys.readouterr().out))

@@ -15,13 +15,12 @@ from edgeseg.data.datasets import (
     Action,
     DataSet,
     find_source,
-    get,
     known_options,
     open_splits,
     prepare,
 )
 from edgeseg.data.labels import CAMVID, LabelError
-from edgeseg.data.local import data_home, write_copy
+from edgeseg.data.local import data_home, get_source, write_copy
 from edgeseg.data.pairs import DataError, Pairs
 from edgeseg.data.streets import Streets
 from edgeseg.text import Field
@@ -184,7 +183,7 @@ def test_an_archive_that_lies_beside_is_unpacked_kept_and_refused_where_it_is_so
     source = SOURCES["voc"]
     known = dataclasses.replace(source, archives=(dataclasses.replace(source.archives[0], **facts),))
     monkeypatch.setitem(DATASETS["voc"].sources, "voc", known)
-    assert get("voc", progress=False) == tmp_path / "home" / "voc2012"
+    assert get_source(find_source("voc"), progress=False) == tmp_path / "home" / "voc2012"
     assert recognise(tmp_path / "home" / "voc2012") == "voc"
     assert archive.exists()
     assert datasets.folders_at_home() == {
@@ -193,7 +192,7 @@ def test_an_archive_that_lies_beside_is_unpacked_kept_and_refused_where_it_is_so
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with pytest.raises(DataError, match="mine: holds something else than voc2012. Remove it, or choose another"):
-        get("voc", to=tmp_path / "mine", progress=False)
+        get_source(find_source("voc"), tmp_path / "mine", progress=False)
 
 
 def test_the_data_home_is_chosen_or_in_the_cache(monkeypatch, tmp_path):

@@ -33,11 +33,11 @@ def get(
 ) -> None:
     """Download a data set: resumed, checked, unpacked safely."""
     from edgeseg.data import datasets
-    from edgeseg.data.local import data_home
+    from edgeseg.data.local import data_home, get_source
 
     chosen = datasets.find_source(name, source)
     typer.echo(f"{chosen.terms}\ndata home: {data_home()}")
-    folder = datasets.get(name, source, to)
+    folder = get_source(chosen, to)
     splits = datasets.open_splits(folder) if datasets.recognise(folder) else {}  # SBD is no data set by itself
     typer.echo(f"{folder}: {', '.join(f'{split} {len(ds)}' for split, ds in splits.items()) or 'unpacked'}")
     typer.echo(f"next: {chosen.then.format(folder=folder)}")

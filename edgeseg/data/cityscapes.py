@@ -151,14 +151,17 @@ def cityscapes_pairs(
     return _read_prepared(copy, split, classes) if copy.prepared else _read_official(copy, split, classes, partial)
 
 
-def find_cityscapes(root: str | Path) -> CityscapesCopy | None:
-    """The copy of Cityscapes in a folder, also one level down; ``None`` where there is none."""
+def find_cityscapes(root: str | Path, classes: int | None = None) -> CityscapesCopy | None:
+    """The copy of Cityscapes in a folder, also one level down; ``None`` without one, or where it has other classes."""
     for folder in (Path(root), Path(root) / "cityscapes", Path(root) / "Cityscapes"):
-        if _tree(folder, "leftImg8bit").is_dir() or _tree(folder, "gtFine").is_dir():
-            return CityscapesCopy(folder)
         about = read_json(folder / "classes.json")
-        if about.get("data") == "cityscapes":
-            return _prepared_copy(folder, about)
+        if _tree(folder, "leftImg8bit").is_dir() or _tree(folder, "gtFine").is_dir():
+            copy = CityscapesCopy(folder)
+        elif about.get("data") == "cityscapes":
+            copy = _prepared_copy(folder, about)
+        else:
+            continue
+        return copy if classes in (None, copy.classes) else None
     return None
 
 

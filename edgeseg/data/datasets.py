@@ -19,7 +19,7 @@ from edgeseg.data.cityscapes import (
     find_cityscapes,
     prepare_cityscapes,
 )
-from edgeseg.data.local import Source, data_home, get_source
+from edgeseg.data.local import Source, data_home
 from edgeseg.data.pairs import DataError, Dataset, Pairs, find_splits, folder_pairs
 from edgeseg.data.streets import FACTORS, SPLITS, Streets
 from edgeseg.data.voc import SBD_SOURCE, VOC_SOURCE, find_voc, prepare_voc_sbd, voc_pairs, voc_splits
@@ -87,10 +87,6 @@ class DataSet:
     prepares_at_home: bool = False
 
 
-def _open_streets(root: Path | None, split: str, count: int | None = None, **options: Any) -> Streets:
-    return Streets(split, count, **options)
-
-
 def _open_folder(root: Path, split: str, classes: str | None = None) -> Pairs:
     splits = find_splits(root)
     if not splits and split not in ("train", "all"):
@@ -98,17 +94,6 @@ def _open_folder(root: Path, split: str, classes: str | None = None) -> Pairs:
             f"{root} has no splits, so no {split!r} either: list names in {split}.txt, or train with val_split=none"
         )
     return folder_pairs(root, classes, split if splits else None)
-
-
-def _open_cityscapes(
-    classes: int, root: Path | None, split: str, partial: bool = False, size: tuple[int, int] | None = None
-) -> Pairs:
-    return cityscapes_pairs(root, split, classes, partial, size)
-
-
-def _find_cityscapes(classes: int, folder: Path) -> Any:
-    copy = find_cityscapes(folder)
-    return copy if copy is not None and copy.classes == classes else None
 
 
 _PARTIAL = Field(bool, False)
@@ -135,9 +120,9 @@ DATASETS: dict[str, DataSet] = {
         DataSet(
             "cityscapes",
             "19 classes, 2975 + 500 frames of 1024x2048",
-            Action(partial(_open_cityscapes, 19), _CITYSCAPES),
+            Action(partial(cityscapes_pairs, classes=19), _CITYSCAPES),
             cityscapes_splits,
-            partial(_find_cityscapes, 19),
+            partial(find_cityscapes, classes=19),
             by_hand=cityscapes_steps,
             prepare=Action(
                 prepare_cityscapes,
@@ -152,9 +137,9 @@ DATASETS: dict[str, DataSet] = {
         DataSet(
             "cityscapes20",
             "the same with background as the 20th class, as in the Improved HRNet paper",
-            Action(partial(_open_cityscapes, 20), _CITYSCAPES),
+            Action(partial(cityscapes_pairs, classes=20), _CITYSCAPES),
             cityscapes_splits,
-            partial(_find_cityscapes, 20),
+            partial(find_cityscapes, classes=20),
             by_hand=cityscapes_steps,
         ),
         DataSet(
@@ -171,7 +156,7 @@ DATASETS: dict[str, DataSet] = {
             "streets",
             "rendered scenes with CamVid's 11 classes; nothing to fetch",
             Action(
-                _open_streets,
+                lambda root, split, count=None, **options: Streets(split, count, **options),
                 {
                     "size": Field(_SIZE, (360, 480), low=32),
                     "count": Field(int | None, None, low=1),
@@ -267,7 +252,7 @@ def _record(name: str | Path, options: Mapping[str, Any]) -> tuple[DataSet, Path
 
 
 def find_source(name: str, source: str | None = None) -> Source:
-    """Where to get a data set.
+    """Where to get a data set, for `edgeseg.data.local.get_source`.
 
     Args:
         name: of the data set; or of one of its sources, such as ``sbd``.
@@ -287,15 +272,6 @@ def find_source(name: str, source: str | None = None) -> Source:
             raise DataError(unknown(f"source of {name}", chosen, record.sources))
         return record.sources[chosen]
     raise DataError(f"{unknown('data set', name, [*NAMES, 'sbd'])}. Own folders need not be fetched: {_CHECK}")
-
-
-def get(name: str, source: str | None = None, to: Path | None = None, progress: bool = True) -> Path:
-    """Download and unpack a data set; see `find_source` and `edgeseg.data.local.get_source`.
-
-    Returns:
-        Its folder, for `open_data`.
-    """
-    return get_source(find_source(name, source), to, progress)
 
 
 def prepare(

@@ -160,8 +160,6 @@ def write_copy(
     with full_disk_named(folder):
         write_json(folder / "classes.json", content)
         for split, name, image, label in _unwritten(splits, folder, progress):
-            if not stretch:
-                _refuse_to_squash(name, label.shape, size)
             write_png(folder / split / "images" / f"{name}.png", _resized(image, size, is_label=False))
             write_png(folder / split / "labels" / f"{name}.png", _resized(label, size, is_label=True))
         for split, ds in splits.items():  # last: a folder with a list is whole

@@ -316,39 +316,26 @@ def read_sbd_label(path: str | Path) -> np.ndarray:
 # getting and preparing ------------------------------------------------------------------------------------------------
 
 
-VOC_SOURCE = Source(  # 17125 pictures, of which 2913 are labelled for segmentation, 2.0 GB
-    "voc2012",
-    (
-        Archive(
-            (
-                "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
-                "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
-            ),
-            "VOCtrainval_11-May-2012.tar",
-            size=1_999_639_040,
-            md5="6cd6e144f989b92b3379bac3b3de84fd",
-        ),
-    ),
+_VOC_TERMS = (
     "PASCAL VOC2012: the pictures come from flickr and are under flickr's terms of use; cite Everingham, Van Gool, "
-    "Williams, Winn, Zisserman, IJCV 2010. Use them for research, and do not pass copies on.",
-    find_voc,
-    'edgeseg data check "{folder}"\nor, for train_aug (10582): edgeseg data get sbd',
+    "Williams, Winn, Zisserman, IJCV 2010. Use them for research, and do not pass copies on."
 )
-SBD_SOURCE = Source(  # labels of 11355 VOC pictures, 1.4 GB
-    "sbd",
-    (
-        Archive(
-            ("https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/benchmark.tgz",),
-            "benchmark.tgz",
-            size=1_419_539_633,
-            md5="82b4d87ceb2ed10f6038a1cba92111cb",
-        ),
-    ),
+_SBD_TERMS = (
     "SBD: more labels for VOC's pictures; cite Hariharan, Arbeláez, Bourdev, Maji, Malik, Semantic contours from "
-    "inverse detectors, ICCV 2011. The pictures are VOC's, under its terms.",
-    find_sbd,
-    'edgeseg data prepare voc --sbd "{folder}"  (once VOC2012 is there too)',
+    "inverse detectors, ICCV 2011. The pictures are VOC's, under its terms."
 )
+
+VOC_SOURCE = Source("voc2012", (Archive(  # 17125 pictures, of which 2913 are labelled for segmentation, 2.0 GB
+    (
+        "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+        "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+    ),
+    "VOCtrainval_11-May-2012.tar", size=1_999_639_040, md5="6cd6e144f989b92b3379bac3b3de84fd",
+),), _VOC_TERMS, find_voc, 'edgeseg data check "{folder}"\nor, for train_aug: edgeseg data get sbd')  # fmt: skip
+SBD_SOURCE = Source("sbd", (Archive(  # labels of 11355 VOC pictures, 1.4 GB
+    ("https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/benchmark.tgz",),
+    "benchmark.tgz", size=1_419_539_633, md5="82b4d87ceb2ed10f6038a1cba92111cb",
+),), _SBD_TERMS, find_sbd, 'edgeseg data prepare voc --sbd "{folder}"  (once VOC2012 is there too)')  # fmt: skip
 
 
 def prepare_voc_sbd(
