@@ -1,12 +1,8 @@
-"""Weight files and their records: what is right loads exactly, what is not is refused."""
+"""Weight files: what is right loads exactly, what is not is refused."""
 
-import functools
 import hashlib
-import http.server
 import json
 import re
-import threading
-from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +10,6 @@ from safetensors.torch import save_file
 from torch import nn
 
 import edgeseg
-from edgeseg.models import zoo
 from edgeseg.models.registry import create_model
 from edgeseg.models.weights import (
     WeightError,
@@ -23,7 +18,6 @@ from edgeseg.models.weights import (
     save_weights,
     weight_meta,
 )
-from edgeseg.models.zoo import PROTOCOL, WeightRecord, find_weights, get_record, list_weights, weight_folders
 
 NAMES = ("Sky", "Road", "Car")
 COLORS = ((128, 128, 128), (128, 64, 128), (64, 0, 128))
@@ -52,9 +46,6 @@ def file(tmp_path, trained):
 def logits(model: nn.Module) -> torch.Tensor:
     with torch.inference_mode():
         return model.eval()(torch.linspace(-2, 2, 3 * 40 * 50).reshape(1, 3, 40, 50))
-
-
-# Files ----------------------------------------------------------------------------------------------------------------
 
 
 def test_a_file_alone_rebuilds_the_model_bit_for_bit(file, trained):
@@ -228,98 +219,3 @@ def test_a_description_must_be_whole_and_fit_the_classes(tmp_path, trained):
     with pytest.raises(WeightError, match="3 class names for a model of 4 classes"):
         save_weights(tmp_path / "x.safetensors", small(4), META)
     assert not list(tmp_path.iterdir())
-
-
-# Records --------------------------------------------------------------------------------------------------------------
-
-METRIC = {"miou": 61.25, **dict.fromkeys(PROTOCOL), "data": "streets", "split": "test"}
-
-
-@pytest.fixture
-def recorded(tmp_path, trained, monkeypatch):
-    """A folder with one weight and its record, set as the user's own, and an empty cache."""
-    folder = tmp_path / "own"
-    folder.mkdir()
-    sha256 = save_weights(folder / "toy.safetensors", trained, META)
-    record = WeightRecord(
-        name="cross_cbam_m.toy", arch="cross_cbam_m", file="toy.safetensors", sha256=sha256, classes=NAMES,
-        definition="toy", size=(64, 64), mean=(0.4, 0.5, 0.6), std=(0.2, 0.2, 0.2), recipe="none", data="noise",
-        seeds=(0,), metric=METRIC, licence="Apache-2.0",
-    )  # fmt: skip
-    record.write(folder)
-    monkeypatch.setenv("EDGESEG_WEIGHTS", str(folder))
-    monkeypatch.setenv("EDGESEG_CACHE", str(tmp_path / "cache"))
-    return record
-
-
-def test_a_recorded_weight_loads_by_name(recorded, trained):
-    assert "cross_cbam_m.toy" in edgeseg.list_models("cross_cbam_m*")
-    assert torch.equal(logits(create_model("cross_cbam_m.toy")), logits(trained))
-    assert get_record("cross_cbam_m.toy") == recorded
-    with pytest.raises(ValueError, match="did you mean cross_cbam_m.toy"):
-        create_model("cross_cbam_m.toys")
-
-
-def test_a_weight_that_is_not_its_records_is_refused(recorded):
-    path = find_weights("cross_cbam_m.toy")
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(WeightError, match=r"toy.safetensors: not the file that its record names"):
-        create_model("cross_cbam_m.toy")
-
-
-def test_a_record_without_its_file_is_not_listed_and_says_where_it_was_looked_for(recorded):
-    find_weights("cross_cbam_m.toy").unlink()
-    assert "cross_cbam_m.toy" not in list_weights()
-    with pytest.raises(WeightError, match=re.escape(str(weight_folders()[0]))):
-        find_weights("cross_cbam_m.toy")
-    with pytest.raises(WeightError, match=r"no weight 'cross_cbam_m.other' \(did you mean cross_cbam_m.toy"):
-        find_weights("cross_cbam_m.other")
-
-
-def test_a_missing_file_is_fetched_from_its_address_into_the_cache(recorded, tmp_path):
-    folder = weight_folders()[0]
-    server_folder = tmp_path / "server"
-    server_folder.mkdir()
-    (folder / "toy.safetensors").rename(server_folder / "toy.safetensors")
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=server_folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        replace(recorded, url=f"http://127.0.0.1:{server.server_port}/toy.safetensors").write(folder)
-        assert "cross_cbam_m.toy" in list_weights()
-        assert find_weights("cross_cbam_m.toy") == tmp_path / "cache" / "weights" / "toy.safetensors"
-    finally:
-        server.shutdown()
-        server.server_close()
-    assert create_model("cross_cbam_m.toy").num_classes == 3  # now without the server
-
-
-def test_a_record_needs_its_protocol_a_bare_file_name_and_a_fitting_name(recorded):
-    for change, message in (
-        ({"metric": {"miou": 60.0}}, "its metric lacks data, split, size, definition, seeds, ema, tta"),
-        ({"file": "../elsewhere.safetensors"}, "bare file name"),
-        ({"sha256": "abc"}, "SHA-256 of 64 digits"),
-        ({"name": "cross_cbam_l.toy"}, "name it cross_cbam_m.TAG"),
-    ):
-        with pytest.raises(WeightError, match=message):
-            replace(recorded, **change)
-
-
-def test_a_broken_record_file_is_named(recorded):
-    path = weight_folders()[0] / "cross_cbam_m.toy.json"
-    for text, message in (("{", "no readable weight record"), ("{}", "has the fields"), ("[]", "has the fields")):
-        path.write_text(text)
-        with pytest.raises(WeightError, match=rf"cross_cbam_m.toy.json: .*{message}"):
-            list_weights()
-
-
-def test_packaged_records_name_files_that_are_right():
-    for path in zoo.PACKAGED.glob("*.*.json"):
-        record = WeightRecord.read(path)
-        meta, _ = read_weights(zoo.PACKAGED / record.file, record.sha256)
-        assert tuple(c["name"] for c in meta["classes"]) == record.classes
-        assert meta["arch"] == record.arch

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill, shorten
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.text import parse_size
+from edgeseg.text import parse_size, table
 
 if TYPE_CHECKING:
     from edgeseg.models.zoo import WeightRecord
 
 app = typer.Typer(no_args_is_help=True, help="Finished weights: list, show, verify, import, publish, model cards.")
 
-WIDTH = 100  # columns of what is printed
+_Name = Annotated[str, typer.Argument(help="of a weight")]
+_Data = Annotated[str, typer.Option(help="what to score it on: a name or a folder")]
+_Split = Annotated[str, typer.Option(help="part of the data set")]
 
 
 @app.command("list")
@@ -22,47 +25,38 @@ def list_all() -> None:
     """Every weight with its metric, what that was measured on, its size and its licence."""
     from edgeseg.models.zoo import get_record, list_weights, local_file
 
-    rows = [("weight", "mIoU %", "scored on (network input→label size)", "MB", "licence")]
+    rows = []
     for name in list_weights():
         record, file = get_record(name), local_file(name)
-        size = "–" if file is None else f"{file.stat().st_size / 1e6:.1f}"
-        rows.append((name, f"{record.metric['miou']:.2f}", _short_protocol(record), size, record.licence))
-    names, licences = (min(max(len(row[i]) for row in rows), most) for i, most in ((0, 23), (4, 19)))
-    protocol = WIDTH - names - licences - 6 - 5 - 4 * 2
-    for name, miou, scored, size, licence in rows:
-        if len(name) > names:  # a name is never cut: it is what one types
-            print(name)
-        head = f"{name if len(name) <= names else '':<{names}}  {miou:>6}  {_clip(scored, protocol):<{protocol}}"
-        print(f"{head}  {size:>5}  {_clip(licence, licences)}")
+        size = f"{file.stat().st_size / 1e6:.1f}" if file else "–"
+        licence = shorten(record.licence, 20, placeholder="…")
+        rows.append((name, f"{record.metric['miou']:.2f}", _protocol(record), size, licence))
+    print(table(("weight", "mIoU %", "scored on (network input→label size)", "MB", "licence"), rows, "<><><"))
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="of a weight")]) -> None:
+def show(name: _Name) -> None:
     """The whole record of a weight, and where its file is."""
     from edgeseg.models.zoo import get_record, local_file
 
-    record = get_record(name)
-    file = local_file(name)
+    record, file = get_record(name), local_file(name)
     place = f"{file} ({file.stat().st_size / 1e6:.1f} MB)" if file else f"not here yet, from {record.url}"
     facts = {
-        "weight": record.name, "file": place, "SHA-256": record.sha256, "licence": record.licence,
-        "licence text": f"edgeseg weights licence {record.name}", "architecture": record.arch,
-        "trained on": record.data, "recipe": record.recipe, "training crop": _size(record.size),
-        "seeds": ", ".join(map(str, record.seeds)),
+        "weight": name, "file": place, "SHA-256": record.sha256, "licence": record.licence,
+        "licence text": f"edgeseg weights licence {name}", "architecture": record.arch, "trained on": record.data,
+        "recipe": record.recipe, "training crop": _size(record.size), "seeds": ", ".join(map(str, record.seeds)),
         "classes": ", ".join(record.classes), "definition": record.definition, "mean": record.mean, "std": record.std,
         "address": record.url or "none",
     }  # fmt: skip
     _print_facts(facts)
     print("\nscore")
-    _print_facts({k: v for k, v in record.metric.items() if not isinstance(v, dict)})
-    tables = {k: v for k, v in record.metric.items() if isinstance(v, dict)}
-    print("\n" + " ".join([f"{'class':<16}", *(f"{key:>20}" for key in tables)]))
-    for one in record.classes:
-        print(" ".join([f"{one:<16}", *(f"{_cell(values.get(one)):>20}" for values in tables.values())]))
-    if record.golden:
-        golden = record.golden
+    per_class = {key: values for key, values in record.metric.items() if isinstance(values, dict)}
+    _print_facts({key: value for key, value in record.metric.items() if key not in per_class})
+    rows = [(one, *(_cell(values.get(one)) for values in per_class.values())) for one in record.classes]
+    print("\n" + table(("class", *per_class), rows))
+    if golden := record.golden:
         print(f"\ngolden output: logits of {golden['scene']} at {_size(golden['size'])}, rows of points by class")
-        _print_facts({k: " ".join(f"{v:.3f}" for v in values) for k, values in golden["logits"].items()})
+        _print_facts({key: " ".join(f"{v:.3f}" for v in values) for key, values in golden["logits"].items()})
 
 
 @app.command()
@@ -73,25 +67,24 @@ def verify(
     from edgeseg.models.zoo import get_record, list_weights, local_file
     from edgeseg.training.publish import verify_weight
 
-    faulty = 0
+    faulty = False
     for name in names or list_weights():
         if not names and local_file(name) is None:
             print(f"– {name}: not on this machine, fetched when it is first used")
             continue
         faults = verify_weight(name)
-        faulty += bool(faults)
+        faulty |= bool(faults)
         for fault in faults:
             print(f"✗ {name}: {fault}")
         if not faults:
             golden = get_record(name).golden
             output = f"golden output within {golden['tolerance']}" if golden else "no golden output in its record"
             print(f"✓ {name}: hash, description, {output}")
-    if faulty:
-        raise typer.Exit(1)
+    raise typer.Exit(int(faulty))
 
 
 @app.command()
-def licence(name: Annotated[str, typer.Argument(help="of a weight")]) -> None:
+def licence(name: _Name) -> None:
     """Print the text of a weight's licence."""
     from edgeseg.models.zoo import licence_text
 
@@ -121,9 +114,9 @@ def golden(names: Annotated[list[str], typer.Argument(help="of weights")]) -> No
 
 @app.command()
 def card(
-    name: Annotated[str, typer.Argument(help="of a weight")],
-    data: Annotated[str, typer.Option(help="what to score it on: a name or a folder")] = "streets",
-    split: Annotated[str, typer.Option(help="part of the data set")] = "test",
+    name: _Name,
+    data: _Data = "streets",
+    split: _Split = "test",
     count: Annotated[int, typer.Option(help="number of rendered scenes, for each condition")] = 200,
     data_size: Annotated[str | None, typer.Option(help="HxW of rendered scenes; default: as in the record")] = None,
     out: Annotated[Path, typer.Option(help="folder for NAME.md and its pictures")] = Path("docs/models"),
@@ -140,8 +133,8 @@ def publish(
     run: Annotated[Path, typer.Argument(help="folder of a finished run")],
     name: Annotated[str, typer.Argument(help="ARCHITECTURE.TAG, e.g. cross_cbam_m.streets")],
     to: Annotated[Path, typer.Option(help="folder to write to")],
-    data: Annotated[str, typer.Option(help="what to score it on")] = "streets",
-    split: Annotated[str, typer.Option(help="part of the data set")] = "test",
+    data: _Data = "streets",
+    split: _Split = "test",
     data_size: Annotated[str | None, typer.Option(help="HxW of rendered scenes")] = None,
     count: Annotated[int | None, typer.Option(help="number of rendered scenes")] = None,
     licence: Annotated[str | None, typer.Option(help="of the weight; default: by its training data")] = None,
@@ -163,30 +156,24 @@ def publish(
     print(f"{to / record.file}: mIoU {record.metric['miou']:.2f} %, sha256 {record.sha256}, {record.licence}")
 
 
-def _short_protocol(record: WeightRecord) -> str:
+def _protocol(record: WeightRecord) -> str:
     """``"camvid test A, 720×960→360×480, seed 0"``."""
     m = record.metric
-    seen, scored = (_size(m.get(key)) for key in ("size", "scored_at"))
-    sizes = seen if scored in (seen, "–") else f"{seen}→{scored}"
+    sizes = "→".join(dict.fromkeys(_size(m[key]) for key in ("size", "scored_at") if m.get(key)))
     seeds = m["seeds"] or []
     said = f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}" if seeds else "seed unknown"
-    return f"{m['data']} {m['split']} {m['definition']}, {sizes}, {said}" + (", TTA" if m["tta"] else "")
+    return f"{m['data']} {m['split']} {m['definition']}, {sizes or '–'}, {said}" + (", TTA" if m["tta"] else "")
 
 
 def _size(size: Any) -> str:
-    return "×".join(map(str, size)) if size else "–"
+    return "×".join(map(str, size))
 
 
-def _cell(value: Any) -> str:
+def _cell(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
-def _clip(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
 def _print_facts(facts: dict[str, Any]) -> None:
-    from textwrap import fill
-
     for key, value in facts.items():
-        print(fill(f"{key:<16}{_cell(value)}", WIDTH, subsequent_indent=" " * 16, break_on_hyphens=False))
+        shown = f"{key:<16}{'–' if value is None else value}"
+        print(fill(shown, 100, subsequent_indent=" " * 16, break_on_hyphens=False))

@@ -1,18 +1,27 @@
-"""Weights from elsewhere come in whole and checked; licences of their own are spoken of; a build may lack weights."""
+"""Finished weights: found, checked, fetched, brought in and licensed; and those that come with the package."""
 
 from __future__ import annotations
 
 import errno
+import functools
+import http.server
+import re
 import shutil
+import threading
+from dataclasses import replace
 
 import pytest
 import torch
 
 import edgeseg
+from edgeseg.data.streets import Streets
 from edgeseg.inference import load_segmenter
+from edgeseg.metrics import score
 from edgeseg.models import zoo
+from edgeseg.models.registry import create_model
 from edgeseg.models.weights import WeightError
 from edgeseg.models.zoo import (
+    PACKAGED,
     checked_file,
     find_weights,
     get_record,
@@ -22,11 +31,13 @@ from edgeseg.models.zoo import (
     own_folder,
     record_folder,
     split_file,
+    weight_folders,
 )
 from edgeseg.training.publish import verify_weight
 from finished_weights import LICENCE, camvid_licence, isolate_weights, put_weight
 
 NAME = "cross_cbam_m.toy"
+PACKAGED_NAMES = [path.name.removesuffix(".json") for path in sorted(PACKAGED.glob("*.json"))]
 
 
 @pytest.fixture
@@ -39,6 +50,95 @@ def given(tmp_path, cache):
     """A folder that somebody gave us, with one weight."""
     put_weight(tmp_path / "given")
     return tmp_path / "given"
+
+
+# Found and checked ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(given, monkeypatch):
+    """That folder, set as the user's own."""
+    monkeypatch.setenv("EDGESEG_WEIGHTS", str(given))
+    return given
+
+
+def test_a_recorded_weight_loads_by_name(own):
+    assert NAME in edgeseg.list_models("cross_cbam_m*")
+    named, from_file = create_model(NAME), create_model(str(own / f"{NAME}.safetensors"))
+    assert all(
+        torch.equal(a, b) for a, b in zip(named.state_dict().values(), from_file.state_dict().values(), strict=True)
+    )
+    with pytest.raises(ValueError, match=f"did you mean {NAME}"):
+        create_model(f"{NAME}s")
+
+
+def test_a_record_is_read_as_it_was_written(own):
+    record = get_record(NAME)
+    replace(record, seeds=(1, 2), url="https://example.org/x").write(own)
+    assert get_record(NAME) == replace(record, seeds=(1, 2), url="https://example.org/x")
+
+
+def test_a_weight_that_is_not_its_records_is_refused(own):
+    path = find_weights(NAME)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(WeightError, match=r"cross_cbam_m.toy.safetensors: not the file that its record names"):
+        create_model(NAME)
+
+
+def test_a_record_without_its_file_is_not_listed_and_says_where_it_was_looked_for(own):
+    find_weights(NAME).unlink()
+    assert NAME not in list_weights()
+    with pytest.raises(WeightError, match=re.escape(str(weight_folders()[0]))):
+        find_weights(NAME)
+    with pytest.raises(WeightError, match=r"no weight 'cross_cbam_m.other' \(did you mean cross_cbam_m.toy"):
+        find_weights("cross_cbam_m.other")
+
+
+def test_a_missing_file_is_fetched_from_its_address_into_the_cache(own, tmp_path):
+    record, file, server_folder = get_record(NAME), f"{NAME}.safetensors", tmp_path / "server"
+    server_folder.mkdir()
+    (own / file).rename(server_folder / file)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=server_folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        replace(record, url=f"http://127.0.0.1:{server.server_port}/{file}").write(own)
+        assert NAME in list_weights()
+        assert find_weights(NAME) == tmp_path / "cache" / "weights" / file
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert create_model(NAME).num_classes == 11  # now without the server
+
+
+def test_a_record_needs_its_protocol_a_bare_file_name_and_a_fitting_name(own):
+    for change, message in (
+        ({"metric": {"miou": 60.0}}, "its metric lacks data, split, size, definition, seeds, ema, tta"),
+        ({"file": "../elsewhere.safetensors"}, "bare file name"),
+        ({"sha256": "abc"}, "SHA-256 of 64 digits"),
+        ({"name": "cross_cbam_l.toy"}, "name it cross_cbam_m.TAG"),
+    ):
+        with pytest.raises(WeightError, match=message):
+            replace(get_record(NAME), **change)
+
+
+def test_a_broken_record_file_is_named(own):
+    path = own / f"{NAME}.json"
+    for text, message in (("{", "no readable weight record"), ("{}", "has the fields"), ("[]", "has the fields")):
+        path.write_text(text)
+        with pytest.raises(WeightError, match=rf"cross_cbam_m.toy.json: .*{message}"):
+            list_weights()
+
+
+def test_an_empty_xdg_cache_home_never_puts_weights_into_the_working_folder(cache, monkeypatch, tmp_path):
+    monkeypatch.delenv("EDGESEG_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.chdir(tmp_path)
+    assert all(folder.is_absolute() and tmp_path / "edgeseg" not in folder.parents for folder in weight_folders())
 
 
 # Import ---------------------------------------------------------------------------------------------------------------
@@ -286,3 +386,24 @@ def test_a_record_whose_file_was_left_out_names_the_way_back(licensed):
 def test_a_build_without_any_weight_still_builds_networks(cache):
     assert list_weights() == []
     assert edgeseg.create_model("cross_cbam_m", 3, width=8, aspp_channels=16).num_classes == 3
+
+
+# The package's own ----------------------------------------------------------------------------------------------------
+
+
+def test_the_default_weight_of_predict_is_there():
+    assert "cross_cbam_m.streets" in list_weights()
+
+
+@pytest.mark.parametrize("name", PACKAGED_NAMES)
+def test_every_weight_of_the_package_is_whole_and_gives_its_golden_output_and_licence(name):
+    assert get_record(name).golden is not None, "edgeseg weights golden NAME"
+    assert verify_weight(name) == []
+    assert len(licence_text(name)) > 500
+
+
+def test_the_streets_weight_sees_streets():
+    segmenter = load_segmenter("cross_cbam_m.streets")
+    scores = score(segmenter.predict, Streets("test", 8, (288, 384), cache=False), progress=False)
+    assert scores.pixel_accuracy > 0.89  # the record's is 0.933 over 200 scenes
+    assert scores.miou > 0.55
