@@ -6,10 +6,9 @@ scored on scenes that none of them has seen.
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ import numpy as np
 
 from edgeseg import plots
 from edgeseg.data import open_data
-from edgeseg.data.labels import CAMVID
+from edgeseg.data.labels import CAMVID, ClassTable
 from edgeseg.data.pairs import Dataset
-from edgeseg.files import atomic_write
+from edgeseg.files import write_json
 from edgeseg.inference import load_segmenter
 from edgeseg.training.recipes import Recipe, get_recipe
 from edgeseg.training.train import evaluate, fit
@@ -28,11 +27,14 @@ from edgeseg.training.trivial import fit_pixel_mlp
 TEST_SCENES = 200
 
 
+@dataclass(frozen=True)
 class _Rendered:
     """Scenes that are in memory already, as a data set."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, names: list[str]) -> None:
-        self.images, self.labels, self.names, self.table = images, labels, names, CAMVID
+    images: np.ndarray
+    labels: np.ndarray
+    names: list[str]
+    table: ClassTable = CAMVID
 
     def __len__(self) -> int:
         return len(self.images)
@@ -67,33 +69,21 @@ def run_quickstart(
     print(f"1/4  rendering {recipe.data_count} training and {TEST_SCENES} test scenes, {_by(recipe.data_size)} pixels")
     train, test = _render("train", recipe, recipe.data_count), _render("test", recipe, TEST_SCENES)
     print("2/4  what is easy: fitting classifiers that see one pixel's colour, then colour and position")
-    baselines = {
-        name: _baseline(train, test, recipe, position) for name, position in (("colour", False), ("position", True))
-    }
+    colour, position = (_baseline(train, test, recipe, position) for position in (False, True))
     print(f"3/4  training {recipe.model} for {recipe.minutes:g} minutes on {os.cpu_count()} cores")
     report = fit(recipe, train, test, out, device=device, checkpoint_seconds=1e9)
     print("4/4  drawing")
     scores = report["scores"]
     _draw(out, test, scores["miou"])
     summary = {
-        "miou": scores["miou"],
-        "baseline_colour": baselines["colour"],
-        "baseline_position": baselines["position"],
-        "pixel_accuracy": scores["pixel_accuracy"],
-        "per_class_iou": scores["per_class_iou"],
-        "model": recipe.model,
-        "data": "streets",
-        "split": "test",
-        "images": len(test),
-        "size": list(recipe.data_size or ()),
-        "seed": seed,
-        "steps": report["steps"],
-        "training_minutes": report["minutes"],
-        "total_minutes": round((time.perf_counter() - started) / 60, 2),
+        **{key: scores[key] for key in ("miou", "pixel_accuracy", "per_class_iou")},
+        "baseline_colour": colour, "baseline_position": position,
+        "model": recipe.model, "data": "streets", "split": "test", "images": len(test),
+        "size": list(recipe.data_size or ()), "seed": seed, "steps": report["steps"],
+        "training_minutes": report["minutes"], "total_minutes": round((time.perf_counter() - started) / 60, 2),
         "recipe": report["recipe"],
-    }
-    with atomic_write(out / "report.json") as file:
-        file.write((json.dumps(summary, indent=1) + "\n").encode())
+    }  # fmt: skip
+    write_json(out / "report.json", summary)
     print(_story(summary, out))
     return summary
 

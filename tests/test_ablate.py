@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+import sys
 from dataclasses import replace
 
 import pytest
 
+from edgeseg import cli
 from edgeseg.training.ablate import (
     Variant,
     effects,
@@ -18,7 +21,7 @@ from edgeseg.training.ablate import (
 )
 from edgeseg.training.recipes import RecipeError
 from edgeseg.training.train import TrainingError
-from toy_runs import TINY, Toy
+from toy_runs import TINY, Toy, write_pairs
 
 SHORT = replace(TINY, iterations=2)
 PLAIN, SLOW = Variant("plain"), Variant("slow", ("lr=0.001",))
@@ -58,30 +61,36 @@ def test_every_variant_is_checked_before_the_first_trains(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_variants_are_trained_once_and_read_again(tmp_path):
-    first = train(tmp_path, [PLAIN, SLOW], (0, 1))
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Two variants on two seeds: their folder and rows; to be copied before it is changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    return folder, train(folder, [PLAIN, SLOW], (0, 1))
+
+
+def test_variants_are_trained_once_and_read_again(trained):
+    folder, first = trained
     assert [(r["variant"], r["seed"]) for r in first] == [("plain", 0), ("slow", 0), ("plain", 1), ("slow", 1)]
     assert first[1]["recipe"]["lr"] == 0.001
     assert first[1]["recipe"]["seed"] == 0
-    times = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("weights.safetensors")}
-    assert train(tmp_path, [PLAIN, SLOW], (0, 1)) == first
-    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("weights.safetensors")} == times
+    times = {p: p.stat().st_mtime_ns for p in folder.rglob("weights.safetensors")}
+    assert train(folder, [PLAIN, SLOW], (0, 1)) == first
+    assert {p: p.stat().st_mtime_ns for p in folder.rglob("weights.safetensors")} == times
 
 
-def test_a_run_that_was_cut_is_taken_up(tmp_path):
-    (whole,) = train(tmp_path, [PLAIN])
-    (tmp_path / "plain/seed0/report.json").unlink()
-    (again,) = train(tmp_path, [PLAIN])
-    assert {**again, "minutes": None} == {**whole, "minutes": None}
+def test_a_run_that_was_cut_is_taken_up(trained, tmp_path):
+    folder = shutil.copytree(trained[0], tmp_path / "runs")
+    (folder / "plain/seed0/report.json").unlink()
+    (again,) = train(folder, [PLAIN])
+    assert {**again, "minutes": None} == {**trained[1][0], "minutes": None}
 
 
-def test_a_folder_of_another_recipe_or_start_is_refused(tmp_path):
-    train(tmp_path, [PLAIN])
-    with pytest.raises(TrainingError, match="another recipe or start"):
-        train(tmp_path, [Variant("plain", ("lr=0.5",))])
-    start = tmp_path / "plain/seed0/weights.safetensors"
-    with pytest.raises(TrainingError, match="another recipe or start"):
-        train(tmp_path, [Variant("plain", (), str(start))])
+def test_a_folder_of_another_recipe_or_start_is_refused(trained, tmp_path):
+    folder = trained[0]
+    start = folder / "plain/seed0/weights.safetensors"
+    for variant in (Variant("plain", ("lr=0.5",)), Variant("plain", (), str(start))):
+        with pytest.raises(TrainingError, match="another recipe or start"):
+            train(folder, [variant])
     begun = train(tmp_path, [Variant("begun", (), str(start))])
     assert begun[0]["start"] == "weight seed0/weights.safetensors"
 
@@ -116,13 +125,22 @@ def test_text_and_picture_name_every_variant():
 
 
 def test_the_command_writes_a_line_per_run_and_a_picture(tmp_path, monkeypatch, capsys):
-    import sys
-
-    from edgeseg import cli
-
-    tiny = ["iterations=1", "batch=2", "crop=64,64", "data_size=64,96", "data_count=4", "precise_bn=0", "warmup=0",
-            "switches={'width': 8, 'aspp_channels': 16}", "eval_every=0"]  # fmt: skip
-    words = ["edgeseg", "ablate", "streets_cpu", *tiny, "--variant", "plain", "--seeds", "1", "--out", tmp_path]
+    write_pairs(tmp_path / "toy")
+    tiny = [f"data={tmp_path / 'toy'}", "split=all", "val_split=all", "iterations=1", "batch=2", "crop=64,64",
+            "precise_bn=0", "warmup=0", "switches={'width': 8, 'aspp_channels': 16}"]  # fmt: skip
+    words = [
+        "edgeseg",
+        "ablate",
+        "streets_cpu",
+        *tiny,
+        "--variant",
+        "plain",
+        "--seeds",
+        "1",
+        "--out",
+        tmp_path / "runs",
+    ]
+    words += ["--out", tmp_path / "runs"]
     one, two = [*words], [*words, "--variant", "ohem: loss=ohem", "--json", tmp_path / "rows.jsonl",
                           "--picture", tmp_path / "effects.png"]  # fmt: skip
     for line, code in ((one, 2), (two, 0)):

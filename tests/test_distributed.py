@@ -67,94 +67,81 @@ def across_the_boundary(rank: int, world: int, out: str) -> dict:
     return {"frozen": states[2], "end": states[5]}
 
 
-def worker(rank: int, world: int, port: int, job: str, out: str) -> None:
+def score_shares(rank: int, world: int) -> dict:
+    """A matrix over this rank's share of the images, added up, and what `score` makes of all of them."""
+    matrix = ConfusionMatrix(3)
+    for i in range(rank, 5, world):
+        label = torch.from_numpy(Toy(5)[i][1])
+        matrix.update(label * 0, label)
+    matrix.all_reduce()
+    shared = score(lambda image: image[..., 0] // 128, Toy(5), progress=False)
+    return {"matrix": torch.from_numpy(matrix.matrix), "miou": shared.miou, "support": list(shared.support)}
+
+
+def worker(rank: int, world: int, port: int, out: str) -> None:
     os.environ.update(
         MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(rank)
     )
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
+    recipe = replace(TINY, iterations=8, eval_every=2.0, precise_bn=2)
     try:
-        JOBS[job](rank, world, out)
+        results = {
+            "steps": five_steps(rank, world),
+            "boundary": across_the_boundary(rank, world, out),
+            "score": score_shares(rank, world),
+            "report": train.fit(recipe, Toy(), Toy(5), f"{out}/run", progress=False),
+        }
     finally:
         dist.destroy_process_group()
+    torch.save(results, f"{out}/{rank}.pt")
 
 
-def job_steps(rank, world, out):
-    result = five_steps(rank, world)
-    torch.save(result, f"{out}/{rank}.pt")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("ranks")
 
 
-def job_boundary(rank, world, out):
-    torch.save(across_the_boundary(rank, world, out), f"{out}/{rank}.pt")
-
-
-def job_score(rank, world, out):
-    matrix = ConfusionMatrix(3)
-    for i in range(rank, 5, world):
-        matrix.update(torch.from_numpy(Toy(5)[i][1] * 0), torch.from_numpy(Toy(5)[i][1]))
-    matrix.all_reduce()
-    shared = score(lambda image: image[..., 0] // 128, Toy(5), progress=False)
-    torch.save(
-        {"matrix": torch.from_numpy(matrix.matrix), "miou": shared.miou, "support": list(shared.support)},
-        f"{out}/{rank}.pt",
-    )
-
-
-def job_fit(rank, world, out):
-    report = train.fit(
-        replace(TINY, iterations=8, eval_every=2.0, precise_bn=2), Toy(), Toy(5), f"{out}/run", progress=False
-    )
-    torch.save(report, f"{out}/{rank}.pt")
-
-
-JOBS = {"steps": job_steps, "boundary": job_boundary, "score": job_score, "fit": job_fit}
-
-
-def on_two_ranks(job, tmp_path):
+@pytest.fixture(scope="module")
+def ranks(folder):
+    """What two processes that train together find, rank by rank."""
+    if not dist.is_gloo_available():
+        pytest.skip("this torch was built without gloo")
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    mp.spawn(worker, (2, port, job, str(tmp_path)), nprocs=2)
-    return [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    mp.spawn(worker, (2, port, str(folder)), nprocs=2)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
-@pytest.mark.skipif(not dist.is_gloo_available(), reason="this torch was built without gloo")
-def test_two_ranks_equal_one_process_at_twice_the_batch(tmp_path):
-    one, ranks = five_steps(0, 1), on_two_ranks("steps", tmp_path)
-    for two in ranks:
+def test_two_ranks_equal_one_process_at_twice_the_batch(ranks):
+    one = five_steps(0, 1)
+    for two in (rank["steps"] for rank in ranks):
         assert two["losses"] == pytest.approx(one["losses"], rel=1e-5)
         torch.testing.assert_close(two["gradients"], one["gradients"], rtol=1e-4, atol=1e-6)
         torch.testing.assert_close(two["weights"], one["weights"], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.skipif(not dist.is_gloo_available(), reason="this torch was built without gloo")
-def test_two_ranks_equal_one_process_while_frozen_and_after(tmp_path):
-    one, ranks = across_the_boundary(0, 1, str(tmp_path)), on_two_ranks("boundary", tmp_path)
+def test_two_ranks_equal_one_process_while_frozen_and_after(ranks, tmp_path):
+    one = across_the_boundary(0, 1, str(tmp_path))
     moved = [k for k in one["end"] if k.startswith("backbone") and not torch.equal(one["end"][k], one["frozen"][k])]
     assert moved
-    for two in ranks:
+    for rank in ranks:
         for when in ("frozen", "end"):
-            torch.testing.assert_close(two[when], one[when], rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(rank["boundary"][when], one[when], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.skipif(not dist.is_gloo_available(), reason="this torch was built without gloo")
-def test_metrics_over_two_ranks_are_exact_and_count_no_sample_twice(tmp_path):
-    ranks = on_two_ranks("score", tmp_path)
-    matrix = ConfusionMatrix(3)
-    for i in range(5):
-        matrix.update(torch.from_numpy(Toy(5)[i][1] * 0), torch.from_numpy(Toy(5)[i][1]))
-    alone = score(lambda image: image[..., 0] // 128, Toy(5), progress=False)
-    for got in ranks:
-        assert (got["matrix"].numpy() == matrix.matrix).all()
-        assert got["miou"] == alone.miou
-        assert got["support"] == list(alone.support)
+def test_metrics_over_two_ranks_are_exact_and_count_no_sample_twice(ranks):
+    alone = score_shares(0, 1)
+    for got in (rank["score"] for rank in ranks):
+        assert torch.equal(got.pop("matrix"), alone["matrix"])
+        assert got == {key: alone[key] for key in got}
 
 
-@pytest.mark.skipif(not dist.is_gloo_available(), reason="this torch was built without gloo")
-def test_a_whole_run_on_two_ranks_writes_once_and_reports_alike(tmp_path):
-    one, two = on_two_ranks("fit", tmp_path)
-    assert one["scores"] == two["scores"]
-    assert tensors(tmp_path / "run")
+def test_a_whole_run_on_two_ranks_writes_once_and_reports_alike(ranks, folder):
+    one, two = (rank["report"]["scores"] for rank in ranks)
+    assert one == two
+    assert tensors(folder / "run")
 
 
 @pytest.mark.skipif(

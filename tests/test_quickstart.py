@@ -26,18 +26,15 @@ def small(monkeypatch, tmp_path):
     return tmp_path / "run"
 
 
-def test_quickstart_writes_report_pictures_and_weights(small, capsys):
-    quickstart.run_quickstart(small)
+def test_quickstart_writes_report_pictures_and_weights_and_replaces_an_earlier_one(small, capsys):
+    small.mkdir()
+    for name in ("checkpoint.safetensors", "log.jsonl"):
+        (small / name).write_text("of an earlier quickstart")
+    quickstart.run_quickstart(small, seed=1)
     report = json.loads((small / "report.json").read_text())
     assert {"miou", "baseline_colour", "baseline_position", "per_class_iou", "steps"} <= report.keys()
+    assert (report["seed"], report["images"]) == (1, 4)
     assert 0 <= report["baseline_colour"] <= 100
-    assert report["images"] == 4
     for name in ("quickstart.png", "curves.png", "weights.safetensors", "log.jsonl"):
         assert (small / name).stat().st_size > 0
     assert str(small) in capsys.readouterr().out
-
-
-def test_a_second_quickstart_replaces_the_first(small):
-    quickstart.run_quickstart(small)
-    report = quickstart.run_quickstart(small, seed=1)
-    assert report["seed"] == 1

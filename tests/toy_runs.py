@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from edgeseg.data.labels import VOID, ClassTable
@@ -46,6 +47,16 @@ class Toy:
         image = np.clip(image + rng.normal(0, 12, image.shape), 0, 255).astype(np.uint8)
         label[:2] = VOID
         return image, label
+
+
+def write_pairs(root: Path, n: int = 4) -> None:
+    """The toy data as a folder of pairs with its class file."""
+    for i, (image, label) in enumerate(Toy(n)):
+        for kind, array in (("images", image), ("labels", label)):
+            (root / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(root / kind / f"{i}.png")
+    classes = [{"name": name} for name in TABLE.names]
+    (root / "classes.json").write_text(json.dumps({"classes": classes, "void": [VOID]}), encoding="utf-8")
 
 
 def start(recipe: Recipe, **options: Any) -> Run:

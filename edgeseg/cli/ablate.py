@@ -30,27 +30,24 @@ def ablate(
     goes on where it was; finished runs are read.
     """
     from edgeseg import plots
-    from edgeseg.data import open_data
-    from edgeseg.data.datasets import known_options
-    from edgeseg.training import ablate as room
+    from edgeseg.training.ablate import Variant, effects, effects_picture, effects_table, run_variants
+    from edgeseg.training.batches import open_recipe
     from edgeseg.training.recipes import RecipeError, get_recipe, override
 
     base = override(get_recipe(recipe), changes or [])
-    variants = [room.Variant.parse(text) for text in variant or ()]
+    variants = [Variant.parse(text) for text in variant or ()]
     if len(variants) < 2:
         raise RecipeError("nothing to compare: give --variant at least twice, e.g. --variant plain --variant 'a: lr=1'")
-    if base.val_split is None:
+    data, val = open_recipe(base)
+    if val is None:
         raise RecipeError(f"recipe {recipe} scores on nothing: set val_split, e.g. val_split=fold_val")
-    known = known_options(base.data, size=base.data_size, count=base.data_count)
-    data = open_data(base.data, base.split, **known)
-    val = open_data(base.data, base.val_split, **{**known, "count": None})
     rows, folder = [], out or Path("runs") / f"ablate_{recipe}"
-    for row in room.run_variants(base, variants, range(seeds), data, val, folder, device):
+    for row in run_variants(base, variants, range(seeds), data, val, folder, device):
         rows.append(row)
         print(f"{row['variant']}, seed {row['seed']}: mIoU {row['miou']:.2f} % after {row['steps']} steps")
         write_lines(json, [jsonlib.dumps(r) for r in rows])
-    found = room.effects(rows)
-    print(f"\n{base.data} {base.split} → {base.val_split}, {rows[0]['steps']} steps\n{room.effects_table(found)}")
+    found = effects(rows)
+    print(f"\n{base.data} {base.split} → {base.val_split}, {rows[0]['steps']} steps\n{effects_table(found)}")
     if picture is not None:
         title = f"{recipe}, {base.data} {base.val_split}, {seeds} paired seeds"
-        print(f"picture: {plots.save(room.effects_picture(found, title), picture)}")
+        print(f"picture: {plots.save(effects_picture(found, title), picture)}")

@@ -8,12 +8,16 @@ from typing import Annotated
 
 import typer
 
+from edgeseg.text import table
+
+_Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: CUDA where there is one")]
+
 
 def quickstart(
     out: Annotated[Path, typer.Option(help="folder for everything that is written")] = Path("runs/quickstart"),
     minutes: Annotated[float | None, typer.Option(help="of training; default: the recipe's 4")] = None,
     seed: Annotated[int, typer.Option(help="of weights, order and augmentation")] = 0,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: CUDA where there is one")] = None,
+    device: _Device = None,
 ) -> None:
     """Train the real network on rendered street scenes, score it against trivial baselines, draw what it sees."""
     from edgeseg.quickstart import run_quickstart
@@ -30,7 +34,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="go on from the folder's checkpoint")] = False,
     init: Annotated[str | None, typer.Option(help="start from this weight (name or file)")] = None,
     backbone: Annotated[Path | None, typer.Option(help="start the backbone from this public ImageNet file")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: CUDA where there is one")] = None,
+    device: _Device = None,
     workers: Annotated[int, typer.Option(help="reading processes, where the data does not fit into memory")] = 2,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="also write the log for TensorBoard")] = False,
     checkpoint_minutes: Annotated[float, typer.Option(help="time between checkpoints")] = 5.0,
@@ -40,39 +44,24 @@ def train(
     Every field of the recipe can be changed: edgeseg train camvid_cpu lr=0.02 epochs=50. On several GPUs:
     torchrun --nproc-per-node 4 -m edgeseg train camvid_scratch
     """
-    from dataclasses import asdict
-
-    from edgeseg.data import open_data
-    from edgeseg.data.datasets import known_options
-    from edgeseg.training.recipes import get_recipe, list_recipes, override, summary
+    from edgeseg.training.batches import open_recipe
+    from edgeseg.training.recipe import differing, override
+    from edgeseg.training.recipes import get_recipe, list_recipes, summary
     from edgeseg.training.train import fit
 
     if recipe == "list":
-        for name in list_recipes():
-            print(f"{name:32} {summary(name)}")
+        print(table(("", ""), [(name, summary(name)) for name in list_recipes()], "<<"))
         return
-    chosen = override(get_recipe(recipe), changes or [])
-    known = known_options(chosen.data, size=chosen.data_size, count=chosen.data_count)
-    data = open_data(chosen.data, chosen.split, **known)
-    val = open_data(chosen.data, chosen.val_split, **{**known, "count": None}) if chosen.val_split else None
-    folder = out or Path("runs") / recipe
+    base, folder = get_recipe(recipe), out or Path("runs") / recipe
+    chosen = override(base, changes or [])
+    data, val = open_recipe(chosen)
     _say(f"{chosen.name}: {len(data)} images of {chosen.data} ({chosen.split}) → {folder}")
-    changed = {k: v for k, v in asdict(chosen).items() if v != asdict(get_recipe(recipe))[k]}
-    if changed:
-        _say("changed: " + ", ".join(f"{k}={v}" for k, v in changed.items()))
+    if changed := differing(base.as_json(), chosen):
+        _say("changed: " + ", ".join(changed.values()))
     report = fit(
-        chosen,
-        data,
-        val,
-        folder,
-        device=device,
-        init=init,
-        backbone=backbone,
-        resume=resume,
-        workers=workers,
-        tensorboard=tensorboard,
-        checkpoint_seconds=60 * checkpoint_minutes,
-    )
+        chosen, data, val, folder, device=device, init=init, backbone=backbone, resume=resume, workers=workers,
+        tensorboard=tensorboard, checkpoint_seconds=60 * checkpoint_minutes,
+    )  # fmt: skip
     if "scores" in report:
         _say(f"mIoU {report['scores']['miou']:.2f} % on {chosen.val_split}; weights: {folder / 'weights.safetensors'}")
 

@@ -20,10 +20,20 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from edgeseg.data.datasets import known_options, open_data
 from edgeseg.data.labels import VOID
 from edgeseg.data.pairs import Dataset
 from edgeseg.machine import total_memory
 from edgeseg.training.augment import Augment, class_points
+from edgeseg.training.recipe import Recipe
+
+
+def open_recipe(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
+    """The data that a recipe trains on, and those that it is scored on, ``None`` where it is not."""
+    known = known_options(recipe.data, size=recipe.data_size, count=recipe.data_count)
+    train = open_data(recipe.data, recipe.split, **known)
+    known = {**known, "count": None}  # of scenes to train on
+    return train, None if recipe.val_split is None else open_data(recipe.data, recipe.val_split, **known)
 
 
 @dataclass(frozen=True)

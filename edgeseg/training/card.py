@@ -82,7 +82,7 @@ def write_card(
         LabelError: data of other classes.
     """
     record, segmenter, out = get_record(name), load_segmenter(name, device), Path(out)
-    size = size or tuple(record.metric.get("scored_at") or (360, 480))  # type: ignore[assignment]
+    size = size or tuple(record.metric.get("scored_at") or (360, 480))
     pairs = open_data(data, split, **known_options(data, size=size, count=count, definition=record.definition))
     match_classes(record.classes, pairs.table.names, name, "the data", "Score it on data of its own classes (--data).")
     tested = measure(segmenter, pairs, f"{data} {split}", progress)

@@ -39,12 +39,16 @@ class PixelMLP(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.position:
-            n, _, h, w = x.shape
-            rows = torch.linspace(-1, 1, h, device=x.device).view(1, 1, h, 1).expand(n, 1, h, w)
-            columns = torch.linspace(-1, 1, w, device=x.device).view(1, 1, 1, w).expand(n, 1, h, w)
-            x = torch.cat([x, 1.7 * rows, 1.7 * columns], 1)  # 1.7: the deviation of a uniform −1…1 becomes 1
-        return self.layers(x)
+        rows, columns = (torch.linspace(-1, 1, side, device=x.device) for side in x.shape[2:])
+        return self.layers(self.placed(x, rows, columns))
+
+    def placed(self, x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Images (N, 3, h, w) with the places of their rows (h,) and columns (w,), −1…1, as channels if so wanted."""
+        if not self.position:
+            return x
+        # 1.7: the deviation of a uniform −1…1 becomes 1
+        grid = torch.stack(torch.meshgrid(1.7 * rows, 1.7 * columns, indexing="ij"))
+        return torch.cat([x, grid.expand(len(x), -1, -1, -1)], 1)
 
 
 def fit_pixel_mlp(
@@ -81,14 +85,10 @@ def fit_pixel_mlp(
         x = torch.from_numpy(images[chosen][:, rows][:, :, columns]).permute(0, 3, 1, 2)
         y = torch.from_numpy(labels[chosen][:, rows][:, :, columns]).long()
         x = (x - scale[0]) / scale[1]
-        if position:
-            place = [
-                1.7 * (2 * torch.from_numpy(p) / (n - 1) - 1)
-                for p, n in ((rows, images.shape[1]), (columns, images.shape[2]))
-            ]
-            grid = torch.stack(torch.meshgrid(*place, indexing="ij")).float()
-            x = torch.cat([x, grid.expand(len(x), -1, -1, -1)], 1)
-        loss = F.cross_entropy(model.layers(x), y, weights, ignore_index=VOID)
+        places = (
+            2 * torch.from_numpy(p) / (n - 1) - 1 for p, n in zip((rows, columns), images.shape[1:3], strict=True)
+        )
+        loss = F.cross_entropy(model.layers(model.placed(x, *places)), y, weights, ignore_index=VOID)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
