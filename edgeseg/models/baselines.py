@@ -1,4 +1,8 @@
-"""Networks to compare with, on the same backbones and with the same conventions: STDC-FCN, STDC-Seg, PP-LiteSeg."""
+"""Networks to compare with: STDC-FCN, STDC-Seg, PP-LiteSeg.
+
+They stand on the backbones of `edgeseg.models.cross_cbam.CrossCBAM`, take and give what it does, and have its switches
+``backbone``, ``aux``, ``aux_boundary``, ``dropout`` and ``width`` (the decoder's widths go with the backbone's).
+"""
 
 from __future__ import annotations
 
@@ -20,19 +24,9 @@ class STDCFCN(nn.Module):
     today: a 3×3 Conv-BN-ReLU to 256 channels, channel dropout, a 1×1 classifier, all at 1/32, and the auxiliary head on
     stage 4.
 
-    Args:
-        num_classes: classes.
-        backbone: ``"stdc1"`` or ``"stdc2"``.
-        aux: build the auxiliary head.
-        dropout: channel dropout before the classifiers.
-        width: the backbone's base width, 64 in the paper.
-
     Shape:
-        As `edgeseg.models.cross_cbam.CrossCBAM`, but ``"out"`` is (N, classes, H/32, W/32) and ``"aux"`` holds at most
-        one (N, classes, H/16, W/16).
-
-    Raises:
-        ValueError: an unknown backbone, or an input that is too small.
+        As `CrossCBAM`, but ``"out"`` is (N, classes, H/32, W/32) and ``"aux"`` holds at most one
+        (N, classes, H/16, W/16).
     """
 
     def __init__(
@@ -135,20 +129,8 @@ class STDCSeg(nn.Module):
     none. With all that their code registers besides (ImageNet's classifier, auxiliary and four detail heads) the same
     networks come to 12.04 and 16.07 million at 8 classes, which is what others have measured on that code.
 
-    Args:
-        num_classes: classes.
-        backbone: ``"stdc1"`` or ``"stdc2"``.
-        aux: build the two auxiliary heads.
-        aux_boundary: build the detail head.
-        dropout: channel dropout before the classifiers.
-        width: the backbone's base width, 64 in the paper; the decoder's widths go with it.
-
     Shape:
-        As `edgeseg.models.cross_cbam.CrossCBAM`, but ``"aux"`` holds (N, classes, H/8, W/8) and
-        (N, classes, H/16, W/16), or nothing.
-
-    Raises:
-        ValueError: an unknown backbone, or an input that is too small.
+        As `CrossCBAM`, but ``"aux"`` holds (N, classes, H/8, W/8) and (N, classes, H/16, W/16), or nothing.
     """
 
     def __init__(
@@ -275,20 +257,10 @@ class PPLiteSeg(nn.Module):
     1/32 they would have 26 and 42.
 
     Args:
-        num_classes: classes.
-        backbone: ``"stdc1"`` (T) or ``"stdc2"`` (B).
         channels: of the decoder at 1/8, 1/16 and 1/32; by default the paper's for this backbone.
-        aux: build the auxiliary heads.
-        aux_boundary: build a training-only head of one channel on the 1/8 map, for a boundary loss. Not in the paper.
-        dropout: channel dropout before the classifiers.
-        width: the backbone's base width, 64 in the paper; the decoder's widths go with it.
 
     Shape:
-        As `edgeseg.models.cross_cbam.CrossCBAM`, but ``"aux"`` holds (N, classes, H/16, W/16) and
-        (N, classes, H/32, W/32), or nothing.
-
-    Raises:
-        ValueError: an unknown backbone, or an input that is too small.
+        As `CrossCBAM`, but ``"aux"`` holds (N, classes, H/16, W/16) and (N, classes, H/32, W/32), or nothing.
     """
 
     def __init__(
