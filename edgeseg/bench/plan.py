@@ -191,7 +191,7 @@ class Plan:
             except Exception as error:  # compilers raise anything
                 if not network.peer:
                     raise
-                self._leave_out(f"{network.name} {choice}: {str(error).splitlines()[0]}")
+                self._leave_out(f"{network.name} {choice}: {(str(error) or type(error).__name__).splitlines()[0]}")
         return found + [open_variant(f, self.networks, samples) for f, own in self._artefacts.items() if own == size]
 
     def _leave_out(self, *reasons: str) -> None:
