@@ -128,6 +128,15 @@ def read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def file_hash(path: Path, kind: str = "sha256") -> str:
+    """A file's digest, hexadecimal, read piece by piece; ``kind`` as `hashlib.new` takes it."""
+    digest = hashlib.new(kind, usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(CHUNK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def write_lines(path: Path | None, lines: Sequence[str]) -> None:
     """Write lines of text whole or not at all; nothing without a path."""
     if path is not None:
@@ -254,12 +263,8 @@ class _Transfer:
         if self.size is not None and got != self.size:
             return f"has {got} bytes where {self.size} are right"
         for kind, want in self.hashes.items():
-            digest = hashlib.new(kind, usedforsecurity=False)
-            with open(path, "rb") as file:
-                while block := file.read(CHUNK):
-                    digest.update(block)
-            if digest.hexdigest() != want:
-                return f"has {kind} {digest.hexdigest()} where {want} is right"
+            if (got_hash := file_hash(path, kind)) != want:
+                return f"has {kind} {got_hash} where {want} is right"
         return None
 
     def _fill(self, url: str) -> None:

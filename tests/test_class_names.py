@@ -16,7 +16,6 @@ from edgeseg import cli, create_model
 from edgeseg.data.labels import VOID, ClassTable, LabelError, class_lookup, match_classes
 from edgeseg.deploy.artefact import compile
 from edgeseg.deploy.parity import Sample, check_parity, mini_set
-from edgeseg.deploy.quantise import search_mixed
 from edgeseg.inference import Segmenter, load_segmenter
 from edgeseg.models.weights import save_weights, weight_meta
 from edgeseg.training.ablate import Variant, run_variants
@@ -168,7 +167,7 @@ def test_another_number_of_classes_is_refused_whatever_is_asked_for(evaluate, sc
     assert "--classes-by-number" not in error
 
 
-# parity and int8 ------------------------------------------------------------------------------------------------------
+# parity ------------------------------------------------------------------------------------------------------
 
 
 def test_parity_with_a_model_of_other_names_is_refused(scored):
@@ -190,13 +189,6 @@ def test_the_mini_sets_labels_follow_the_models_order():
     moved = mini_set(segmenter, SIZE, 1)[0].label
     assert np.array_equal(moved[usual != VOID], len(names) - 1 - usual[usual != VOID])
     assert np.array_equal(moved == VOID, usual == VOID)
-
-
-def test_layers_are_not_searched_on_pairs_of_other_classes(scored):
-    segmenter = load_segmenter(scored / "weights.safetensors")
-    images = [np.zeros((*SIZE, 3), np.uint8)]
-    with pytest.raises(LabelError, match="the list of pairs has left, right, dot"):
-        search_mixed(segmenter, "onnx", SIZE, images, Toy(), progress=False)
 
 
 # training -------------------------------------------------------------------------------------------------------------

@@ -3,10 +3,39 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+import torch
 
-from edgeseg.deploy import DeployError, compile, get_runtime, list_runtimes
+from compiled_networks import (
+    CONVOLUTIONS,
+    HALF_THE_DIGITS,
+    LARGER,
+    SIZE,
+    batch_of,
+    compiled,
+    miou,
+    needs,
+    same_where_decided,
+    spoilt,
+    street_images,
+    tiny_segmenter,
+    trained_segmenter,
+    worst_error,
+)
+from edgeseg.deploy import Artefact, DeployError, compile, get_runtime, list_runtimes
+
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("aoti", "executorch")]  # to build
+RUNTIMES = ["onnx", "openvino", *SLOW]
+ALL = ["eager", *RUNTIMES, pytest.param("inductor", marks=pytest.mark.slow)]
+INT8 = [pytest.param(name, marks=needs(name, "int8")) for name in ("onnx", "openvino")]
+
+# options --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", list_runtimes())
@@ -72,3 +101,151 @@ def test_no_option_bears_the_name_of_what_compile_itself_is_told(name):
 def test_an_unknown_runtime_lists_the_near_ones():
     with pytest.raises(DeployError, match="did you mean onnx"):
         get_runtime("onxx")
+
+
+# what a runtime makes of a network ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=ALL)
+def tiny(request) -> Artefact:
+    """Three convolutions, as this runtime runs them on the CPU."""
+    if reason := get_runtime(request.param).why_not("fp32"):
+        pytest.skip(reason)
+    return compiled(tiny_segmenter(), request.param)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_trained_network_is_the_same_in_float32(runtime):
+    if reason := get_runtime(runtime).why_not("fp32"):
+        pytest.skip(reason)
+    segmenter = trained_segmenter()
+    both = runtime in ("onnx", "openvino")  # the others take minutes for the second
+    artefact = compiled(segmenter, runtime, "fp32", *(("labels", "logits") if both else ("logits",)))
+    assert worst_error(artefact, segmenter) <= HALF_THE_DIGITS
+    assert artefact.about["graphs"]["logits"]["dtypes"] == {"float32": CONVOLUTIONS}
+    assert not both or same_where_decided(artefact, segmenter)
+
+
+def test_classes_are_the_segmenters_own(tiny):
+    image = street_images("test", 1)[0]
+    assert (tiny(image) == tiny_segmenter().predict(image)).mean() > 0.999
+
+
+def test_the_result_of_one_call_outlives_the_next(tiny):
+    first, second = (batch_of(i) for i in street_images("test", 2))
+    kept = tiny.labels(first)
+    copy = kept.clone()
+    assert not torch.equal(tiny.labels(second), copy)
+    assert torch.equal(kept, copy)
+
+
+def test_a_damaged_or_absent_file_is_named(tiny, tmp_path):
+    folder = tiny.save(tmp_path / "artefact")
+    file = folder / f"labels{get_runtime(tiny.runtime).suffix}"
+    whole, image = file.read_bytes(), street_images("test", 1)[0]
+    for content in (b"not a model", whole[: len(whole) // 2]):
+        file.write_bytes(content)
+        with pytest.raises(DeployError, match=r"labels\.\w+: cannot be opened .*Export the model again"):
+            Artefact(folder, tiny.about)(image)
+    file.unlink()
+    with pytest.raises(DeployError, match=r"labels\.\w+: missing. Export the model again"):
+        Artefact(folder, tiny.about)(image)
+
+
+def test_building_and_opening_say_nothing(tiny, capfd):
+    Artefact(tiny.folder, tiny.about).logits(torch.zeros(1, 3, *SIZE))
+    assert capfd.readouterr() == ("", "")
+
+
+# several threads ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def threads_take_turns_often() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def at_once(call: Callable[[Any], Any], arguments: Sequence[Any]) -> list[Any]:
+    """The results of a call with each argument, from threads that begin together."""
+    together = threading.Barrier(len(arguments))
+
+    def run(argument: Any) -> Any:
+        together.wait()
+        return call(argument)
+
+    with ThreadPoolExecutor(len(arguments)) as pool:
+        return list(pool.map(run, arguments))
+
+
+INPUTS = [torch.full((1, 3, *SIZE), float(i)) for i in range(4)]  # far apart
+
+
+@pytest.mark.usefixtures("threads_take_turns_often")
+def test_each_thread_gets_what_it_would_get_alone(tiny):
+    alone = [tiny.logits(x) for x in INPUTS]
+    found = at_once(lambda x: [tiny.logits(x) for _ in range(25)], INPUTS)
+    for expected, results in zip(alone, found, strict=True):
+        assert sum(not torch.equal(expected, result) for result in results) == 0
+
+
+@pytest.mark.usefixtures("threads_take_turns_often")
+def test_first_calls_from_several_threads_open_the_file_once_and_leave_the_process_as_it_was(tiny, monkeypatch):
+    fresh, opened, before = Artefact(tiny.folder, tiny.about, threads=1), [], (sys.stdout, sys.stderr)
+    kind = type(get_runtime(tiny.runtime))
+    open_file = kind.open
+    monkeypatch.setattr(kind, "open", lambda self, *a: opened.append(a[0]) or open_file(self, *a))
+    results = at_once(fresh.logits, INPUTS)
+    assert len(opened) == 1
+    assert (sys.stdout, sys.stderr) == before
+    for x, result in zip(INPUTS, results, strict=True):
+        assert torch.equal(result, tiny.logits(x))
+
+
+# int8 -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("runtime", INT8)
+def test_int8_wants_images_of_its_size_and_only_int8_keeps_layers(runtime):
+    segmenter = tiny_segmenter()
+    for none in (None, []):
+        with pytest.raises(DeployError, match="int8 takes its ranges from images: give calibration="):
+            compile(segmenter, runtime, "int8", SIZE, calibration=none)
+    with pytest.raises(DeployError, match=r"must be 64x96 \(HxW\), as the artefact"):
+        compile(segmenter, runtime, "int8", SIZE, calibration=street_images("train", 1, (48, 80)))
+    with pytest.raises(DeployError, match="fp32 has none to keep"):
+        compile(segmenter, runtime, "fp32", SIZE, keep=("0",))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", INT8)
+def test_a_trained_network_loses_at_most_a_point_in_int8(runtime):
+    segmenter = trained_segmenter()
+    calibration = street_images("train", 16, LARGER)
+    settings = {"calibration": calibration, "graphs": ("labels",), "threads": 1}
+    int8 = compile(segmenter, runtime, "int8", LARGER, **settings)
+    assert abs(miou(segmenter.predict, 8, LARGER) - miou(int8.predict, 8, LARGER)) <= 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("runtime", "kept"),
+    # NNCF needs the layer before too: what it changes in that one, stage 2 alone cannot mend
+    [
+        pytest.param("onnx", ("backbone.stage2.conv",), marks=needs("onnx", "int8")),
+        pytest.param("openvino", ("backbone.stage1.conv", "backbone.stage2.conv"), marks=needs("openvino", "int8")),
+    ],
+)
+def test_a_trained_network_that_int8_ruins_is_mended_by_the_layers_in_float(runtime, kept):
+    broken = spoilt(trained_segmenter())
+    settings = {"calibration": street_images("train", 4, LARGER), "graphs": ("labels",), "threads": 1}
+    wanted = miou(broken.predict, 4, LARGER)
+    ruined = compile(broken, runtime, "int8", LARGER, **settings)
+    assert wanted - miou(ruined.predict, 4, LARGER) > 20
+    mended = compile(broken, runtime, "int8", LARGER, keep=kept, **settings)
+    assert wanted - miou(mended.predict, 4, LARGER) <= 1
+    facts = mended.about["graphs"]["labels"]
+    assert facts["kept"] == [f"model.{name}" for name in kept]
+    assert facts["dtypes"]["int8"] >= 40

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.files import write_json
+from edgeseg.files import file_hash, write_json
 from edgeseg.text import parse_size
 
 if TYPE_CHECKING:
@@ -57,9 +57,8 @@ def evaluate(
     from edgeseg.metrics import score
 
     table, views, about = _artefact(model, size, flip) if Path(model).is_dir() else _weight(model, size, flip, device)
-    pairs = open_data(
-        data, split, size=parse_size(data_size) if data_size else None, count=count, definition=definition
-    )
+    rendered_at = parse_size(data_size) if data_size else None
+    pairs = open_data(data, split, size=rendered_at, count=count, definition=definition)
     names = pairs.table.names
     lookup, matched = _match(model, table.names if table else (), data, names, classes_by_number)
     own = pairs[0][1].shape
@@ -76,7 +75,7 @@ def evaluate(
     }
     results: list[dict[str, Any]] = []
     for segment, network_input in views:
-        scores = score(_in_the_datas_ids(segment, lookup), pairs, boundary=boundary)
+        scores = score(partial(_mapped, segment, lookup), pairs, boundary=boundary)
         seen = list(network_input or own)
         results.append({**scores.as_dict(names), **_without_background(scores, names), "size": seen})
         print(scores.table(names))
@@ -109,30 +108,31 @@ def _match(
     return lookup, "by name"
 
 
-def _in_the_datas_ids(segment: Callable[[np.ndarray], np.ndarray], lookup: np.ndarray) -> Callable[..., np.ndarray]:
-    return lambda image: lookup[segment(image)]
+def _mapped(segment: Callable[[np.ndarray], np.ndarray], lookup: np.ndarray, image: np.ndarray) -> np.ndarray:
+    return lookup[segment(image)]
 
 
 def _weight(
     model: str, sizes: Sequence[str] | None, flip: bool, device: str
-) -> tuple[ClassTable | None, Iterator[View], dict[str, Any]]:
+) -> tuple[ClassTable | None, list[View], dict[str, Any]]:
     """Classes of a trained network, a view for every network input asked for, and what identifies it."""
     from edgeseg.inference import load_segmenter
+    from edgeseg.models.zoo import find_weights
 
     segmenter = load_segmenter(model, device)
-    inputs = [segmenter.size] if not sizes else [None if one == "native" else parse_size(one) for one in sizes]
+    inputs = [None if one == "native" else parse_size(one) for one in sizes] if sizes else [segmenter.size]
 
-    def views() -> Iterator[View]:
-        for network_input in inputs:
-            segmenter.size = network_input
-            yield lambda image: segmenter.predict(image, flip), network_input
+    def segment(network_input: tuple[int, int] | None, image: np.ndarray) -> np.ndarray:
+        segmenter.size = network_input
+        return segmenter.predict(image, flip)
 
-    return segmenter.table, views(), {"weights_sha256": _sha256(model)}
+    file = Path(model) if model.endswith(".safetensors") else find_weights(model)
+    return segmenter.table, [(partial(segment, one), one) for one in inputs], {"weights_sha256": file_hash(file)}
 
 
 def _artefact(
     folder: str, sizes: Sequence[str] | None, flip: bool
-) -> tuple[ClassTable | None, Iterator[View], dict[str, Any]]:
+) -> tuple[ClassTable | None, list[View], dict[str, Any]]:
     """The same of a compiled artefact: what is scored is the file that ships. Its network input is fixed."""
     from edgeseg.deploy import Artefact
 
@@ -140,7 +140,7 @@ def _artefact(
         raise ValueError(f"{folder} is compiled: leave --size and --flip away, or score the weight it was made from")
     artefact = Artefact.load(folder)
     about = {"runtime": artefact.runtime, "precision": artefact.precision, "artefact_sha256": artefact.about["files"]}
-    return artefact.table, iter([(artefact.predict, tuple(artefact.about["network_size"]))]), about
+    return artefact.table, [(artefact.predict, tuple(artefact.about["network_size"]))], about
 
 
 def _without_background(scores: Scores, names: Sequence[str]) -> dict[str, float | None]:
@@ -154,10 +154,3 @@ def _without_background(scores: Scores, names: Sequence[str]) -> dict[str, float
     if names[-1].lower() != "background":
         return {}
     return {NO_BACKGROUND: percent(mean_of_present(scores.per_class_iou[:-1]))}
-
-
-def _sha256(model: str) -> str:
-    from edgeseg.models.zoo import find_weights
-
-    path = Path(model) if model.endswith(".safetensors") else find_weights(model)
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,7 +14,7 @@ from edgeseg.text import parse_size
 
 def export(
     model: Annotated[str, typer.Argument(help="a weight's name or file")],
-    runtime: Annotated[str, typer.Option(help="onnx, openvino, aoti, inductor, tensorrt, executorch, eager")] = "onnx",
+    runtime: Annotated[str, typer.Option(help="e.g. onnx, openvino, tensorrt; an unknown name lists all")] = "onnx",
     precision: Annotated[str, typer.Option(help="fp32, fp16, bf16, int8 or fp8, as the runtime offers")] = "fp32",
     size: Annotated[str, typer.Option(help="HxW of the images; the artefact takes no other")] = "512x1024",
     out: Annotated[Path | None, typer.Option(help="folder to write; default: named after all of this")] = None,
@@ -32,14 +32,19 @@ def export(
     """
     from edgeseg.deploy import DeployError, compile, get_runtime
     from edgeseg.deploy.parity import check_parity
+    from edgeseg.deploy.quantise import calibration_images
     from edgeseg.inference import load_segmenter
 
     height_width = parse_size(size)
     folder = out or Path(f"{Path(model).name.removesuffix('.safetensors')}.{runtime}.{precision}.{size}")
-    options = get_runtime(runtime).parse_options(option or ())
+    backend = get_runtime(runtime)
+    backend.check(precision)
+    options = backend.parse_options(option or ())
     _check_target(folder)
     segmenter = load_segmenter(model)
-    images = _calibration(segmenter, precision, height_width, calibration, calibration_count)
+    images = None
+    if precision in ("int8", "fp8"):
+        images = calibration_images(segmenter, height_width, calibration, count=calibration_count)
     print(f"{model} → {runtime} {precision}, {size}: compiling")
     artefact = compile(segmenter, runtime, precision, height_width, calibration=images, **options)
     parity = check_parity(artefact, segmenter)
@@ -67,17 +72,6 @@ def _check_target(folder: Path) -> None:
         parent = parent.parent
     if not os.access(parent, os.W_OK):
         raise DeployError(f"{parent}: cannot be written to. Choose another folder (--out).")
-
-
-def _calibration(
-    segmenter: Any, precision: str, size: tuple[int, int], data: str | None, count: int
-) -> list[Any] | None:
-    """Training images for int8 and fp8; ``None`` for the other precisions."""
-    if precision not in ("int8", "fp8"):
-        return None
-    from edgeseg.deploy.quantise import calibration_images
-
-    return calibration_images(segmenter, size, data, count=count)
 
 
 def _aside(folder: Path) -> Path:

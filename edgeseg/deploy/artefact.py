@@ -12,7 +12,6 @@ have made. The hashes tell damage, not malice.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -33,7 +32,7 @@ from edgeseg import __version__
 from edgeseg.data.labels import ClassTable
 from edgeseg.deploy.runtimes import get_runtime
 from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, silenced
-from edgeseg.files import write_json
+from edgeseg.files import file_hash, write_json
 from edgeseg.inference import Segmenter, as_pixels, load_segmenter
 from edgeseg.text import unknown
 
@@ -145,7 +144,7 @@ class Artefact:
         get_runtime(about["runtime"]).check(about["precision"], building=False)
         for name, digest in about["files"].items():
             file = folder / name
-            if file.parent != folder or not file.is_file() or _sha256(file) != digest:
+            if file.parent != folder or not file.is_file() or file_hash(file) != digest:
                 raise DeployError(
                     f"{file}: missing, or not the file that the artefact was saved with. Copy or export it again."
                 )
@@ -228,7 +227,7 @@ def compile(
         for name in graphs:
             built[name] = _build(backend, _graph(segmenter, name, size, batch, inputs), folder, precision, chosen)
         about = _description(segmenter, runtime, precision, size, batch, chosen, built)
-        about["files"] = {file.name: _sha256(file) for file in sorted(folder.iterdir()) if file.is_file()}
+        about["files"] = {file.name: file_hash(file) for file in sorted(folder.iterdir()) if file.is_file()}
         write_json(folder / DESCRIPTION, about)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -340,11 +339,3 @@ def _reason(error: Exception) -> str:
     """The first line of an error that says something; OpenVINO's begin with places in its source."""
     lines = (line.strip() for line in str(error).splitlines())
     return next((line for line in lines if line and not line.startswith("Exception from ")), type(error).__name__)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

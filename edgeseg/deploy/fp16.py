@@ -20,6 +20,7 @@ from torch.fx import Interpreter, Node
 from edgeseg.deploy.runtimes.base import DeployError
 from edgeseg.deploy.runtimes.graph import DTYPES, export_graph
 from edgeseg.inference import Segmenter, as_pixels
+from edgeseg.text import table
 
 AGREEMENT = 0.995
 """Least share of pixels that must keep their class."""
@@ -72,13 +73,11 @@ class Fp16Report:
         return {**asdict(self), "passed": self.passed}
 
     def table(self, rows: int = 8) -> str:
-        """The layers nearest to overflow, as Markdown."""
-        limit = torch.finfo(DTYPES[self.precision]).max
-        head = f"| layer | operation | largest value | share of {limit:.6g} |\n|---|---|---|---|\n"
-        return head + "\n".join(
-            f"| {p.layer or '(segmenter)'} | {p.operation} | {p.largest:.4g} | {100 * p.share:.3g} % |"
-            for p in self.peaks[:rows]
-        )
+        """The layers nearest to overflow, as plain text."""
+        head = ("layer", "operation", "largest value", f"% of {torch.finfo(DTYPES[self.precision]).max:.6g}")
+        peaks = self.peaks[:rows]
+        cells = [(p.layer or "(segmenter)", p.operation, f"{p.largest:.4g}", f"{100 * p.share:.3g}") for p in peaks]
+        return table(head, cells, "<<>>")
 
     def __str__(self) -> str:
         verdict = "safe" if self.passed else "NOT SAFE; take bf16, or keep the layers below in float32"

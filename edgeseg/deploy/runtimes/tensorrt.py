@@ -10,9 +10,9 @@ just before the engine. (4) An engine belongs to one GPU and one TensorRT versio
 when it is opened.
 
 What was tried, on a machine without a GPU: export, types, options, lowering, the converters' validators and the
-partitioning (tests/test_coverage.py). **Untested**, because no GPU with TensorRT was at hand: building an engine,
-saving, loading and running it, the caches, CUDA graphs, and int8 and fp8 beyond the quantised graph. They are written
-as the documentation and the packages' source have them.
+partitioning (tests/test_tensorrt_coverage.py). **Untested**, because no GPU with TensorRT was at hand: building an
+engine, saving, loading and running it, the caches, CUDA graphs, and int8 and fp8 beyond the quantised graph. They are
+written as the documentation and the packages' source have them.
 """
 
 from __future__ import annotations
