@@ -28,7 +28,7 @@ from edgeseg.models.zoo import find_weights
 from edgeseg.training.augment import Augment
 from edgeseg.training.batches import RawBatch, Resident, Stream, Streamed, augmented, load_samples
 from edgeseg.training.checkpoint import load_checkpoint, save_checkpoint
-from edgeseg.training.compiled import compiled
+from edgeseg.training.compiled import compile_for_training, gradient_fault
 from edgeseg.training.distill import Teacher
 from edgeseg.training.distributed import global_loss, join_group, mean_over_ranks, same_buffers, slowest_clock
 from edgeseg.training.losses import Objective, class_weights
@@ -143,6 +143,7 @@ class Run:
     frozen: bool = field(init=False)  # whether the backbone is
     dtype: torch.dtype = field(init=False)  # of the matrix products
     augment: Augment = field(init=False)
+    unproven: bool = field(init=False)  # whether `forward` is compiled and not yet compared with eager
     forward: nn.Module = field(init=False)  # `model` inside DistributedDataParallel and torch.compile where used
 
     def __post_init__(self) -> None:
@@ -198,7 +199,8 @@ class Run:
         # anew for every phase: DistributedDataParallel settles when it is made which gradients it waits for
         several = self.stream.world > 1
         forward: nn.Module = nn.parallel.DistributedDataParallel(self.model) if several else self.model
-        self.forward = compiled(forward, self.device) if self.recipe.compile else forward
+        self.forward = compile_for_training(forward, self.device) if self.recipe.compile else forward
+        self.unproven = self.recipe.compile
 
 
 def backbone_of(model: nn.Module) -> nn.Module:
@@ -404,13 +406,11 @@ def training_step(run: Run, keys: list[tuple[int, int]], raw: RawBatch) -> Tenso
     x, y = augmented(raw, keys, run.augment)
     if recipe.channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
+    if run.unproven:
+        _prove(run, x.chunk(parts)[0], y.chunk(parts)[0])
     total = torch.zeros((), device=run.device)
     for x_part, y_part in zip(x.chunk(parts), y.chunk(parts), strict=True):
-        with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
-            outputs = run.forward(x_part)
-            if run.teacher is not None:
-                outputs["teacher"] = run.teacher(x_part)
-        loss = global_loss(run.objective, outputs, y_part) / parts
+        loss = _loss(run, run.forward, x_part, y_part, run.dtype) / parts
         run.scaler.scale(loss).backward()
         total += loss.detach()
     if recipe.clip:
@@ -420,6 +420,27 @@ def training_step(run: Run, keys: list[tuple[int, int]], raw: RawBatch) -> Tenso
     run.scaler.update()
     run.optimizer.zero_grad(set_to_none=True)
     return mean_over_ranks(total)
+
+
+def _loss(run: Run, forward: nn.Module, x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
+    """The loss of a batch, or a part of it, with matrix products in `dtype`."""
+    with torch.autocast(run.device.type, dtype, enabled=dtype != torch.float32):
+        outputs = forward(x)
+        if run.teacher is not None:
+            outputs["teacher"] = run.teacher(x)
+    return global_loss(run.objective, outputs, y)
+
+
+def _prove(run: Run, x: Tensor, y: Tensor) -> None:
+    """Refuse compiled code whose gradients are not eager's, before it takes a step."""
+
+    def loss(forward: nn.Module, dtype: torch.dtype) -> Tensor:
+        return _loss(run, forward, x, y, dtype)
+
+    fault = gradient_fault(run.model, run.forward, loss, run.dtype, run.device)
+    if fault:
+        raise TrainingError(f"{fault}: the compiler on this machine makes wrong code; train with compile=false")
+    run.unproven = False
 
 
 def _require_finite(loss: float, run: Run, log: RunLog) -> None:
