@@ -5,16 +5,19 @@ import torch
 from torch.export import Dim
 
 from edgeseg.models.registry import create_model
+from small_networks import small_switches
 
 SIZES = [(512, 1024), (360, 480), (720, 960)]
-EDGE = ("cross_cbam_m", "cross_cbam_l", "hrnet_w18", "hrnet_s_w18", "hrnet_m_w18", "hrnet_l_w18")
-LARGE = ("hrnet", "hrnet_s", "hrnet_m", "hrnet_l")
+SHALLOW = ("hrnet_w18", "hrnet_s_w18", "hrnet_m_w18", "hrnet_l_w18")  # few blocks: deep ones repeat them
+WHOLE = ("cross_cbam_m", "cross_cbam_l")
+WHOLE_AND_SLOW = ("hrnet", "hrnet_s", "hrnet_m", "hrnet_l")
 
 
-@pytest.mark.parametrize("name", [*EDGE, *(pytest.param(n, marks=pytest.mark.slow) for n in LARGE)])
+@pytest.mark.parametrize("name", [*SHALLOW, *WHOLE, *(pytest.param(n, marks=pytest.mark.slow) for n in WHOLE_AND_SLOW)])
 def test_the_network_exports_at_every_size_with_a_dynamic_batch(name):
+    switches = small_switches(name) if name in SHALLOW else {}
     with torch.device("meta"):  # shapes are enough: tests/test_models.py compares the values
-        model = create_model(name, 11).eval()
+        model = create_model(name, 11, **switches).eval()
         for size in SIZES:
             program = torch.export.export(model, (torch.empty(2, 3, *size),), dynamic_shapes=({0: Dim("batch")},))
             for batch in (1, 3):
