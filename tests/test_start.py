@@ -15,7 +15,7 @@ from edgeseg.models.weights import WeightError, read_weights
 from edgeseg.training.losses import Objective
 from edgeseg.training.recipes import RecipeError
 from edgeseg.training.train import TrainingError, fit
-from test_stdc import public_stdc
+from test_public import public_stdc
 from toy_runs import TINY, Toy, start, tensors
 
 HRNET = replace(TINY, model="hrnet_s", switches={"width": 4, "modules": (1, 1, 1), "blocks": 1}, iterations=2)
