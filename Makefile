@@ -73,10 +73,10 @@ bench: $(VENV)/.installed-dev
 coverage: $(VENV)/.installed-dev
 	$(PIP) install --no-deps torch-tensorrt==2.14.0
 	$(PIP) install dllist psutil filelock packaging
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_coverage.py tests/test_trt.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_tensorrt_coverage.py tests/test_runtime_tensorrt.py
 
 coverage-all: coverage
-	OMP_NUM_THREADS=1 $(BIN)/python tests/test_coverage.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/test_tensorrt_coverage.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build dist docs/_build docs/api

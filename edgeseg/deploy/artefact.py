@@ -216,11 +216,11 @@ def compile(
     backend = get_runtime(runtime)
     backend.check(precision)
     chosen = backend.checked_options(options)
-    _check_calibration(precision, calibration, size, chosen)
+    inputs = [_pixels(image, batch) for image in calibration or ()]
+    _check_calibration(precision, inputs, size, chosen)
     if wrong := [graph for graph in graphs if graph not in GRAPHS]:
         raise DeployError(unknown("graph", wrong[0], GRAPHS))
     segmenter = load_segmenter(segmenter).reference()
-    inputs = [_pixels(image, batch) for image in calibration or ()]
     folder = Path(mkdtemp(prefix="edgeseg-"))
     try:
         built = {}
@@ -243,7 +243,7 @@ def network_size(segmenter: Segmenter, size: tuple[int, int]) -> tuple[int, int]
 
 
 def _check_calibration(
-    precision: str, images: Sequence[np.ndarray] | None, size: tuple[int, int], options: Mapping[str, Any]
+    precision: str, images: Sequence[Tensor], size: tuple[int, int], options: Mapping[str, Any]
 ) -> None:
     """int8 and fp8 need images of the artefact's size, and only they have layers to keep in float."""
     if precision not in ("int8", "fp8"):
@@ -254,7 +254,7 @@ def _check_calibration(
             f"{precision} takes its ranges from images: give calibration=calibration_images(segmenter, size), or "
             "--calibration on the command line"
         )
-    elif any(image.shape[:2] != size for image in images):
+    elif any(image.shape[2:] != size for image in images):
         raise DeployError(f"calibration images must be {size[0]}x{size[1]} (HxW), as the artefact; resize them")
 
 

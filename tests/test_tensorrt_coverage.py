@@ -4,8 +4,8 @@ What is shown: each operation of the exported graph, argmax included, passes a c
 Torch-TensorRT, and its partitioner makes one engine. What is not: the converters' bodies, the builder, numbers, speed.
 
 The tests take a minute and a half of one core. All networks at all sizes, in both precisions and with a dynamic batch
-take twenty minutes: ``python tests/test_coverage.py``, which is what `make coverage-all` does. With patterns behind it
-(``"stdc*" "pp_*"``) it takes the networks of these names only.
+take twenty minutes: ``python tests/test_tensorrt_coverage.py``, which is what `make coverage-all` does. With patterns
+behind it (``"stdc*" "pp_*"``) it takes the networks of these names only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import pytest
 from edgeseg.models.registry import ARCHS
 from small_networks import small_switches
 
-SCRIPT = Path(__file__).with_name("trt_standin.py")
+SCRIPT = Path(__file__).with_name("tensorrt_standin.py")
 SIZES = [(512, 1024), (360, 480), (720, 960), (768, 1536)]
 SMALL = (360, 480)  # 360 / 32 is no integer
 HRNETS = [name for name in ARCHS if name.startswith("hrnet")]

@@ -5,7 +5,7 @@ partitioner then really run (`compile(…, dryrun=True)`); converter bodies, the
 it takes jobs as JSON and prints one line of JSON for each; tests run it as a process of its own, because a stand-in in
 ``sys.modules`` must meet no other test::
 
-    python tests/trt_standin.py '[{"model": "cross_cbam_m", "size": [360, 480], "precision": "fp16"}]'
+    python tests/tensorrt_standin.py '[{"model": "cross_cbam_m", "size": [360, 480], "precision": "fp16"}]'
 """
 
 from __future__ import annotations
@@ -159,6 +159,7 @@ def dry_run(job: dict[str, Any]) -> dict[str, Any]:
     import torch
     import torch_tensorrt
 
+    from edgeseg.deploy.runtimes.base import Graph
     from edgeseg.deploy.runtimes.tensorrt import engines_and_rest, typed_program
     from edgeseg.inference import Segmenter
     from edgeseg.models.registry import create_model
@@ -175,7 +176,7 @@ def dry_run(job: dict[str, Any]) -> dict[str, Any]:
 
         program = export_graph(module, example, job["precision"])
     else:
-        program, example = typed_program(module, example, job["precision"])
+        program, example = typed_program(Graph("graph", module, example), job["precision"])
     with no_gpu(), torch.no_grad():
         full = not job.get("control")
         compiled = torch_tensorrt.dynamo.compile(program, inputs=[example], **settings(require_full_compilation=full))
