@@ -115,6 +115,22 @@ def test_a_wrong_backward_pass_of_a_single_convolution_is_found_and_named(dtype,
     assert "\n" not in fault
 
 
+@pytest.mark.parametrize("dtype", [FLOAT32, pytest.param(BF16, marks=needs_bf16)], ids=str)
+def test_a_gradient_that_is_nothing_but_rounding_may_be_any(dtype):
+    """A bias before batch normalisation: its gradient is 0, and what is left of it another in any other order."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 64, 3), nn.BatchNorm2d(64), nn.ReLU(), nn.Conv2d(64, 3, 1))
+    x, y = torch.randn(4, 3, 34, 34), torch.randint(3, (4, 32, 32))
+
+    def loss(forward: nn.Module, dtype: torch.dtype) -> Tensor:
+        order = slice(None) if forward is not backwards else [3, 2, 1, 0]
+        with torch.autocast("cpu", dtype, enabled=dtype != FLOAT32):
+            return F.cross_entropy(forward(x[order]).float(), y[order])
+
+    backwards = nn.Sequential(*model)
+    assert gradient_fault(model, backwards, loss, dtype, CPU) == ""
+
+
 def test_a_parameter_without_a_gradient_is_found():
     model, loss = network(), loss_of_a_batch()
 

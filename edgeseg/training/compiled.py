@@ -15,6 +15,8 @@ from edgeseg.training.distributed import mean_over_ranks
 
 _NO_SLP = "-fno-tree-slp-vectorize"
 _FEWEST = 32  # numbers in a tensor whose error means something by itself: one of a few numbers may be near 0 by chance
+_NOTHING = torch.finfo(torch.float32).eps
+"""The share of all gradients below which one is nothing but rounding, as that of a bias before a normalisation is."""
 _FLOAT32 = 2**-4
 """The error of float32 gradients that counts as explained, the root of bfloat16's eps. A lost bit gives 1e-5, a lost
 bit that makes another pixel the maximum 3e-2 in one tensor; wrong code gives 1."""
@@ -116,12 +118,15 @@ def _beyond_rounding(found: dict[str, Tensor], eager: dict[str, Tensor], referen
     size = {name: _norm(gradient) for name, gradient in reference.items()}
     error = {name: _norm(gradient - reference[name]) for name, gradient in eager.items()}
     apart = {name: _norm(gradient - eager[name]) for name, gradient in found.items()}
-    share = _FLOAT32 if reference is eager else _hypot(error) / (_hypot(size) or 1.0)
-    if not _hypot(apart) <= math.sqrt(2) * share * _hypot(size):
-        return _too_far("", _hypot(apart), share * _hypot(size), _hypot(size))
+    whole = _hypot(size)
+    share = _FLOAT32 if reference is eager else _hypot(error) / (whole or 1.0)
+    if not _hypot(apart) <= math.sqrt(2) * share * whole:
+        return _too_far("", _hypot(apart), share * whole, whole)
     for name, gradient in found.items():
+        if gradient.numel() < _FEWEST or size[name] <= _NOTHING * whole:
+            continue
         explained = math.hypot(error[name], share * size[name])
-        if gradient.numel() >= _FEWEST and not apart[name] <= math.sqrt(2) * explained:
+        if not apart[name] <= math.sqrt(2) * explained:
             return _too_far(f" of {name}", apart[name], explained, size[name])
     return ""
 
