@@ -56,6 +56,11 @@ nb_code_prompt_hide = "Hide the solution"
 
 # Reference: a page a module, generated from the modules that there are
 autosummary_generate = True
+for page in (HOME / "docs" / "api").glob("*.rst"):  # an earlier build's page of a module that is gone would not import
+    module = HOME / page.stem.replace(".", "/")
+    if not (module.is_dir() or module.with_suffix(".py").exists()):
+        page.unlink()
+viewcode_follow_imported_members = False  # a page shows what its module defines; a constant's type is not of the project
 templates_path = ["docs/_templates"]
 default_role = "py:obj"  # a name in `single backticks` becomes a link where the reference has it
 autodoc_member_order = "bysource"
