@@ -1,5 +1,6 @@
 # make quickstart   install into .venv, then train and score a real network on street scenes
-# make test         install with the test tools, then run all tests and every lesson as it is
+# make test         install with the test tools, then run the fast tests and every lesson as it is
+# make test-slow    the tests that take longer: whole networks, real compilers, trainings
 # make lessons      write the course's notebooks from course/src, run them, store what they show
 # make course-strict  run the solved lessons, where an exercise that is not right is an error
 # make lab          install what the course needs, open its first lesson in JupyterLab
@@ -29,15 +30,20 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 NOTEBOOKS = EDGESEG_PROGRESS="$$(mktemp -d)" EDGESEG_FAST=1 EDGESEG_THREADS=1 OMP_NUM_THREADS=1 \
   $(BIN)/python -m pytest -c tests/nbval.ini --rootdir .
 
-.PHONY: quickstart test lessons course-strict lab browser book house lint bench coverage coverage-all clean
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+.PHONY: quickstart test test-slow lessons course-strict lab browser book house lint bench coverage coverage-all clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/edgeseg quickstart $(ARGS)
 
-# two processes of one thread each: torch jobs that share cores with several threads each slow one another down. ARGS choose among the tests; without any, the lessons run too
+# two processes of one thread each: torch jobs that share cores with several threads each slow one another down. ARGS choose among all tests; without any, the lessons run too
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+	$(PYTEST) $(if $(ARGS),$(ARGS),-m "not slow")
 	$(if $(ARGS),,$(NOTEBOOKS) course)
+
+test-slow: $(VENV)/.installed-dev
+	$(PYTEST) -m slow --ignore tests/browser
 
 lessons: $(VENV)/.installed-dev
 	$(BIN)/python course/build.py --run $(ARGS)
@@ -53,7 +59,7 @@ lab: $(VENV)/.installed-course
 	$(BIN)/python -m jupyterlab course --LabApp.default_url=/lab/tree/00_first_segmentation.ipynb $(ARGS)
 
 browser: $(VENV)/.installed-browser
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup tests/browser $(ARGS)
+	$(PYTEST) --dist loadgroup tests/browser $(ARGS)
 
 book: $(VENV)/.installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -c docs -d docs/_build/doctrees . docs/_build/html $(ARGS)
