@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import torch
 
-from edgeseg.training.batches import Stream, load_samples, open_recipe
+from edgeseg.training.batches import open_recipe
 from edgeseg.training.recipe import Recipe, override
 from edgeseg.training.recipes import get_recipe
 from edgeseg.training.train import start_run, training_step
@@ -44,13 +44,10 @@ def main() -> None:
 def step_seconds(recipe: Recipe, rounds: int) -> dict[str, list[float]]:
     """Seconds of every step: eager and compiled in turn, on the same batches."""
     data, _ = open_recipe(recipe)
-    samples, stream = load_samples(data, CPU), Stream(len(data), recipe.batch, recipe.seed)
-    runs = {
-        name: start_run(replace(recipe, compile=name == "compiled"), samples, data.table, stream, CPU)
-        for name in ("eager", "compiled")
-    }
+    runs = {name: start_run(replace(recipe, compile=name == "compiled"), data, CPU) for name in ("eager", "compiled")}
+    batches = runs["eager"].samples.batches(runs["eager"].stream, 0)
     times: dict[str, list[float]] = {name: [] for name in runs}
-    for i, (keys, raw) in enumerate(itertools.islice(samples.batches(stream, 0), rounds + 2)):
+    for i, (keys, raw) in enumerate(itertools.islice(batches, rounds + 2)):
         for name, run in runs.items():
             run.train_mode()
             started = time.perf_counter()

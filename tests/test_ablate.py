@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import sys
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from edgeseg import cli
-from edgeseg.training.ablate import (
-    Variant,
-    effects,
-    effects_picture,
-    effects_table,
-    run_variants,
-    standard_error,
-)
+from edgeseg.data.labels import VOID
+from edgeseg.training.ablate import Variant, effects, effects_picture, effects_table, run_variants
 from edgeseg.training.recipes import RecipeError
 from edgeseg.training.train import TrainingError
 from toy_runs import TINY, Toy, write_pairs
@@ -109,9 +103,7 @@ def test_the_error_bar_is_that_of_the_difference_and_not_of_the_scores():
 
 
 def test_one_seed_has_no_error_bar():
-    assert standard_error([3.0]) is None
     assert effects(rows_of(("a", 0, 1.0), ("b", 0, 2.0)))[1].error is None
-    assert standard_error([1.0, 2.0, 3.0]) == pytest.approx(1 / math.sqrt(3))
 
 
 def test_text_and_picture_name_every_variant():
@@ -124,33 +116,48 @@ def test_text_and_picture_name_every_variant():
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["ohem"]
 
 
-def test_the_command_writes_a_line_per_run_and_a_picture(tmp_path, monkeypatch, capsys):
-    write_pairs(tmp_path / "toy")
-    tiny = [f"data={tmp_path / 'toy'}", "split=all", "val_split=all", "iterations=1", "batch=2", "crop=64,64",
-            "precise_bn=0", "warmup=0", "switches={'width': 8, 'aspp_channels': 16}"]  # fmt: skip
-    words = [
-        "edgeseg",
-        "ablate",
-        "streets_cpu",
-        *tiny,
-        "--variant",
-        "plain",
-        "--seeds",
-        "1",
-        "--out",
-        tmp_path / "runs",
-    ]
-    words += ["--out", tmp_path / "runs"]
-    one, two = [*words], [*words, "--variant", "ohem: loss=ohem", "--json", tmp_path / "rows.jsonl",
-                          "--picture", tmp_path / "effects.png"]  # fmt: skip
-    for line, code in ((one, 2), (two, 0)):
+@pytest.fixture
+def edgeseg(tmp_path, monkeypatch, capsys):
+    """Runs a command on the toy data, its labels replaced by void if asked to; returns exit status and both outputs."""
+    root = tmp_path / "toy"
+    write_pairs(root)
+    tiny = [f"data={root}", "split=all", "val_split=all", "iterations=1", "batch=2", "crop=64,64", "precise_bn=0",
+            "warmup=0", "class_weights=none", "switches={'width': 8, 'aspp_channels': 16}"]  # fmt: skip
+
+    def run(command, *words, void=False):
+        for label in (root / "labels").glob("*.png") if void else ():
+            Image.new("L", (64, 64), VOID).save(label)
+        line = ["edgeseg", command, "streets_cpu", *tiny, *words, "--out", tmp_path / "runs"]
         monkeypatch.setattr(sys, "argv", [str(word) for word in line])
-        with pytest.raises(SystemExit) as end:
+        try:
             cli.main()
-        assert end.value.code == code
-    out, err = capsys.readouterr()
-    assert "give --variant at least twice" in err
+        except SystemExit as end:
+            return end.code, *capsys.readouterr()
+
+    return run
+
+
+def test_the_command_writes_a_line_per_run_and_a_picture(tmp_path, edgeseg):
+    code, _, error = edgeseg("ablate", "--variant", "plain", "--seeds", "1")
+    assert code == 2
+    assert "give --variant at least twice" in error
+    files = ("--json", tmp_path / "rows.jsonl", "--picture", tmp_path / "effects.png")
+    code, out, _ = edgeseg("ablate", "--variant", "plain", "--variant", "ohem: loss=ohem", "--seeds", "1", *files)
+    assert code == 0
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert [(r["variant"], r["recipe"]["loss"]) for r in rows] == [("plain", "ce"), ("ohem", "ohem")]
     assert "ohem" in out
     assert (tmp_path / "effects.png").stat().st_size > 1000
+
+
+def test_images_that_are_all_void_have_no_score_and_no_report_is_lost(tmp_path, edgeseg):
+    assert effects(rows_of(("a", 0, None), ("a", 1, 50.0), ("b", 0, 3.0), ("b", 1, 51.0)))[1].differences == (1.0,)
+    code, out, error = edgeseg("train", void=True)
+    assert (code, error.count("Traceback")) == (0, 0)
+    assert "mIoU – (no labelled pixel) on all" in out
+    (tmp_path / "runs" / "checkpoint.safetensors").unlink()
+    files = ("--json", tmp_path / "rows.jsonl", "--picture", tmp_path / "effects.png")
+    code, out, _ = edgeseg("ablate", "--variant", "plain", "--variant", "slow: lr=0.001", "--seeds", "2", *files)
+    assert code == 0
+    assert [line.split() for line in out.splitlines()[-3:-1]] == [["plain", "–"], ["slow", "–", "–"]]
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 4

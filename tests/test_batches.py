@@ -19,9 +19,9 @@ from edgeseg.training.train import fit
 from toy_runs import TINY, Toy
 
 
-def test_an_empty_data_set_is_refused():
+def test_an_empty_data_set_is_refused(tmp_path):
     with pytest.raises(ValueError, match="empty"):
-        Stream(0, 4, 0)
+        fit(TINY, Toy(0), None, tmp_path, progress=False)
 
 
 def test_every_epoch_shows_every_sample_once_in_another_order():

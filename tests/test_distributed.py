@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,9 @@ import torch.multiprocessing as mp
 
 from edgeseg.metrics import ConfusionMatrix, score
 from edgeseg.training import train
-from edgeseg.training.batches import Resident, Stream
 from edgeseg.training.runlog import RunLog
 from edgeseg.training.train import start_run
-from toy_runs import TABLE, TINY, Toy, tensors
+from toy_runs import TINY, Toy, tensors
 
 RECIPE = replace(TINY, switches={**TINY.switches, "dropout": 0.0}, class_weights="enet", loss="ce", batch=4)
 STEPS = 5
@@ -35,9 +35,7 @@ class Uneven(Toy):
 
 def five_steps(rank: int, world: int) -> dict:
     """Losses, last gradients and weights after five steps, batch normalisation in eval mode."""
-    samples = Resident(Uneven(), torch.device("cpu"), progress=False)
-    stream = Stream(6, RECIPE.batch, RECIPE.seed, rank, world)
-    run = start_run(RECIPE, samples, TABLE, stream, torch.device("cpu"))
+    run = start_run(RECIPE, Uneven(), torch.device("cpu"), rank, world)
     run.forward.train()
     for module in run.model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -46,21 +44,20 @@ def five_steps(rank: int, world: int) -> dict:
     run.optimizer.register_step_pre_hook(  # after the ranks' gradients were averaged
         lambda *_: gradients.update({n: p.grad.clone() for n, p in run.model.named_parameters()})
     )
-    for _, (keys, raw) in zip(range(STEPS), samples.batches(stream, 0), strict=False):
+    for keys, raw in islice(run.samples.batches(run.stream, 0), STEPS):
         losses.append(train.training_step(run, keys, raw).item())
     return {"losses": losses, "gradients": gradients, "weights": run.model.state_dict()}
 
 
 def across_the_boundary(rank: int, world: int, out: str) -> dict:
     """Weights in the frozen phase's last step and at the end, all batch normalisation in eval mode throughout."""
-    samples = Resident(Uneven(), torch.device("cpu"), progress=False)
-    stream = Stream(6, RECIPE.batch, RECIPE.seed, rank, world)
     recipe = replace(RECIPE, iterations=6, freeze_epochs=2.0)  # steps 0 to 2 are frozen
-    run = start_run(recipe, samples, TABLE, stream, torch.device("cpu"))
+    run = start_run(recipe, Uneven(), torch.device("cpu"), rank, world)
     for module in run.model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eval().train = lambda mode=True, module=module: module
-    log, batches, states = RunLog(Path(out) / f"log{world}{rank}", progress=False), samples.batches(stream, 0), []
+    log, states = RunLog(Path(out) / f"log{world}{rank}", progress=False), []
+    batches = run.samples.batches(run.stream, 0)
     while run.progress < 1:
         train.train_one_epoch(run, batches, log)  # one step: an epoch of six images has one whole batch of four
         states.append({k: v.clone() for k, v in run.model.state_dict().items()})
@@ -148,9 +145,6 @@ def test_a_whole_run_on_two_ranks_writes_once_and_reports_alike(ranks, folder):
     not torch.cuda.is_available(), reason="synchronised batch normalisation exists on CUDA only; no GPU here"
 )
 def test_batch_normalisation_is_synchronised_on_cuda():
-    stream = Stream(6, 4, 0, 0, 2)
-    samples = Resident(Toy(), torch.device("cuda"), progress=False)
-    with pytest.raises(
-        (RuntimeError, ValueError), match="process group"
-    ):  # asks for the group that two ranks would have
-        start_run(RECIPE, samples, TABLE, stream, torch.device("cuda"))
+    asks = pytest.raises((RuntimeError, ValueError), match="process group")  # for the one that two ranks would have
+    with asks:
+        start_run(RECIPE, Toy(), torch.device("cuda"), world=2)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -87,4 +88,11 @@ def test_without_psutil_measuring_names_the_cure_and_what_runs_goes_on(monkeypat
         machine.load_average()
     assert resident_memory() is None
     assert total_memory() > 0
-    assert machine.has_bf16() in (True, False)
+
+
+@pytest.mark.skipif(
+    platform.system() != "Linux" or platform.machine() != "x86_64", reason="reads Linux's list of x86 features"
+)
+def test_whether_a_processor_has_bfloat16_is_what_the_operating_system_says():
+    flags = Path("/proc/cpuinfo").read_text().split("flags", 1)[1].split("\n", 1)[0].split()
+    assert machine.has_bf16() == bool({"avx512_bf16", "amx_bf16"} & set(flags))

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from edgeseg import cli
+from edgeseg.inference import load_segmenter
 from edgeseg.models.layers import resize
 from edgeseg.models.weights import WeightError, read_weights
 from edgeseg.training.losses import Objective
 from edgeseg.training.recipes import RecipeError
-from edgeseg.training.train import TrainingError, fit
+from edgeseg.training.train import TrainingError, fit, start_run
 from test_public import public_stdc
-from toy_runs import TINY, Toy, start, tensors
+from toy_runs import TINY, Toy, assert_same, start, tensors
 
 HRNET = replace(TINY, model="hrnet_s", switches={"width": 4, "modules": (1, 1, 1), "blocks": 1}, iterations=2)
 
@@ -36,6 +37,8 @@ def test_a_network_without_auxiliary_heads_trains_and_its_weight_is_gone_on_from
     report = fit(replace(HRNET, lr=0.0, min_lr=0.0), Toy(), None, tmp_path / "second", init=first, progress=False)
     assert "new 0, missing 0" in capsys.readouterr().out
     assert report["start"] == "weight first/weights.safetensors"
+    before, after = (load_segmenter(tmp_path / run / "weights.safetensors").model for run in ("first", "second"))
+    assert_same(dict(after.named_parameters()), dict(before.named_parameters()))
 
 
 def test_without_auxiliary_logits_the_loss_is_the_main_one():
@@ -50,6 +53,23 @@ def test_a_boundary_loss_asks_for_a_network_with_a_boundary_head():
     with pytest.raises(RecipeError, match="hrnet_s has no boundary head; set boundary_weight=0"):
         start(replace(HRNET, boundary_weight=1.0))
     assert start(replace(TINY, boundary_weight=1.0)).model.aux_boundary is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"switches": {"widht": 8}}, "no switch 'widht'"),
+        ({"model": "cross_cbam_x"}, "cross_cbam_l"),
+        ({"teacher": "cross_cbam_x.camvid", "teacher_weight": 1.0}, "cross_cbam_x.camvid"),
+    ],
+)
+def test_a_network_that_there_is_not_is_refused_before_any_data_are_read(change, message):
+    class Unread(Toy):
+        def __getitem__(self, i):
+            pytest.fail("data are read")
+
+    with pytest.raises(ValueError, match=message):
+        start_run(replace(TINY, **change), Unread(), torch.device("cpu"))
 
 
 def test_training_switches_of_the_recipe_reach_a_trained_weight(tmp_path):

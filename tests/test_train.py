@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import warnings
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -210,31 +208,6 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_a_checkpoint_where_th
     assert "NaN" not in (run / "log.jsonl").read_text()
 
 
-def test_a_rate_far_too_high_is_noticed(tmp_path):
-    with pytest.raises(TrainingError, match="Lower lr"):
-        fit(replace(TINY, iterations=20, lr=1e12), Toy(), None, tmp_path, progress=False)
-    assert not (tmp_path / "checkpoint.safetensors").exists()
-
-
-# going on from a weight -----------------------------------------------------------------------------------------------
-
-
-def test_training_goes_on_from_a_weight_with_its_heads_where_the_classes_are_the_same(finished, tmp_path, capsys):
-    first = finished / "weights.safetensors"
-    fit(replace(TINY, iterations=1, lr=0.0, min_lr=0.0), Toy(), None, tmp_path, init=first, progress=False)
-    assert "new 0, missing 0" in capsys.readouterr().out
-    before, after = (load_segmenter(folder / "weights.safetensors").model for folder in (finished, tmp_path))
-    assert torch.equal(before.classifier.weight, after.classifier.weight)
-
-
-def test_training_for_other_classes_starts_the_heads_anew_and_lists_them(finished, tmp_path, capsys):
-    other = Toy()
-    other.table = replace(TABLE, names=("a", "b", "c", "d"), colors=((9, 9, 9),) * 4, ids={})
-    fit(replace(TINY, iterations=1), other, None, tmp_path, init=finished / "weights.safetensors", progress=False)
-    assert "classifier.weight" in capsys.readouterr().out
-    assert load_segmenter(tmp_path / "weights.safetensors").model.num_classes == 4
-
-
 # number formats -------------------------------------------------------------------------------------------------------
 
 
@@ -260,26 +233,3 @@ def test_a_processor_without_bfloat16_computes_in_float32_bit_for_bit_and_says_s
         fit(replace(TWO_STEPS, amp="bf16"), Toy(), None, tmp_path, progress=False)
     assert log_rows(tmp_path)[0]["computes"] == "float32"
     assert_same(tensors(tmp_path), tensors(finished))
-
-
-@pytest.mark.skipif(
-    platform.system() != "Linux" or platform.machine() != "x86_64", reason="reads Linux's list of x86 features"
-)
-def test_whether_a_processor_has_bfloat16_is_what_the_operating_system_says():
-    flags = Path("/proc/cpuinfo").read_text().split("flags", 1)[1].split("\n", 1)[0].split()
-    assert train.has_bf16() == bool({"avx512_bf16", "amx_bf16"} & set(flags))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on the CPU; no g++ here")
-def test_compiled_half_precision_training_stays_finite_and_close_to_eager(tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "has_bf16", lambda: True)  # slow where it is not so, but the same
-    recipe = replace(TWO_STEPS, batch=2, amp="bf16", switches={**TINY.switches, "dropout": 0.0})
-    for name, change in (("start", {"lr": 1e-12}), ("eager", {}), ("compiled", {"compile": True})):
-        fit(replace(recipe, **change), Toy(2), None, tmp_path / name, progress=False)
-    start, eager, compiled = (tensors(tmp_path / name) for name in ("start", "eager", "compiled"))
-    layers = sum(key.startswith("model.") and value.ndim == 4 for key, value in eager.items())
-    roundings = 2 * 2 * layers  # two steps, forwards and backwards
-    start, eager, compiled = (state["model.classifier.weight"] for state in (start, eager, compiled))
-    assert torch.isfinite(compiled).all()
-    assert (compiled - eager).norm() <= roundings**0.5 * torch.finfo(torch.bfloat16).eps * (eager - start).norm()

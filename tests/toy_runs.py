@@ -13,7 +13,6 @@ from PIL import Image
 from torch import Tensor
 
 from edgeseg.data.labels import VOID, ClassTable
-from edgeseg.training.batches import Resident, Stream
 from edgeseg.training.checkpoint import read_checkpoint
 from edgeseg.training.recipe import Recipe
 from edgeseg.training.train import Run, start_run
@@ -61,8 +60,7 @@ def write_pairs(root: Path, n: int = 4) -> None:
 
 def start(recipe: Recipe, **options: Any) -> Run:
     """A run at its first step, on the CPU."""
-    samples = Resident(Toy(), torch.device("cpu"), progress=False)
-    return start_run(recipe, samples, TABLE, Stream(6, recipe.batch, recipe.seed), torch.device("cpu"), **options)
+    return start_run(recipe, Toy(), torch.device("cpu"), **options)
 
 
 def tensors(folder: Path) -> dict[str, Tensor]:

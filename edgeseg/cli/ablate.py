@@ -33,6 +33,7 @@ def ablate(
     from edgeseg.training.ablate import Variant, effects, effects_picture, effects_table, run_variants
     from edgeseg.training.batches import open_recipe
     from edgeseg.training.recipes import RecipeError, get_recipe, override
+    from edgeseg.training.runlog import told
 
     base = override(get_recipe(recipe), changes or [])
     variants = [Variant.parse(text) for text in variant or ()]
@@ -44,8 +45,8 @@ def ablate(
     rows, folder = [], out or Path("runs") / f"ablate_{recipe}"
     for row in run_variants(base, variants, range(seeds), data, val, folder, device):
         rows.append(row)
-        print(f"{row['variant']}, seed {row['seed']}: mIoU {row['miou']:.2f} % after {row['steps']} steps")
         write_lines(json, [jsonlib.dumps(r) for r in rows])
+        print(f"{row['variant']}, seed {row['seed']}: mIoU {told(row['miou'])} after {row['steps']} steps")
     found = effects(rows)
     print(f"\n{base.data} {base.split} → {base.val_split}, {rows[0]['steps']} steps\n{effects_table(found)}")
     if picture is not None:

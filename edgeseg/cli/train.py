@@ -47,6 +47,7 @@ def train(
     from edgeseg.training.batches import open_recipe
     from edgeseg.training.recipe import differing, override
     from edgeseg.training.recipes import get_recipe, list_recipes, summary
+    from edgeseg.training.runlog import told
     from edgeseg.training.train import fit
 
     if recipe == "list":
@@ -63,7 +64,8 @@ def train(
         tensorboard=tensorboard, checkpoint_seconds=60 * checkpoint_minutes,
     )  # fmt: skip
     if "scores" in report:
-        _say(f"mIoU {report['scores']['miou']:.2f} % on {chosen.val_split}; weights: {folder / 'weights.safetensors'}")
+        miou = told(report["scores"]["miou"])
+        _say(f"mIoU {miou} on {chosen.val_split}; weights: {folder / 'weights.safetensors'}")
 
 
 def _say(text: str) -> None:

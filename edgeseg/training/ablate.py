@@ -14,7 +14,7 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,12 +71,12 @@ class Variant:
 
 @dataclass(frozen=True)
 class Effect:
-    """A variant beside the first one. Points of mIoU; errors are standard errors, ``None`` of a single seed."""
+    """A variant beside the first one. Points of mIoU, NaN where there is none; errors are standard errors."""
 
     variant: str
     miou: float  # mean over its seeds
     difference: float  # mean of its seeds' differences to the first variant
-    error: float | None  # standard error of that difference
+    error: float | None  # of that difference, ``None`` of a single seed
     differences: tuple[float, ...]  # seed by seed
 
 
@@ -131,8 +131,7 @@ def _finished(folder: Path, recipe: Recipe, init: str | None, classes: Sequence[
     report = json.loads(path.read_text(encoding="utf-8"))
     if differing(report["recipe"], recipe) or report["start"] != start_text(init):
         raise TrainingError(f"{folder} holds a run of another recipe or start; choose another folder (--out)")
-    if "classes" in report:  # reports of older versions do not say
-        match_classes(report["classes"], classes, str(folder), "the training data", "Choose another folder (--out).")
+    match_classes(report["classes"], classes, str(folder), "the training data", "Choose another folder (--out).")
     return report
 
 
@@ -144,29 +143,34 @@ def effects(rows: Sequence[dict[str, Any]]) -> list[Effect]:
     """
     scores: dict[str, dict[int, float]] = {}
     for row in rows:
-        scores.setdefault(row["variant"], {})[row["seed"]] = row["miou"]
+        own = scores.setdefault(row["variant"], {})
+        if row["miou"] is not None:  # else no pixel of the images has a class
+            own[row["seed"]] = row["miou"]
     first = next(iter(scores.values()), {})
     found = []
     for name, own in scores.items():
         differences = tuple(own[seed] - first[seed] for seed in own if seed in first)
-        mean = statistics.fmean(differences) if differences else math.nan
-        found.append(Effect(name, statistics.fmean(own.values()), mean, standard_error(differences), differences))
+        error = statistics.stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else None
+        found.append(Effect(name, _mean(own.values()), _mean(differences), error, differences))
     return found
 
 
-def standard_error(values: Sequence[float]) -> float | None:
-    """Standard error of the mean, s/√n; ``None`` below two values."""
-    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+def _mean(values: Collection[float]) -> float:
+    return statistics.fmean(values) if values else math.nan
 
 
 def effects_table(found: Sequence[Effect]) -> str:
     """Effects as text, one line a variant."""
-    rows = [[found[0].variant, f"{found[0].miou:.2f}", "", ""]]
+    rows = [[found[0].variant, _points(found[0].miou), "", ""]]
     for e in found[1:]:
         error = "" if e.error is None else f" ± {e.error:.2f}"
         each = "  ".join(f"{d:+.2f}" for d in e.differences)
-        rows.append([e.variant, f"{e.miou:.2f}", f"{e.difference:+.2f}{error}", each])
+        rows.append([e.variant, _points(e.miou), f"{_points(e.difference, '+')}{error}", each])
     return table(["variant", "mIoU %", "difference", "seed by seed"], rows, "<><<")
+
+
+def _points(value: float, sign: str = "") -> str:
+    return "–" if math.isnan(value) else f"{value:{sign}.2f}"
 
 
 def effects_picture(found: Sequence[Effect], title: str = "") -> Figure:

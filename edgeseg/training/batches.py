@@ -8,6 +8,7 @@ resuming is exact.
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -99,15 +100,13 @@ class Resident:
 
     def batches(self, stream: Stream, start: int) -> Iterator[tuple[list[tuple[int, int]], RawBatch]]:
         """Keys and samples of every step from `start` on, without end."""
-        step = start
-        while True:
+        for step in itertools.count(start):
             keys = stream.keys(step)
             samples = [s for _, s in keys]
             index = torch.tensor(samples, device=self.images.device)
             sizes = np.full((len(samples), 2), self.labels.shape[1:])
             images = self.images[index].permute(0, 3, 1, 2).contiguous()
             yield keys, RawBatch(images, self.labels[index], sizes, self.points[samples])
-            step += 1
 
 
 class Streamed:
@@ -128,7 +127,7 @@ class Streamed:
         """Keys and samples of every step from `start` on, without end."""
         loader = DataLoader(
             _WithPoints(self.data),
-            batch_sampler=_Steps(stream, start),
+            batch_sampler=([sample for _, sample in stream.keys(step)] for step in itertools.count(start)),
             num_workers=self.workers,
             collate_fn=_padded,
             pin_memory=self.device.type == "cuda",
@@ -136,19 +135,6 @@ class Streamed:
         for step, raw in enumerate(loader, start):
             raw.images, raw.labels = (t.to(self.device, non_blocking=True) for t in (raw.images, raw.labels))
             yield stream.keys(step), raw
-
-
-class _Steps:
-    """Batch sampler for a DataLoader: the sample indices of every step, without end."""
-
-    def __init__(self, stream: Stream, start: int) -> None:
-        self.stream, self.start = stream, start
-
-    def __iter__(self) -> Iterator[list[int]]:
-        step = self.start
-        while True:
-            yield [s for _, s in self.stream.keys(step)]
-            step += 1
 
 
 class _WithPoints(torch.utils.data.Dataset[Any]):

@@ -27,7 +27,7 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     classes: Sequence[str],
     meta: dict[str, Any],
-    scaler: torch.amp.GradScaler | None = None,
+    scaler: torch.amp.GradScaler,
 ) -> None:
     """Write everything that a run needs to go on, in one step: a kill at any moment leaves the old file or the new one.
 
@@ -37,7 +37,7 @@ def save_checkpoint(
         optimizer: its state tensors are stored.
         classes: names of the model's classes.
         meta: JSON-able state such as step and elapsed seconds.
-        scaler: of fp16 training.
+        scaler: of fp16 training; its state is empty in any other.
     """
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"ema.{k}": v for k, v in ema.state_dict().items()}
@@ -48,7 +48,7 @@ def save_checkpoint(
     tensors["rng.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
-    meta = {**meta, "classes": list(classes), "scaler": scaler.state_dict() if scaler else {}}
+    meta = {**meta, "classes": list(classes), "scaler": scaler.state_dict()}
     data = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, {"edgeseg": json.dumps(meta)})
     with atomic_write(path) as file:
         file.write(data)
@@ -60,7 +60,7 @@ def load_checkpoint(
     ema: nn.Module,
     optimizer: torch.optim.Optimizer,
     classes: Sequence[str],
-    scaler: torch.amp.GradScaler | None = None,
+    scaler: torch.amp.GradScaler,
 ) -> dict[str, Any]:
     """Put a run back into the state of `save_checkpoint`; returns its `meta`.
 
@@ -88,7 +88,7 @@ def load_checkpoint(
     torch.set_rng_state(tensors["rng.cpu"])
     if "rng.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["rng.cuda"])
-    if scaler is not None and meta["scaler"]:
+    if meta["scaler"]:  # empty in one of another recipe, which the caller refuses by name
         scaler.load_state_dict(meta["scaler"])
     return meta
 

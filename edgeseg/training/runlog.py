@@ -139,6 +139,11 @@ def _tensorboard(folder: Path) -> Any:
     return SummaryWriter(str(folder))
 
 
+def told(percent: float | None) -> str:
+    """A score of a report as text: ``"61.25 %"``."""
+    return "– (no labelled pixel)" if percent is None else f"{percent:.2f} %"
+
+
 def environment() -> dict[str, Any]:
     """What a run's numbers may depend on: versions, processor, threads."""
     return {

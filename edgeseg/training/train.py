@@ -11,6 +11,8 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -100,14 +102,13 @@ def fit(
     if there and not resume:
         raise TrainingError(f"{out} holds a run already; go on with it (--resume), or choose another folder (--out)")
     log = RunLog(out, enabled=rank == 0, progress=progress, tensorboard=tensorboard)
-    samples = load_samples(data, device, workers, progress)
-    stream = Stream(len(data), recipe.batch, recipe.seed, rank, world)
-    run = start_run(recipe, samples, data.table, stream, device, init, None if there else backbone)
+    backbone = None if there else backbone
+    run = start_run(recipe, data, device, rank, world, init, backbone, workers, progress)
     if there:
         _resume(run, log)
     else:
         _begin(run, log)
-    batches, saved = samples.batches(run.stream, run.step), time.perf_counter()
+    batches, saved = run.samples.batches(run.stream, run.step), time.perf_counter()
     while run.progress < 1:
         before = run.epoch
         train_one_epoch(run, batches, log)
@@ -116,7 +117,7 @@ def fit(
         if rank == 0 and time.perf_counter() - saved > checkpoint_seconds:
             saved = time.perf_counter()
             _save(run, log)
-    return _finish(run, samples, val, log, progress)
+    return _finish(run, val, log, progress)
 
 
 # a run ----------------------------------------------------------------------------------------------------------------
@@ -132,7 +133,8 @@ class Run:
     optimizer: torch.optim.Optimizer
     ema: EMA
     scaler: torch.amp.GradScaler
-    stream: Stream
+    samples: Resident | Streamed
+    stream: Stream  # this rank's share of them
     device: torch.device
     table: ClassTable  # the classes, in the order of the logits
     start: str  # what the weights were at step 0, for the report
@@ -161,10 +163,6 @@ class Run:
         return step * self.recipe.batch / self.stream.length
 
     @property
-    def steps_per_epoch(self) -> int:
-        return max(1, self.stream.length // self.recipe.batch)
-
-    @property
     def progress(self) -> float:
         """Share of the budget that is spent, 0…1."""
         if self.recipe.minutes:
@@ -175,10 +173,6 @@ class Run:
     def frozen_at(self, step: int) -> bool:
         """Whether the step after `step` others leaves the backbone as it is: the step alone decides, also on resume."""
         return self.epoch_at(step) < self.recipe.freeze_epochs
-
-    def fixed_backbone(self, model: nn.Module) -> nn.Module | None:
-        """The backbone of a copy of the model if the last step left it as it was, else ``None``."""
-        return backbone_of(model) if self.frozen_at(max(self.step - 1, 0)) else None
 
     def train_mode(self) -> None:
         """Put the model into train mode, a frozen backbone into eval mode."""
@@ -242,27 +236,26 @@ def compute_type(amp: str, device: torch.device) -> torch.dtype:
 
 def start_run(
     recipe: Recipe,
-    samples: Resident | Streamed,
-    table: ClassTable,
-    stream: Stream,
+    data: Dataset,
     device: torch.device,
+    rank: int = 0,
+    world: int = 1,
     init: str | Path | None = None,
     backbone: str | Path | None = None,
+    workers: int = 2,
+    progress: bool = False,
 ) -> Run:
-    """Model, losses and optimiser of a fresh run.
+    """A run at its first step. What a recipe asks for in vain is refused before any data are read.
 
     Args:
-        recipe: every number of the run.
-        samples: the training data, for class weights.
-        table: its classes.
-        stream: this rank's share of it.
-        device: where to train.
-        init: a trained weight to go on from, see `fit`.
-        backbone: a public checkpoint for the backbone alone, see `fit`.
+        rank, world: this process and their number.
+        recipe, data, device, init, backbone, workers, progress: see `fit`.
 
     Raises:
         RecipeError: the recipe asks for what the model does not have.
+        ValueError: there is no data, or the ranks cannot share a batch.
     """
+    table, stream = data.table, Stream(len(data), recipe.batch, recipe.seed, rank, world)
     torch.manual_seed(recipe.seed)
     model = _fresh(recipe, len(table)) if init is None else _trained(str(init), recipe, table)
     start = start_text(init)
@@ -271,19 +264,22 @@ def start_run(
 
         load_public_backbone(model, backbone)
         start = f"backbone {Path(backbone).name}"
+    if recipe.freeze_epochs:
+        backbone_of(model)  # refuses one that has none
+    teacher = Teacher(recipe.teacher, table, recipe.mean, recipe.std).to(device) if recipe.teacher else None
+    samples = load_samples(data, device, workers, progress)
     model = model.to(device)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    if stream.world > 1 and device.type == "cuda":
+    if world > 1 and device.type == "cuda":
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     weights = None if recipe.class_weights == "none" else class_weights(samples.pixel_counts, recipe.class_weights)
     objective = Objective(recipe, weights, getattr(model, "align_corners", False)).to(device)
     optimizer = make_optimizer(model, recipe)
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp == "fp16")
-    teacher = Teacher(recipe.teacher, table, recipe.mean, recipe.std).to(device) if recipe.teacher else None
     ema = EMA(model, recipe.ema)
-    run = Run(recipe, model, objective, optimizer, ema, scaler, stream, device, table, start, teacher)
-    torch.manual_seed(recipe.seed + stream.rank)  # dropout differs between ranks
+    run = Run(recipe, model, objective, optimizer, ema, scaler, samples, stream, device, table, start, teacher)
+    torch.manual_seed(recipe.seed + rank)  # dropout differs between ranks
     return run
 
 
@@ -396,7 +392,8 @@ def train_one_epoch(run: Run, batches: Iterator[tuple[list[tuple[int, int]], Raw
             log.step(step=run.step, epoch=round(run.epoch, 3), loss=mean_loss, lr=lr, seconds=round(run.seconds, 1))
             _require_finite(mean_loss, run, log)
         due = _due(recipe.eval_every, run.epoch_at(run.step - 1), run.epoch)
-        if run.step % run.steps_per_epoch == 0 or run.progress >= 1 or due:
+        steps_per_epoch = max(1, run.stream.length // recipe.batch)
+        if run.step % steps_per_epoch == 0 or run.progress >= 1 or due:
             return
 
 
@@ -410,7 +407,7 @@ def training_step(run: Run, keys: list[tuple[int, int]], raw: RawBatch) -> Tenso
         _prove(run, x.chunk(parts)[0], y.chunk(parts)[0])
     total = torch.zeros((), device=run.device)
     for x_part, y_part in zip(x.chunk(parts), y.chunk(parts), strict=True):
-        loss = _loss(run, run.forward, x_part, y_part, run.dtype) / parts
+        loss = _loss(run, x_part, y_part, run.forward, run.dtype) / parts
         run.scaler.scale(loss).backward()
         total += loss.detach()
     if recipe.clip:
@@ -422,8 +419,8 @@ def training_step(run: Run, keys: list[tuple[int, int]], raw: RawBatch) -> Tenso
     return mean_over_ranks(total)
 
 
-def _loss(run: Run, forward: nn.Module, x: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
-    """The loss of a batch, or a part of it, with matrix products in `dtype`."""
+def _loss(run: Run, x: Tensor, y: Tensor, forward: nn.Module, dtype: torch.dtype) -> Tensor:
+    """The loss of a batch, or a part of it, through `forward` with matrix products in `dtype`."""
     with torch.autocast(run.device.type, dtype, enabled=dtype != torch.float32):
         outputs = forward(x)
         if run.teacher is not None:
@@ -433,11 +430,7 @@ def _loss(run: Run, forward: nn.Module, x: Tensor, y: Tensor, dtype: torch.dtype
 
 def _prove(run: Run, x: Tensor, y: Tensor) -> None:
     """Refuse compiled code whose gradients are not eager's, before it takes a step."""
-
-    def loss(forward: nn.Module, dtype: torch.dtype) -> Tensor:
-        return _loss(run, forward, x, y, dtype)
-
-    fault = gradient_fault(run.model, run.forward, loss, run.dtype, run.device)
+    fault = gradient_fault(run.model, run.forward, partial(_loss, run, x, y), run.dtype, run.device)
     if fault:
         raise TrainingError(f"{fault}: the compiler on this machine makes wrong code; train with compile=false")
     run.unproven = False
@@ -500,13 +493,14 @@ def _score(run: Run, val: Dataset, log: RunLog, progress: bool) -> dict[str, Any
     return log.scores(run.step, run.epoch, scores, val.table)
 
 
-def _finish(run: Run, samples: Resident | Streamed, val: Dataset | None, log: RunLog, progress: bool) -> dict[str, Any]:
+def _finish(run: Run, val: Dataset | None, log: RunLog, progress: bool) -> dict[str, Any]:
     """Precise BN, weights, final scores, pictures, report."""
     recipe, model = run.recipe, run.ema.model
     if run.stream.rank == 0:
         _save(run, log)
     if recipe.precise_bn:  # on every rank: synchronised batch normalisation waits for all of them
-        precise_bn(model, _plain_batches(run, samples), run.fixed_backbone(model))
+        frozen = run.frozen_at(max(run.step - 1, 0))  # by the last step
+        precise_bn(model, _plain_batches(run), backbone_of(model) if frozen else None)
     log.weights(model, recipe, run.table, run.step, run.start)
     report: dict[str, Any] = {
         "recipe": recipe.as_json(),
@@ -523,7 +517,7 @@ def _finish(run: Run, samples: Resident | Streamed, val: Dataset | None, log: Ru
     return report
 
 
-def _plain_batches(run: Run, samples: Resident | Streamed) -> Iterator[Tensor]:
+def _plain_batches(run: Run) -> Iterator[Tensor]:
     """Training batches for precise BN, from their own key."""
-    for _, (keys, raw) in zip(range(run.recipe.precise_bn), samples.batches(run.stream, 0), strict=False):
+    for keys, raw in islice(run.samples.batches(run.stream, 0), run.recipe.precise_bn):
         yield augmented(raw, [(_PRECISE_BN_EPOCH + epoch, sample) for epoch, sample in keys], run.augment)[0]
