@@ -6,8 +6,8 @@ where a step moves fewer bytes.
 
 ``loss.terms(logits, target)`` gives ``(sum, count)``, both 0-dim, and the loss is sum / count, or 0 where nothing
 counts. Sums and counts of two half-batches, or of two ranks, add up to those of the whole batch, so a trainer that
-adds both gets the loss of the global batch however void is spread. The one loss that does not add up is `Dice` over
-the batch, see there. `Objective` is the sum of a recipe's losses over all heads.
+adds both gets the loss of the global batch however void is spread. The one loss that does not add up is `Dice`, see
+there. `Objective` is the sum of a recipe's losses over all heads.
 
 A target that is all void gives loss 0 and gradient 0. Nothing here waits for the device: no `.item()`, no boolean
 indexing.
@@ -97,8 +97,8 @@ def _one_hot(target: Tensor, like: Tensor) -> Tensor:
     return (target.unsqueeze(1) == classes).to(like.dtype)
 
 
-class _Weighted(Loss):
-    """A loss with class weights: each pixel counts as much as the weight of its true class.
+class CrossEntropy(Loss):
+    """Cross-entropy: Σ w·(−log p) / Σ w over the valid pixels, p and w the probability and weight of the true class.
 
     Args:
         weight: (C,) weights, e.g. from `class_weights`; ``None`` = all 1.
@@ -112,8 +112,17 @@ class _Weighted(Loss):
         values = None if weight is None else torch.as_tensor(weight, dtype=torch.float32)
         self.register_buffer("weight", values, persistent=False)
 
+    def pixel_terms(self, logits: Tensor, target: Tensor) -> Terms:
+        """Sum and normaliser over all valid pixels."""
+        weight, pixel = self.pixel_weight(logits, target), self.pixel_loss(logits, target)
+        return (pixel * weight).sum(), weight.sum()
+
+    def pixel_loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        """(N, H, W) losses; on void pixels any number."""
+        return F.cross_entropy(logits, target, ignore_index=VOID, reduction="none")
+
     def pixel_weight(self, logits: Tensor, target: Tensor) -> Tensor:
-        """(N, H, W) weights of `logits`' type: 0 on void pixels."""
+        """(N, H, W) weights of `logits`' type, 0 on void pixels."""
         valid = (target != VOID).to(logits.dtype)
         if self.weight is None:
             return valid
@@ -123,17 +132,7 @@ class _Weighted(Loss):
         return self.weight.to(logits.dtype)[known] * valid
 
 
-class CrossEntropy(_Weighted):
-    """Cross-entropy: Σ w·(−log p) / Σ w over the valid pixels, p and w the probability and weight of the true class."""
-
-    def pixel_terms(self, logits: Tensor, target: Tensor) -> Terms:
-        """Sum and normaliser over all valid pixels."""
-        weight = self.pixel_weight(logits, target)
-        pixel = F.cross_entropy(logits, target, ignore_index=VOID, reduction="none")
-        return (pixel * weight).sum(), weight.sum()
-
-
-class Focal(_Weighted):
+class Focal(CrossEntropy):
     """Focal loss: cross-entropy that fades on pixels already right (Lin et al., Focal Loss for Dense Object Detection,
     2017).
 
@@ -165,49 +164,41 @@ class Focal(_Weighted):
             raise ValueError(f"gamma {gamma}: give 0 or more")
         self.gamma, self.alpha, self.form = gamma, alpha, form
 
-    def pixel_terms(self, logits: Tensor, target: Tensor) -> Terms:
-        """Sum and normaliser over all valid pixels."""
-        weight = self.pixel_weight(logits, target)
-        pixel = self._softmax(logits, target) if self.form == "softmax" else self._sigmoid(logits, target)
-        return (pixel * weight).sum(), weight.sum()
-
-    def _fade(self, loss: Tensor) -> Tensor:
-        """(1 − p)^γ · loss for loss = −log p; away from 1 − p = 0, where a γ below 1 has no slope."""
-        return (-torch.expm1(-loss)).clamp(min=1e-12) ** self.gamma * loss
-
-    def _softmax(self, logits: Tensor, target: Tensor) -> Tensor:
-        pixel = self._fade(F.cross_entropy(logits, target, ignore_index=VOID, reduction="none"))
-        return pixel if self.alpha is None else self.alpha * pixel
-
-    def _sigmoid(self, logits: Tensor, target: Tensor) -> Tensor:
+    def pixel_loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        """(N, H, W) losses; on void pixels any number."""
+        if self.form == "softmax":
+            pixel = self._fade(super().pixel_loss(logits, target))
+            return pixel if self.alpha is None else self.alpha * pixel
         truth = _one_hot(target, logits)
         each = self._fade(F.binary_cross_entropy_with_logits(logits, truth, reduction="none"))
         if self.alpha is not None:
             each = each * (self.alpha * truth + (1 - self.alpha) * (1 - truth))
         return each.sum(1)
 
+    def _fade(self, loss: Tensor) -> Tensor:
+        """(1 − p)^γ · loss for loss = −log p; away from 1 − p = 0, where a γ below 1 has no slope."""
+        return (-torch.expm1(-loss)).clamp(min=1e-12) ** self.gamma * loss
+
 
 class Dice(Loss):
     """Soft Dice loss: mean over the classes present of 1 − (2·Σpt + s) / (Σp + Σt + s), p softmax, t truth (0 or 1).
 
-    Sums run over the valid pixels of the batch, or of one image. A class without a valid pixel in the target is left
-    out: its overlap is 0 whatever the network says. Dice over the batch is no sum over images: ranks (or accumulated
-    steps) average their own values. ``per_image=True`` adds up exactly, and feels rare classes less steadily.
+    Sums run over the valid pixels of the batch. A class without a valid pixel in the target is left out: its overlap is
+    0 whatever the network says. Dice is no sum over images: ranks (or accumulated steps) average their own values.
 
     Args:
         smooth: s, in pixels, added above and below: keeps the slope small for classes of a few pixels (1, as in V-Net's
             followers; Milletari et al., V-Net, 2016, has the loss itself with squares below).
-        per_image: sums over each image by itself.
         stride: see `Loss`.
     """
 
-    def __init__(self, smooth: float = 1.0, per_image: bool = False, stride: int = 1) -> None:
+    def __init__(self, smooth: float = 1.0, stride: int = 1) -> None:
         super().__init__(stride)
-        self.smooth, self.per_image = smooth, per_image
+        self.smooth = smooth
 
     def pixel_terms(self, logits: Tensor, target: Tensor) -> Terms:
-        """Sum of 1 − dice over the classes present (per image, if so) and their number."""
-        over = (2, 3) if self.per_image else (0, 2, 3)
+        """Sum of 1 − dice over the classes present, and their number."""
+        over = (0, 2, 3)  # all pixels of the batch
         prob = logits.softmax(1) * (target != VOID).unsqueeze(1)
         truth = _one_hot(target, logits)
         pixels = truth.sum(over)
@@ -216,7 +207,7 @@ class Dice(Loss):
         return ((1 - dice) * present).sum(), present.sum()
 
 
-class OHEM(_Weighted):
+class OHEM(CrossEntropy):
     """Cross-entropy over the hard pixels: true-class probability below `threshold`, at least `keep` of every image.
 
     Where fewer are hard, the bar drops to the loss that `keep` of the image's valid pixels reach (Shrivastava et al.,
@@ -245,7 +236,7 @@ class OHEM(_Weighted):
 
     def pixel_terms(self, logits: Tensor, target: Tensor) -> Terms:
         """Sum and normaliser over the pixels kept."""
-        pixel = F.cross_entropy(logits, target, ignore_index=VOID, reduction="none")
+        pixel = self.pixel_loss(logits, target)
         weight = self.pixel_weight(logits, target) * self.kept(pixel.detach(), target)
         return (pixel * weight).sum(), weight.sum()
 
@@ -317,21 +308,19 @@ def edges(target: Tensor, stride: int = 1) -> Terms:
     return ((highest != lowest).float() * valid)[:, 0], valid[:, 0]
 
 
-def class_weights(counts: np.ndarray | Tensor | Sequence[int], kind: str = "enet") -> Tensor | None:
+def class_weights(counts: np.ndarray | Tensor | Sequence[int], kind: str = "enet") -> Tensor:
     """Class weights from training pixel counts, for `CrossEntropy`, `Focal` and `OHEM`.
 
     Args:
         counts: (C,) valid pixels of each class, or (images, C) of each class in each image; void is not counted.
-        kind: ``"none"``: no weights. ``"enet"``: 1 / ln(1.1 + share), the bounded form that from-scratch CamVid
-            recipes use (Paszke et al., ENet, 2016, with 1.02). ``"median"``: median frequency / frequency, where a
-            class's frequency is its share of the pixels of those images that hold it; needs (images, C) counts for
-            that, else all pixels count (Eigen and Fergus, 2015; SegNet). A class without a pixel gets 1 there.
+        kind: ``"enet"``: 1 / ln(1.1 + share), the bounded form that from-scratch CamVid recipes use (Paszke et al.,
+            ENet, 2016, with 1.02). ``"median"``: median frequency / frequency, where a class's frequency is its share
+            of the pixels of those images that hold it; needs (images, C) counts for that, else all pixels count (Eigen
+            and Fergus, 2015; SegNet). A class without a pixel gets 1 there.
 
     Returns:
-        (C,) float32, or ``None`` for ``"none"``.
+        (C,) float32.
     """
-    if kind == "none":
-        return None
     table = np.atleast_2d(np.asarray(counts, dtype=np.float64))
     pixels = table.sum(0)
     if not pixels.sum() > 0:
@@ -343,7 +332,7 @@ def class_weights(counts: np.ndarray | Tensor | Sequence[int], kind: str = "enet
         frequency = pixels / np.maximum(holding, 1)
         weight = np.where(pixels > 0, np.median(frequency[pixels > 0]) / np.maximum(frequency, 1e-12), 1.0)
     else:
-        raise ValueError(f"class weights {kind!r}: choose 'none', 'enet' or 'median'")
+        raise ValueError(f"class weights {kind!r}: choose 'enet' or 'median'")
     return torch.from_numpy(weight.astype(np.float32))
 
 
@@ -355,7 +344,7 @@ def _parts(text: str, class_weights: Tensor | None, stride: int) -> list[tuple[f
     found = []
     for factor, name in loss_terms(text):
         kind = _LOSSES[name]
-        options: dict[str, Any] = {"weight": class_weights} if issubclass(kind, _Weighted) else {}
+        options: dict[str, Any] = {"weight": class_weights} if issubclass(kind, CrossEntropy) else {}
         found.append((factor, kind(stride=stride, **options)))
     return found
 
