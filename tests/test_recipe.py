@@ -56,14 +56,12 @@ def test_every_number_of_a_recipe_has_a_range():
     assert all(math.isfinite(f.low) for f in numbers.values())
 
 
-def test_an_unknown_loss_lists_the_known_ones():
-    with pytest.raises(RecipeError, match="ce, ohem, focal, dice"):
-        override(get_recipe("camvid_cpu"), ["loss=crossentropy"])
-
-
-def test_an_unknown_field_lists_near_names():
-    with pytest.raises(RecipeError, match="weight_decay"):
-        override(get_recipe("camvid_cpu"), ["weight_deca=1"])
+@pytest.mark.parametrize(
+    ("text", "listed"), [("weight_deca=1", "weight_decay"), ("loss=crossentropy", "ce, ohem, focal, dice")]
+)
+def test_an_unknown_field_or_loss_lists_those_that_exist(text, listed):
+    with pytest.raises(RecipeError, match=listed):
+        override(get_recipe("camvid_cpu"), [text])
 
 
 def test_a_new_budget_replaces_the_old_one():
@@ -77,20 +75,11 @@ def test_a_new_budget_replaces_the_old_one():
         {},
         {"iterations": 1, "epochs": 1.0},
         {"iterations": 1, "batch": 6, "accumulate": 4},
-        {"iterations": 1, "crop": (16, 64)},
         {"iterations": 1, "crop": (32, 48), "batch": 1},
-        {"iterations": 1, "scale": (2.0, 1.0)},
         {"iterations": 1, "amp": "fp8"},
-        {"iterations": 1, "optimizer": "adamm"},
-        {"iterations": 1, "rotate": -5.0},
-        {"iterations": 1, "tail": 1.0},
-        {"iterations": 1, "freeze_epochs": -1.0},
-        {"iterations": 1, "warmup_power": -1.0},
         {"iterations": 1, "lr": float("nan")},
-        {"iterations": 1, "batch": 2.5},
         {"iterations": 1, "teacher": "x"},
         {"iterations": 1, "teacher_weight": 1.0},
-        {"iterations": 1, "loss": "crossentropy"},
         {"iterations": 1, "aux_loss": "1.2.3 dice"},
     ],
 )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-
 import pytest
 
 from edgeseg.training.recipes import RecipeError, get_recipe, list_recipes
@@ -66,8 +63,3 @@ def test_every_recipe_names_a_model_and_switches_that_exist(name):
 def test_an_unknown_recipe_lists_those_that_exist():
     with pytest.raises(RecipeError, match="camvid_cpu"):
         get_recipe("camvid_cp")
-
-
-def test_recipes_survive_json():
-    for name in list_recipes():
-        assert json.loads(json.dumps(asdict(get_recipe(name))))["name"] == name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,10 +26,9 @@ class RecipeError(ValueError):
     """A recipe, field or value that does not exist or cannot be."""
 
 
-def _of(default: Any, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()) -> Any:
+def _of(default: Any, low: float = -math.inf, high: float = math.inf, choices: tuple[str, ...] = ()) -> Any:
     """A field with its default and what it may be, as `edgeseg.text.Field` has it."""
-    limits = {name: value for name, value in (("low", low), ("high", high)) if value is not None}
-    return dataclasses.field(default=default, metadata={**limits, "choices": choices})
+    return dataclasses.field(default=default, metadata={"low": low, "high": high, "choices": choices})
 
 
 @dataclass(frozen=True)

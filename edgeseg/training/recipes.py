@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from edgeseg.text import unknown
-from edgeseg.training.recipe import BUDGETS, Recipe, RecipeError, override
+from edgeseg.training.recipe import Recipe, RecipeError, override
 
-__all__ = ["BUDGETS", "Recipe", "RecipeError", "get_recipe", "list_recipes", "override", "summary"]
+__all__ = ["Recipe", "RecipeError", "get_recipe", "list_recipes", "override", "summary"]
 
 _RECIPES: dict[str, Callable[[], Recipe]] = {}
 _STREETS_MEAN, _STREETS_STD = (0.412, 0.418, 0.430), (0.238, 0.250, 0.276)  # of 200 training scenes
