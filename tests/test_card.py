@@ -12,16 +12,16 @@ from PIL import Image
 from edgeseg.data.labels import LabelError
 from edgeseg.data.streets import Streets
 from edgeseg.inference import load_segmenter
-from edgeseg.metrics import ConfusionMatrix, score
+from edgeseg.metrics import score
 from edgeseg.training import card
 from edgeseg.training.card import (
     FACTORS,
     MOST_BYTES,
-    Measured,
     confused_pairs,
     confusion_picture,
     gallery_picture,
     measure,
+    worst_of,
     write_card,
 )
 from finished_weights import METRIC, isolate_weights, put_weight
@@ -49,7 +49,7 @@ def written(home):
     with pytest.MonkeyPatch.context() as patch:
         text = card.Card.text
         patch.setattr(card.Card, "text", lambda self: kept.append(self) or text(self))
-        path = write_card(NAME, out="docs/models", count=COUNT, progress=False)
+        path = write_card(NAME, out="docs/models", count=COUNT)
     return home / path, kept[0]
 
 
@@ -65,36 +65,28 @@ def facts(written):
 
 def test_measuring_is_scoring_and_every_images_own_mean(home):
     segmenter, scenes = load_segmenter(NAME), Streets("test", 4, SIZE, cache=False)
-    measured = measure(segmenter, scenes, progress=False)
-    assert measured.matrix.compute() == score(segmenter.predict, scenes, progress=False)
-    i = measured.worst(1)[0]
+    matrix, each = measure(segmenter, scenes, "scoring")
+    assert matrix.compute() == score(segmenter.predict, scenes, progress=False)
+    i = worst_of(each)[0]
     image, label = scenes[i]
     predicted, held = segmenter.predict(image), [c for c in range(11) if (label == c).any()]
     valid = label != 255
     union = [((predicted == c) & valid | (label == c)).sum() for c in held]
     own = np.mean([((predicted == c) & (label == c)).sum() / u for c, u in zip(held, union, strict=True)])
-    assert measured.each[i] == min(measured.each) == pytest.approx(own)
-    assert sorted(measured.worst(9), key=lambda i: measured.each[i]) == measured.worst(9)
+    assert each[i] == min(each) == pytest.approx(own)
 
 
 def test_the_worst_frames_are_no_neighbours_and_none_is_all_void():
-    measured = Measured(ConfusionMatrix(2), (0.5, float("nan"), 0.1, 0.2, 0.3, 0.15, 0.9))
-    assert measured.worst(3) == [2, 5, 3]
-    assert measured.worst(3, apart=2) == [2, 5, 0]
-    assert measured.worst(3, apart=9) == [2]
+    each = (0.5, float("nan"), 0.1, 0.2, 0.3, 0.15, 0.9)
+    assert worst_of(each) == [2, 5, 3, 4]
+    assert worst_of(each, apart=2) == [2, 5, 0]
+    assert worst_of(each, apart=9) == [2]
 
 
 def test_a_card_has_every_section_and_its_small_pictures(path):
     text = path.read_text(encoding="utf-8")
-    for head in (
-        "Score",
-        "Per class",
-        "What it takes for what",
-        "Where it fails",
-        "Held-out conditions",
-        "Limits",
-        "Again",
-    ):
+    heads = ("Score", "Per class", "What it takes for what", "Where it fails", "Held-out conditions", "Limits", "Again")
+    for head in heads:
         assert f"## {head}" in text
     for suffix in ("confusion.png", "worst.jpg"):
         picture = path.with_name(f"{NAME}.{suffix}")
@@ -105,11 +97,9 @@ def test_a_card_has_every_section_and_its_small_pictures(path):
 
 def test_a_cards_numbers_are_the_metrics(path, home):
     text = path.read_text(encoding="utf-8")
-    scenes = {"plain": {}, **FACTORS}
-    for condition, factors in scenes.items():
-        scores = score(
-            load_segmenter(NAME).predict, Streets("test", COUNT, SIZE, cache=False, **factors), progress=False
-        )
+    for condition, factors in {"plain": {}, **FACTORS}.items():
+        scenes = Streets("test", COUNT, SIZE, cache=False, **factors)
+        scores = score(load_segmenter(NAME).predict, scenes, progress=False)
         assert f"| {condition} | {100 * scores.miou:.1f} |" in text
         if not factors:
             assert f"**{100 * scores.miou:.2f} % mIoU**" in text
@@ -122,7 +112,7 @@ def test_a_card_says_how_to_make_it_again_and_names_no_folder_of_this_machine(pa
     text = path.read_text(encoding="utf-8")
     command = f"edgeseg weights card {NAME} --data streets --split test --count {COUNT} --data-size 64x96"
     assert f"{command} --out docs/models\n" in text
-    again = write_card(NAME, out=tmp_path / "elsewhere", count=COUNT, progress=False).read_text(encoding="utf-8")
+    again = write_card(NAME, out=tmp_path / "elsewhere", count=COUNT).read_text(encoding="utf-8")
     assert again == text.replace("docs/models", "FOLDER")
 
 
@@ -170,7 +160,7 @@ def test_data_of_other_classes_are_refused_before_anything_is_scored(home, tmp_p
 
 def test_a_network_of_other_classes_has_no_held_out_conditions(home):
     record = replace(card.get_record(NAME), classes=("lane", "other"))
-    assert card._held_out(load_segmenter(NAME), record, None, 2, SIZE, False) == {}
+    assert card._held_out(load_segmenter(NAME), record, 2, SIZE) == {}
 
 
 def test_the_commonest_mistakes_come_first_with_both_shares():

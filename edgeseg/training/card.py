@@ -23,7 +23,7 @@ from edgeseg.data.pairs import Dataset
 from edgeseg.data.streets import Streets
 from edgeseg.files import atomic_write, write_text
 from edgeseg.inference import Segmenter, load_segmenter
-from edgeseg.metrics import ConfusionMatrix, Scores
+from edgeseg.metrics import ConfusionMatrix, Scores, score
 from edgeseg.models.zoo import WeightRecord, get_record, local_file
 from edgeseg.plots import panel
 
@@ -59,7 +59,6 @@ def write_card(
     count: int = 200,
     size: tuple[int, int] | None = None,
     device: str = "cpu",
-    progress: bool = True,
 ) -> Path:
     """Score a weight and write its model card.
 
@@ -71,7 +70,6 @@ def write_card(
         count: rendered scenes of the plain test and of each of `FACTORS`.
         size: (H, W) of rendered scenes; default: the size that the record's metric was taken at.
         device: where the network runs.
-        progress: show bars on stderr.
 
     Returns:
         The card's path.
@@ -85,9 +83,8 @@ def write_card(
     size = size or tuple(record.metric.get("scored_at") or (360, 480))
     pairs = open_data(data, split, **known_options(data, size=size, count=count, definition=record.definition))
     match_classes(record.classes, pairs.table.names, name, "the data", "Score it on data of its own classes (--data).")
-    tested = measure(segmenter, pairs, f"{data} {split}", progress)
-    rendered = recognise(data) == "streets"
-    worst = tested.worst(WORST, 1 if rendered else APART)
+    matrix, each = measure(segmenter, pairs, f"{data} {split}")
+    worst = worst_of(each, 1 if recognise(data) == "streets" else APART)
     card = Card(
         record=record,
         file_bytes=local_file(name).stat().st_size,  # type: ignore[union-attr]  # it was loaded
@@ -97,16 +94,16 @@ def write_card(
         images=len(pairs),
         seen=segmenter.size or pairs[0][1].shape,
         scored_at=pairs[0][1].shape,
-        matrix=tested.matrix,
-        worst=[(pairs.names[i], tested.each[i]) for i in worst],
-        conditions=_held_out(segmenter, record, tested if rendered else None, count, size, progress),
+        matrix=matrix,
+        worst=[(pairs.names[i], each[i]) for i in worst],
+        conditions=_held_out(segmenter, record, count, size),
         scenes=(count, size),
         command=_command(name, data, split, count, size, out),
         environment=f"Python {platform.python_version()}, torch {torch.__version__}, {device}",
     )
     shown = [(*pairs[i], segmenter.predict(pairs[i][0])) for i in worst]
     for file, picture in (
-        (f"{name}.confusion.png", confusion_picture(tested.matrix.matrix, record.classes)),
+        (f"{name}.confusion.png", confusion_picture(matrix.matrix, record.classes)),
         (f"{name}.worst.jpg", gallery_picture(shown, pairs.table, card.worst)),
     ):
         with atomic_write(out / file) as target:
@@ -118,43 +115,20 @@ def write_card(
 # measuring ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A data set's scores, and those of its images.
-
-    Args:
-        matrix: over all images.
-        each: per image the mean IoU of the classes that its label holds, 0…1; NaN of one that is all void.
-    """
-
-    matrix: ConfusionMatrix
-    each: tuple[float, ...]
-
-    def worst(self, count: int, apart: int = 1) -> list[int]:
-        """Indices of the images with the lowest mean IoU, lowest first; an image that is all void is none.
-
-        Args:
-            count: how many, at most.
-            apart: least distance between two of them: a video's neighbours look alike.
-        """
-        chosen: list[int] = []
-        for i in (int(i) for i in np.argsort(self.each, kind="stable") if not np.isnan(self.each[i])):
-            if len(chosen) < count and all(abs(i - other) >= apart for other in chosen):
-                chosen.append(i)
-        return chosen
-
-
-def measure(segmenter: Segmenter, data: Dataset, desc: str = "scoring", progress: bool = True) -> Measured:
-    """Run a segmenter over a data set, keeping the matrix and every image's own score.
+def measure(segmenter: Segmenter, data: Dataset, desc: str) -> tuple[ConfusionMatrix, list[float]]:
+    """Run a segmenter over a data set.
 
     Args:
         segmenter: with the classes of the data.
         data: pairs of (H, W, 3) uint8 image and (H, W) uint8 label.
         desc: text in front of the bar.
-        progress: show a bar on stderr.
+
+    Returns:
+        the matrix over all images, and of every image the mean IoU of the classes that its label holds, 0…1; NaN of one
+        that is all void.
     """
     total, each = ConfusionMatrix(len(data.table)), []
-    for i in tqdm(range(len(data)), desc=desc, unit="img", disable=not progress, leave=False):
+    for i in tqdm(range(len(data)), desc=desc, unit="img", leave=False):
         image, label = data[i]
         one = ConfusionMatrix(len(data.table))
         one.update(segmenter.predict(image), label)
@@ -162,25 +136,31 @@ def measure(segmenter: Segmenter, data: Dataset, desc: str = "scoring", progress
         scores = one.compute()
         held = [iou for iou, pixels in zip(scores.per_class_iou, scores.support, strict=True) if pixels]
         each.append(float(np.mean(held)) if held else float("nan"))
-    return Measured(total, tuple(each))
+    return total, each
 
 
-def _held_out(
-    segmenter: Segmenter,
-    record: WeightRecord,
-    plain: Measured | None,
-    count: int,
-    size: tuple[int, int],
-    progress: bool,
-) -> dict[str, Scores]:
+def worst_of(each: Sequence[float], apart: int = 1) -> list[int]:
+    """Indices of the `WORST` images with the lowest mean IoU, lowest first; an image that is all void is none.
+
+    Args:
+        each: of `measure`.
+        apart: least distance between two of them: a video's neighbours look alike.
+    """
+    chosen: list[int] = []
+    for i in (int(i) for i in np.argsort(each, kind="stable") if not np.isnan(each[i])):
+        if len(chosen) < WORST and all(abs(i - other) >= apart for other in chosen):
+            chosen.append(i)
+    return chosen
+
+
+def _held_out(segmenter: Segmenter, record: WeightRecord, count: int, size: tuple[int, int]) -> dict[str, Scores]:
     """Scores on rendered scenes, plain and under every held-out condition; empty where the classes are others."""
     if record.classes != Streets.table.names:
         return {}
     found = {}
     for name, factors in {"plain": {}, **FACTORS}.items():
         scenes = Streets("test", count, size, cache=False, **factors)
-        known = plain if name == "plain" else None
-        found[name] = (known or measure(segmenter, scenes, f"streets, {name}", progress)).matrix.compute()
+        found[name] = score(segmenter.predict, scenes, desc=f"streets, {name}")
     return found
 
 
@@ -197,36 +177,22 @@ def _command(name: str, data: str, split: str, count: int, size: tuple[int, int]
 
 @dataclass(frozen=True)
 class Card:
-    """What a card says. Shares in 0…1, sizes (H, W) in pixels.
-
-    Args:
-        record: of the weight.
-        file_bytes: size of its file.
-        parameters: of the network.
-        data, split, images: what it was scored on now.
-        seen, scored_at: network input, and size of the labels.
-        matrix: pixels by true and predicted class.
-        worst: (name, mean IoU of the classes in its label) of the frames shown, worst first.
-        conditions: condition → scores on rendered scenes, "plain" first; empty where classes are others.
-        scenes: number and size of the scenes of each condition.
-        command: what to type to get this card again.
-        environment: versions.
-    """
+    """What a card says. Shares in 0…1, sizes (H, W) in pixels."""
 
     record: WeightRecord
     file_bytes: int
     parameters: int
-    data: str
+    data: str  # what it was scored on now
     split: str
     images: int
-    seen: tuple[int, int]
-    scored_at: tuple[int, int]
+    seen: tuple[int, int]  # network input
+    scored_at: tuple[int, int]  # of the labels
     matrix: ConfusionMatrix
-    worst: Sequence[tuple[str, float]]
-    conditions: Mapping[str, Scores]
-    scenes: tuple[int, tuple[int, int]]
-    command: str
-    environment: str
+    worst: Sequence[tuple[str, float]]  # name and mean IoU of the frames shown, worst first
+    conditions: Mapping[str, Scores]  # on rendered scenes, "plain" first; empty where the classes are others
+    scenes: tuple[int, tuple[int, int]]  # number and size of those of each condition
+    command: str  # what to type to get this card again
+    environment: str  # versions
 
     @property
     def scores(self) -> Scores:
