@@ -30,7 +30,7 @@ def list_all() -> None:
         record, file = get_record(name), local_file(name)
         size = f"{file.stat().st_size / 1e6:.1f}" if file else "–"
         licence = shorten(record.licence, 20, placeholder="…")
-        rows.append((name, f"{record.metric['miou']:.2f}", _protocol(record), size, licence))
+        rows.append((name, _cell(record.metric["miou"]), _protocol(record), size, licence))
     print(table(("weight", "mIoU %", "scored on (network input→label size)", "MB", "licence"), rows, "<><><"))
 
 
@@ -100,7 +100,7 @@ def import_(
     from edgeseg.models.zoo import import_weights, own_folder
 
     for record in import_weights(source, replace):
-        print(f"{record.name} → {own_folder() / record.file}: mIoU {record.metric['miou']:.2f} %, {record.licence}")
+        print(f"{record.name} → {own_folder() / record.file}: mIoU {_cell(record.metric['miou'])} %, {record.licence}")
 
 
 @app.command()
@@ -150,10 +150,10 @@ def publish(
 
     pairs = open_data(data, split, size=parse_size(data_size) if data_size else None, count=count)
     protocol = {"data": data, "split": split, "definition": "A"}
-    record = publish_run(run, name, pairs, protocol, licence, to, licence_file)
+    record = publish_run(run, name, pairs, protocol, to, licence, licence_file)
     if part_mb is not None:
         print("parts: " + ", ".join(part.name for part in split_file(to / record.file, int(part_mb * 1e6))))
-    print(f"{to / record.file}: mIoU {record.metric['miou']:.2f} %, sha256 {record.sha256}, {record.licence}")
+    print(f"{to / record.file}: mIoU {_cell(record.metric['miou'])} %, sha256 {record.sha256}, {record.licence}")
 
 
 def _protocol(record: WeightRecord) -> str:

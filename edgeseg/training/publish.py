@@ -46,8 +46,8 @@ def publish_run(
     name: str,
     data: Dataset,
     protocol: dict[str, Any],
+    folder: str | Path,
     licence: str | None = None,
-    folder: str | Path = PACKAGED,
     licence_file: str | Path | None = None,
 ) -> WeightRecord:
     """Write ``NAME.safetensors`` (fp16, without training-only heads) and its record ``NAME.json``.
@@ -59,8 +59,8 @@ def publish_run(
         name: e.g. ``"cross_cbam_m.streets"``.
         data: what the weight is scored on.
         protocol: ``data``, ``split`` and ``definition`` of that data, for the record.
+        folder: where to write.
         licence: of the weight, in a few words; default: by what the run was trained on, where that decides it.
-        folder: where to write; default: the package.
         licence_file: text of a licence of its own, copied beside the record.
 
     Raises:
@@ -70,7 +70,7 @@ def publish_run(
     run, folder = Path(run), Path(folder)
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     model = create_model(str(run / "weights.safetensors"))
-    recipe, start = report["recipe"], report.get("start", RANDOM)
+    recipe, start = report["recipe"], report["start"]
     if licence is None:
         licence, licence_file = _licence_of(recipe["data"], start, recipe.get("teacher"))
     known = [c["name"] for c in model.meta["classes"]]  # type: ignore[index]
