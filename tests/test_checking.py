@@ -144,12 +144,12 @@ def test_an_unwritten_block_is_no_error_but_in_strict_mode(capsys, monkeypatch):
 
 
 class Module(nn.Module):
-    norm, third = True, 3
+    norm = True
 
     def __init__(self, m, n, stride=1):
         super().__init__()
         self.a, self.b = ConvBNReLU(m, n // 2, 1), ConvBNReLU(n // 2, n // 4)
-        self.c, self.d = ConvBNReLU(n // 4, n // 8, self.third), ConvBNReLU(n // 8, n // 8)
+        self.c, self.d = ConvBNReLU(n // 4, n // 8), ConvBNReLU(n // 8, n // 8)
         norms = [nn.BatchNorm2d(n // 2)] if self.norm else []
         conv = nn.Conv2d(n // 2, n // 2, 3, stride, 1, groups=n // 2, bias=False)
         self.down = nn.Sequential(conv, *norms) if stride == 2 else nn.Identity()
@@ -159,23 +159,11 @@ class Module(nn.Module):
         a = self.a(x)
         b = self.b(self.down(a))
         c = self.c(b)
-        return self.join(self.pool(a), b, c, self.d(c))
-
-    def join(self, *maps):
-        return torch.cat(maps, 1)
+        return torch.cat([self.pool(a), b, c, self.d(c)], 1)
 
 
 class WithoutNorm(Module):
     norm = False
-
-
-class WrongKernel(Module):
-    third = 1
-
-
-class WrongOrder(Module):
-    def join(self, a, b, c, d):
-        return torch.cat([b, a, c, d], 1)
 
 
 class Hidden(nn.Module):
@@ -207,8 +195,6 @@ class WithoutDown(Module):
     [
         (WithoutNorm, "the package's down.bn  BatchNorm2d 32 has no counterpart"),
         (WithoutDown, "the package's down.conv  Conv2d 3×3, 32→32, stride 2, 32 groups, no bias has no counterpart"),
-        (WrongKernel, "1×1"),
-        (WrongOrder, "cat of 4 tensors"),
         (Hidden, "nn.ModuleList"),
         (OtherMomentum, "momentum"),
     ],
@@ -217,10 +203,6 @@ def test_missing_wrong_and_hidden_layers_are_named(wrong, word, capsys):
     found, text = said(capsys, wrong, STDCModule, STDC_CASES, "03.3")
     assert found is STDCModule
     assert word in text
-
-
-def test_a_right_module_with_other_names_passes(capsys):
-    assert said(capsys, Module, STDCModule, STDC_CASES, "03.3")[0] is Module
 
 
 class OneRole(nn.Module):
@@ -275,22 +257,6 @@ def shares(label, classes):
     return np.bincount(label.ravel(), minlength=classes) / label.size
 
 
-@pytest.mark.parametrize(
-    ("wrong", "word"),
-    [
-        (lambda label, classes: np.bincount(label.ravel(), minlength=classes), "instead of"),
-        (lambda label, classes: shares(label, classes)[:-1], "shape"),
-        (lambda label, classes: list(shares(label, classes)), "should be a ndarray"),
-        (lambda label, classes: label[99], "IndexError"),
-    ],
-)
-def test_a_wrong_function_is_told_which_value_differs(wrong, word, capsys):
-    one = course.case(np.array([[0, 1], [1, 3]]), 4)
-    found, text = said(capsys, wrong, shares, [one], "00.1")
-    assert found is shares
-    assert word in text
-
-
 def test_ids_of_another_type_are_told(capsys):
     def ids(label):
         return label.astype(np.uint8)
@@ -298,11 +264,6 @@ def test_ids_of_another_type_are_told(capsys):
     one = course.case(np.array([[0, 1], [1, 3]]))
     assert "as int64, and should be uint8" in said(capsys, lambda x: x.copy(), ids, [one], "01.4")[1]
     assert "as float64, and should be uint8" in said(capsys, lambda x: x / 1, ids, [one], "01.4")[1]
-
-
-def test_a_single_number_is_told_without_a_place(capsys):
-    one = course.case(torch.ones(3))
-    assert "answer is 3, and should be 1." in said(capsys, torch.sum, torch.mean, [one], "07.1")[1]
 
 
 def test_a_function_that_changes_its_input_is_refused(capsys):
@@ -357,21 +318,3 @@ def test_the_same_operation_on_the_same_numbers_is_about_its_settings(capsys):
 
     text = said(capsys, Nearest, Bilinear, [course.case(inputs=[(1, 2, 3, 3)])], "06.2")[1]
     assert "look at its settings" in text
-
-
-def test_nan_counts_as_a_value(capsys):
-    def iou(x):
-        return x / x
-
-    one = course.case(torch.tensor([0.0, 1.0]))
-    assert said(capsys, iou, lambda x: x / x, [one], "02.2")[1].startswith("✓")
-    assert said(capsys, lambda x: torch.nan_to_num(x / x), iou, [one], "02.2")[1].startswith("✗")
-
-
-def test_whole_numbers_are_compared_exactly_and_modules_may_be_given(capsys):
-    def parameters(module):
-        return 12_212_965
-
-    one = course.case(nn.Conv2d(1, 1, 1))
-    assert said(capsys, parameters, lambda m: 12_212_965, [one], "06.4")[1].startswith("✓")
-    assert "12212965, and should be 12212966" in said(capsys, parameters, lambda m: 12_212_966, [one], "06.4")[1]

@@ -8,7 +8,7 @@ order of the layers and the way of writing are free.
 from __future__ import annotations
 
 import copy
-import linecache
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -76,7 +76,9 @@ def check(mine: T, package: T, *cases: Case, exercise: str, names: Sequence[str]
         with torch.random.fork_rng(devices=[]):
             judge(mine, package, cases)
             _require_names(mine, cases[0], names)
-        verdict = Verdict("right", f"{exercise} {name}", _praise(len(cases)))
+        tried = f"{len(cases)} case{'s' if len(cases) > 1 else ''}"
+        text = f"yours computes the same as the package's ({tried}). Going on with yours."
+        verdict = Verdict("right", f"{exercise} {name}", text)
     except NotImplementedError:
         again = " (This is the package's own: run the cell with your answer, then this one.)" if mine is package else ""
         text = f"not written yet; going on with the package's own.{again}"
@@ -101,10 +103,6 @@ def _require_names(mine: Any, one: Case, names: Sequence[str]) -> None:
         raise _WrongError(
             f"It computes the same, but later cells use its {', '.join(absent)}: give that part this name."
         )
-
-
-def _praise(cases: int) -> str:
-    return f"yours computes the same as the package's ({cases} case{'s' if cases > 1 else ''}). Going on with yours."
 
 
 # Blocks ---------------------------------------------------------------------------------------------------------------
@@ -143,11 +141,10 @@ class _Trial:
 def _prepare(mine: Any, package: Any, one: Case) -> _Trial:
     torch.manual_seed(0)
     theirs, own = package(*one.args, **one.kwargs).double(), _build(mine, one).double()
-    dropouts = _dropouts(theirs), _dropouts(own)
-    for block in (theirs, own):
-        _without_dropout(block)
+    dropouts = _without_dropout(theirs), _without_dropout(own)
     transfer.randomise(theirs)
-    inputs = _inputs(one)
+    generator = torch.Generator().manual_seed(2)
+    inputs = [_input(x, generator) for x in one.inputs or ()]
     try:
         ways = transfer.pairings(own, theirs, inputs)
     except transfer.MisfitError as misfit:
@@ -317,20 +314,13 @@ def _advice(mine: trace.Step, package: trace.Step, fed_alike: bool) -> str:
     return "The same operation, other numbers: look at which tensors go into it, along which dimension, in which order."
 
 
-def _dropouts(block: nn.Module) -> list[float]:
-    """Probabilities, in order of size."""
-    return sorted(m.p for m in block.modules() if isinstance(m, nn.modules.dropout._DropoutNd))
-
-
-def _without_dropout(block: nn.Module) -> None:
-    for module in block.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd):
-            module.p = 0.0
-
-
-def _inputs(one: Case) -> list[Any]:
-    generator = torch.Generator().manual_seed(2)
-    return [_input(x, generator) for x in one.inputs or ()]
+def _without_dropout(block: nn.Module) -> list[float]:
+    """Switch dropout off; returns the probabilities that it had, in order of size."""
+    layers = [m for m in block.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
+    found = sorted(layer.p for layer in layers)
+    for layer in layers:
+        layer.p = 0.0
+    return found
 
 
 def _input(given: Any, generator: torch.Generator) -> Any:
@@ -387,11 +377,7 @@ def _call(one: Case) -> str:
 
 def _tell(error: Exception) -> str:
     """An error's message with the learner's own line."""
-    frame, line = error.__traceback__, ""
-    while frame is not None:
-        owner = frame.tb_frame.f_globals.get("__name__", "")
-        if owner.partition(".")[0] not in ("torch", "edgeseg"):
-            line = linecache.getline(frame.tb_frame.f_code.co_filename, frame.tb_lineno).strip()
-        frame = frame.tb_next
-    where = f"\n    your line: {line}" if line else ""
+    innermost_first = reversed(list(traceback.walk_tb(error.__traceback__)))
+    lines = trace.learners_lines(innermost_first)
+    where = f"\n    your line: {lines[0]}" if lines else ""
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}{where}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -137,7 +138,7 @@ class _Recorder(TorchFunctionMode):
         return result
 
     def _add(self, operation: str, tensor: Tensor, inputs: int, parents: tuple[int, ...]) -> None:
-        lines = _learners_lines(sys._getframe(2)) or [""]
+        lines = learners_lines(traceback.walk_stack(sys._getframe(2))) or [""]
         shape, sums = tuple(tensor.shape), _sums(tensor.detach())
         self.steps.append(Step(operation, *self._stack[-1], shape, sums, lines[0], lines[-1], inputs, parents))
 
@@ -158,16 +159,19 @@ def _sums(tensor: Tensor) -> tuple[float, ...]:
     return float(values.sum()), float(values.abs().sum()), float((values * places).sum()), float(values.numel())
 
 
-def _learners_lines(frame: FrameType | None) -> list[str]:
-    """The lines that belong neither to PyTorch nor to this package, innermost first."""
+def learners_lines(frames: Iterable[tuple[FrameType, int]]) -> list[str]:
+    """The lines of code that belong neither to PyTorch nor to this package.
+
+    Args:
+        frames: with the number of their line, innermost first; those from which `record` was called are left out.
+    """
     lines = []
-    while frame is not None:
+    for frame, number in frames:
         owner = frame.f_globals.get("__name__", "")
         if owner == __name__ and frame.f_code.co_name == "record":
             break
         if owner.partition(".")[0] not in ("torch", "edgeseg", "contextlib"):
-            lines.append(linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip())
-        frame = frame.f_back
+            lines.append(linecache.getline(frame.f_code.co_filename, number).strip())
     return lines
 
 
