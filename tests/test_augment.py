@@ -197,18 +197,6 @@ def test_image_and_label_turn_alike(scale):
     torch.testing.assert_close(x[:, 0][within], told[within], atol=2e-3, rtol=0)
 
 
-def test_a_known_angle_moves_a_known_pixel():
-    label = torch.zeros(1, 64, 64, dtype=torch.uint8)
-    label[0, 31:34, 49:52] = 1  # centred (0.5, 18.5) − (0.5, 0.5) = 18.5 to the right of the centre, 0.5 below
-    points = class_points(label[0].numpy(), 2, 0)[None]
-    batch = (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), label, np.array([[64, 64]]), points)
-    (_, y), _ = run(by_degrees(30.0, crop=(64, 64)), batch=batch)
-    row, column = (y[0] == 1).nonzero().double().mean(0) + 0.5 - 32
-    angle, right, down = np.radians(30), 18.5, 0.5
-    assert row == pytest.approx(down * np.cos(angle) - right * np.sin(angle), abs=0.35)
-    assert column == pytest.approx(right * np.cos(angle) + down * np.sin(angle), abs=0.35)
-
-
 def test_hardly_any_rotation_is_the_path_without():
     sharp = replace(RICH, blur=0.0)  # a blur reaches over the image's border, which stands elsewhere
     (x, y), without = run(sharp)
