@@ -109,11 +109,14 @@ class Resident:
             yield keys, RawBatch(images, self.labels[index], sizes, self.points[samples])
 
 
+@dataclass
 class Streamed:
     """Samples read by worker processes, for data sets that do not fit into memory or have images of many sizes."""
 
-    def __init__(self, data: Dataset, device: torch.device, workers: int = 2, progress: bool = True) -> None:
-        self.data, self.device, self.workers, self.progress = data, device, workers, progress
+    data: Dataset
+    device: torch.device
+    workers: int = 2
+    progress: bool = True
 
     @property
     def pixel_counts(self) -> np.ndarray:

@@ -6,7 +6,6 @@ cores with bfloat16 instructions (AVX512-BF16); others need several times as man
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -214,9 +213,9 @@ def hrnet_streets_cpu() -> Recipe:
     return replace(streets_cpu(), name="hrnet_streets_cpu", model="hrnet_w18", minutes=20.0)
 
 
-def list_recipes(pattern: str = "*") -> list[str]:
-    """Names of all recipes that match a shell pattern."""
-    return sorted(fnmatch.filter(_RECIPES, pattern))
+def list_recipes() -> list[str]:
+    """Names of all recipes."""
+    return sorted(_RECIPES)
 
 
 def summary(name: str) -> str:
