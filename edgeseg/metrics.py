@@ -20,7 +20,9 @@ import torch.distributed as dist
 from torch import Tensor
 from tqdm.auto import tqdm
 
-VOID = 255
+from edgeseg import text
+from edgeseg.void import VOID
+
 IntArray = np.ndarray | Tensor
 
 
@@ -81,20 +83,15 @@ class Scores:
     def table(self, names: Sequence[str]) -> str:
         """Plain text: a line per class with IoU %, target pixels % and, if measured, boundary F1 %, then the means."""
         self._check(names)
-        width = max(len(n) for n in (*names, "pixel accuracy"))
-        boundary = self.boundary_f1
-        total = max(sum(self.support), 1)
-        lines = [f"{'class':{width}}  {'IoU %':>6}  {'pixels %':>8}" + ("" if boundary is None else "  boundary F1 %")]
-        for i, name in enumerate(names):
-            line = f"{name:{width}}  {_cell(self.per_class_iou[i], 6)}  {_cell(self.support[i] / total, 8)}"
-            lines.append(line if boundary is None else f"{line}  {_cell(boundary[i], 13)}")
-        means = f"{'mean':{width}}  {_cell(self.miou, 6)}"
-        lines.append(means if boundary is None else f"{means}  {'':8}  {_cell(mean_of_present(boundary), 13)}")
-        lines.append(f"{'pixel accuracy':{width}}  {_cell(self.pixel_accuracy, 6)}")
-        lines.append(f"{'mean accuracy':{width}}  {_cell(self.mean_accuracy, 6)}")
-        if self.absent:
-            lines.append(f"absent (in neither target nor prediction): {', '.join(names[i] for i in self.absent)}")
-        return "\n".join(lines)
+        pixels = [n / max(sum(self.support), 1) for n in self.support]
+        columns = [self.per_class_iou, pixels, *([] if self.boundary_f1 is None else [self.boundary_f1])]
+        rows = [[name, *map(_cell, shares)] for name, *shares in zip(names, *columns, strict=True)]
+        rows.append(["mean", _cell(self.miou), "", *(_cell(mean_of_present(column)) for column in columns[2:])])
+        for name, share in (("pixel accuracy", self.pixel_accuracy), ("mean accuracy", self.mean_accuracy)):
+            rows.append([name, _cell(share), *[""] * (len(columns) - 1)])
+        shown = text.table(["class", "IoU %", "pixels %", "boundary F1 %"][: len(columns) + 1], rows)
+        absent = ", ".join(names[i] for i in self.absent)
+        return f"{shown}\nabsent (in neither target nor prediction): {absent}" if absent else shown
 
     def _check(self, names: Sequence[str]) -> None:
         if len(names) != len(self.per_class_iou):
@@ -130,17 +127,15 @@ class ConfusionMatrix:
         _refuse(np.flatnonzero(valid[:, classes:].any(0)) + classes, "prediction", classes, joint)
         self.matrix += valid[:, :classes]
 
-    def __add__(self, other: ConfusionMatrix) -> ConfusionMatrix:
-        """The matrix of both sets of images."""
+    def merge(self, other: ConfusionMatrix) -> None:
+        """Add the counts of another set of images.
+
+        Raises:
+            ValueError: a matrix of another number of classes.
+        """
         if other.num_classes != self.num_classes:
             raise ValueError(f"matrices of {self.num_classes} and {other.num_classes} classes cannot be added")
-        both = ConfusionMatrix(self.num_classes)
-        both.matrix = self.matrix + other.matrix
-        return both
-
-    def merge(self, other: ConfusionMatrix) -> None:
-        """Add another matrix to this one."""
-        self.matrix = (self + other).matrix
+        self.matrix += other.matrix
 
     def all_reduce(self) -> None:
         """Sum over all ranks, in place; without a process group there is nothing to do."""
@@ -204,18 +199,6 @@ class BoundaryF1:
             matched |= boundary == other[r + dy : other.shape[0] - r + dy, r + dx : other.shape[1] - r + dx]
         return matched
 
-    def __add__(self, other: BoundaryF1) -> BoundaryF1:
-        """The counts of both sets of images."""
-        if (other.num_classes, other.radius) != (self.num_classes, self.radius):
-            raise ValueError("boundary scores of different class counts or radii cannot be added")
-        both = BoundaryF1(self.num_classes, self.radius)
-        both.counts = self.counts + other.counts
-        return both
-
-    def merge(self, other: BoundaryF1) -> None:
-        """Add another's counts to these."""
-        self.counts = (self + other).counts
-
     def all_reduce(self) -> None:
         """Sum over all ranks, in place; without a process group there is nothing to do."""
         self.counts = _summed_over_ranks(self.counts)
@@ -262,10 +245,10 @@ def score(
         if edges is not None:
             edges.update(pred, label)
     matrix.all_reduce()
-    if edges is not None:
-        edges.all_reduce()
-    scores = matrix.compute()
-    return scores if edges is None else replace(scores, boundary_f1=edges.compute())
+    if edges is None:
+        return matrix.compute()
+    edges.all_reduce()
+    return replace(matrix.compute(), boundary_f1=edges.compute())
 
 
 def percent(share: float) -> float | None:
@@ -279,8 +262,8 @@ def mean_of_present(values: Sequence[float] | np.ndarray) -> float:
     return float(present.mean()) if present.size else float("nan")
 
 
-def _cell(share: float, width: int) -> str:
-    return f"{'–' if np.isnan(share) else f'{100 * share:.2f}':>{width}}"
+def _cell(share: float) -> str:
+    return "–" if np.isnan(share) else f"{100 * share:.2f}"
 
 
 def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -318,12 +301,7 @@ def _bytes(ids: IntArray, role: str) -> IntArray:
         raise TypeError(f"{role} is {ids.dtype}: give integer class ids (of logits or probabilities, the argmax)")
     if is_bytes:
         return ids
-    if 0 in ids.shape:
-        low = high = 0
-    elif isinstance(ids, Tensor):
-        low, high = (int(v) for v in ids.aminmax())  # one pass
-    else:
-        low, high = int(ids.min()), int(ids.max())
+    low, high = int(ids.min()), int(ids.max())
     if low < 0 or high > VOID:
         raise ValueError(f"{role} holds the value {low if low < 0 else high}: class ids are 0 and up, void is 255")
     return ids.to(torch.uint8) if isinstance(ids, Tensor) else ids.astype(np.uint8)

@@ -9,14 +9,15 @@ value that the table does not know is an error, never a silent class.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-VOID = 255
+from edgeseg.void import VOID
+
 RGB = tuple[int, int, int]
 
 
@@ -120,26 +121,32 @@ class ClassTable:
                 f"{source}: a colour label, but {self.name} lists no label colours. Give single-channel labels with "
                 f"values {_ranges(self.ids)}, or a class file whose classes have colours."
             )
-        code = (raw[..., 0].astype(np.uint32) << 16) | (raw[..., 1].astype(np.uint32) << 8) | raw[..., 2]
-        keys = np.array(sorted((r << 16) | (g << 8) | b for r, g, b in self.rgb), np.uint32)
-        values = np.array([self.rgb[(int(k) >> 16, int(k) >> 8 & 255, int(k) & 255)] for k in keys], np.uint8)
-        place = np.searchsorted(keys, code).clip(max=len(keys) - 1)
-        known = keys[place] == code
-        if self.rgb_other is None and not known.all():
-            worst = int(code[~known][0])
+        colors = sorted(self.rgb)
+        keys, values = _color_codes(np.array(colors)), np.array([self.rgb[color] for color in colors], np.uint8)
+        codes = _color_codes(raw)
+        place = np.searchsorted(keys, codes).clip(max=len(keys) - 1)
+        known = keys[place] == codes
+        if self.rgb_other is not None:
+            return np.where(known, values[place], np.uint8(self.rgb_other))
+        if not known.all():
+            first = tuple(raw[~known][0, :3].tolist())
             raise LabelError(
-                f"{source}: colour ({worst >> 16}, {worst >> 8 & 255}, {worst & 255}) is no label of {self.name} "
-                f"({(~known).sum()} pixels). Was the label saved as JPEG or resized with interpolation?"
+                f"{source}: colour {first} is no label of {self.name} ({(~known).sum()} pixels). Was the label saved "
+                "as JPEG or resized with interpolation?"
             )
-        other = VOID if self.rgb_other is None else self.rgb_other
-        return np.where(known, values[place], np.uint8(other))
+        return values[place]
 
 
-def _ranges(values: Sequence[int] | Mapping[int, int]) -> str:
+def _color_codes(colors: np.ndarray) -> np.ndarray:
+    """(…, 3 or 4) colours → (…) uint32, one number each and in the colours' order."""
+    red, green, blue = (colors[..., channel].astype(np.uint32) for channel in range(3))
+    return red << 16 | green << 8 | blue
+
+
+def _ranges(values: Iterable[int]) -> str:
     """``[0, 1, 2, 3, 255]`` → ``"0-3, 255"``."""
-    ordered = sorted(values)
     runs: list[list[int]] = []
-    for v in ordered:
+    for v in sorted(values):
         if runs and v == runs[-1][1] + 1:
             runs[-1][1] = v
         else:
