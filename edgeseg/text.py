@@ -1,7 +1,7 @@
 """Words from outside: ``field=value``, sizes, names that are nearly right; and tables for a terminal.
 
 The one parser behind recipes (``lr=0.02``), runtimes' options (``--option opset=18``, ``onnx:int8:keep=head``)
-(``360x480``); the one "did you mean"; the one table printer. Knows nothing of the rest of the package.
+and sizes (``360x480``); the one "did you mean"; the one table printer. Knows nothing of the rest of the package.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 import typing
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from types import UnionType
 from typing import Any
 
@@ -24,18 +25,17 @@ _NOTHING = ("none", "null")
 # names ----------------------------------------------------------------------------------------------------------------
 
 
-def unknown(what: str, word: str, known: Collection[str], shown: Collection[str] | None = None) -> str:
+def unknown(what: str, word: str, known: Collection[str]) -> str:
     """``no runtime 'onx' (did you mean onnx?); there are eager, onnx, …``: the message for a name that does not exist.
 
     Args:
         what: the kind of thing, e.g. ``"runtime"``.
         word: what was asked for.
         known: all there are, in the order to show them.
-        shown: those to show where all are too many.
     """
     near = difflib.get_close_matches(word, known, 3, 0.5)
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
-    return f"no {what} {word!r}{hint}; there are {', '.join(known if shown is None else shown) or 'none'}"
+    return f"no {what} {word!r}{hint}; there are {', '.join(known) or 'none'}"
 
 
 # values ---------------------------------------------------------------------------------------------------------------
@@ -78,29 +78,24 @@ class Field:
             return None
         kind = self._plain_kind()
         if kind is str:
-            return self.check(name, text)
+            return self._settled(name, text, text)
         if kind is bool:
-            return self.check(name, _TRUTH.get(text.strip().lower(), text))
+            return self._settled(name, _TRUTH.get(text.strip().lower()), text)
         try:
             value = ast.literal_eval(text.strip())
         except (ValueError, SyntaxError):
             value = [word.strip() for word in text.split(",") if word.strip()]
         if typing.get_origin(kind) is tuple and not isinstance(value, tuple | list):
             value = (str(value) if str in typing.get_args(kind) else value,)
-        return self.check(name, value)
+        return self._settled(name, value, text)
 
     def check(self, name: str, value: Any) -> Any:
-        """A Python value in the field's own type: whole numbers become floats, lists tuples.
+        """A Python value in the field's own type: whole numbers become floats, lists tuples, numpy's numbers Python's.
 
         Raises:
             ValueError: another type, or out of range; says what is wanted.
         """
-        if value is None and self.optional:
-            return None
-        found = _as_kind(value, self._plain_kind())
-        if found is None or not self._allowed(found):
-            raise ValueError(f"{name}={_shown(value)}: give {self.wanted()}; the default is {_shown(self.default)}")
-        return found
+        return None if value is None and self.optional else self._settled(name, value, repr(value))
 
     def wanted(self) -> str:
         """What may be given, in words: ``a number from 0 to 1``."""
@@ -110,10 +105,17 @@ class Field:
             words = _words(self._plain_kind())
             finite = math.isfinite(self.low), math.isfinite(self.high)
             if all(finite):
-                words += f" from {self.low:g} to {self.high:g}"
+                words += f" from {self.low:.12g} to {self.high:.12g}"
             elif any(finite):
-                words += f" of {self.low:g} or more" if finite[0] else f" of {self.high:g} or less"
+                words += f" of {self.low:.12g} or more" if finite[0] else f" of {self.high:.12g} or less"
         return f"{words}, or none" if self.optional else words
+
+    def _settled(self, name: str, value: Any, given: str) -> Any:
+        """The value in the field's own type, or an error that shows it as it was ``given``."""
+        found = _as_kind(value, self._plain_kind())
+        if found is None or not self._allowed(found):
+            raise ValueError(f"{name}={given}: give {self.wanted()}; the default is {_shown(self.default)}")
+        return found
 
     def _plain_kind(self) -> Any:
         if isinstance(self.kind, UnionType) or typing.get_origin(self.kind) is typing.Union:
@@ -123,8 +125,8 @@ class Field:
     def _allowed(self, value: Any) -> bool:
         if self.choices and value not in self.choices:
             return False
-        numbers = [v for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, int | float)]
-        return all(self.low <= v <= self.high for v in numbers if not isinstance(v, bool))
+        values = value if isinstance(value, tuple) else (value,)
+        return all(self.low <= v <= self.high for v in values if _is_number(v))
 
 
 def parse_fields(texts: Iterable[str], fields: Mapping[str, Field], what: str, noun: str = "field") -> dict[str, Any]:
@@ -143,8 +145,9 @@ def parse_fields(texts: Iterable[str], fields: Mapping[str, Field], what: str, n
     for text in texts:
         name, equals, value = text.partition("=")
         name = name.strip()
-        if not equals:
-            raise ValueError(f"{text!r}: write {noun}=value, e.g. {next(iter(fields), 'name')}=…")
+        if not equals and fields:
+            example = name if name in fields else next(iter(fields))
+            raise ValueError(f"{text!r}: write {noun}=value, e.g. {example}={_shown(fields[example].default)}")
         if name in found:
             raise ValueError(f"{name} is given twice; give it once")
         found[name] = known_field(name, fields, what, noun).parse(name, value)
@@ -186,11 +189,16 @@ def _as_kind(value: Any, kind: Any) -> Any:
     if typing.get_origin(kind) is tuple:
         return _as_tuple(value, typing.get_args(kind))
     kind = typing.get_origin(kind) or kind
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value) if math.isfinite(value) else None
-    if kind is int and isinstance(value, bool):
-        return None
+    if kind is float:
+        return float(value) if _is_number(value) and math.isfinite(value) else None
+    if kind is int:
+        return int(value) if _is_number(value) and isinstance(value, Integral) else None
     return value if isinstance(value, kind) else None
+
+
+def _is_number(value: Any) -> bool:
+    """Python's own or numpy's; truth is none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _as_tuple(value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...] | None:

@@ -64,9 +64,9 @@ def test_options_are_not_ignored_where_they_mean_nothing(folder):
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("camvid", {"definition": "C"}, "definition=C: give one of A, B"),
+        ("camvid", {"definition": "C"}, "definition='C': give one of A, B"),
         ("streets", {"count": 0}, "count=0: give a whole number of 1 or more"),
-        ("streets", {"fog": "thick"}, "fog=thick: give one of mixed, none, light, dense"),
+        ("streets", {"fog": "thick"}, "fog='thick': give one of mixed, none, light, dense"),
         ("cityscapes", {"partial": 1}, "partial=1: give true or false"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgeseg.text import Field, known_field, parse_fields, parse_size, split_assignments, table, unknown
@@ -68,7 +69,8 @@ def test_a_text_becomes_a_value_of_the_fields_own_type(text, value):
         ("switches=3", "a dict"),
         ("optimiser=sgd", "a recipe has no field 'optimiser'; near: optimizer"),
         ("zzz=1", "it has lr, count"),
-        ("lr", "write field=value"),
+        ("lr", "'lr': write field=value, e.g. lr=0.01"),
+        ("0.02", "'0.02': write field=value, e.g. lr=0.01"),
     ],
 )
 def test_what_is_no_value_is_refused_with_what_is_wanted(text, told):
@@ -87,8 +89,23 @@ def test_python_values_are_held_to_the_same_rules():
     assert FIELDS["crop"].check("crop", [64, 96]) == (64, 96)
     assert FIELDS["teacher"].check("teacher", None) is None
     for name, value in (("lr", "1"), ("channels_last", "false"), ("keep", "head"), ("count", True), ("lr", None)):
-        with pytest.raises(ValueError, match=f"{name}="):
+        with pytest.raises(ValueError, match=f"{name}={value!r}: give"):
             FIELDS[name].check(name, value)
+
+
+def test_numpys_numbers_are_numbers_and_become_pythons():
+    for name, value, plain in (("count", np.int64(3), 3), ("lr", np.float32(0.5), 0.5), ("lr", np.int32(2), 2.0)):
+        found = FIELDS[name].check(name, value)
+        assert (found, type(found)) == (plain, type(plain))
+
+
+def test_large_bounds_are_shown_whole():
+    assert Field(int, 0, 0, 2**31 - 1).wanted() == "a whole number from 0 to 2147483647"
+
+
+def test_where_there_are_no_fields_none_is_given_as_an_example():
+    with pytest.raises(ValueError, match="eager has no option 'threads'; it has none"):
+        parse_fields(["threads"], {}, "eager", "option")
 
 
 def test_commas_part_assignments_only_before_the_next_name():
