@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from edgeseg.data.labels import VOID, ClassTable
+from edgeseg.data.local import indexed_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -157,9 +158,7 @@ def save(figure: Figure, path: str | Path, dpi: int = 110) -> Path:
 
 def save_mask(label: np.ndarray, table: ClassTable, path: str | Path) -> Path:
     """Write (H, W) class ids as a palette PNG: its values are the ids, its look the classes' colours."""
-    picture = Image.fromarray(label, "L")
-    picture.putpalette(table.palette.tobytes())
-    picture.save(path, format="PNG")
+    indexed_picture(label, table.palette).save(path, format="PNG")
     return Path(path)
 
 

@@ -1,22 +1,16 @@
 """The report on a data set: exact counts, every problem, and what a terminal shows of it."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from edgeseg.data.check import check_data, in_two_splits
+from edgeseg.data.check import check_data
 from edgeseg.data.labels import VOID, ClassTable
 from edgeseg.data.pairs import Pairs, folder_pairs
+from picture_files import save
 
 TABLE = ClassTable("three", ("road", "car", "sky"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)))
-
-
-def save(path: Path, picture: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path)
 
 
 def test_the_report_counts_exactly_and_does_not_stop_at_a_bad_pair(tmp_path):
@@ -75,8 +69,3 @@ def test_the_text_has_sizes_as_height_x_width_and_shares_and_notes(tmp_path):
     assert ["void", "14.29", "1"] in rows
     assert "  note: never seen: sky" in text
     assert "  note: 1 images are void throughout: 2" in text
-
-
-def test_images_that_two_splits_share_are_found():
-    splits = {"train": Pairs("ab", "ab", TABLE), "val": Pairs("bc", "bc", TABLE), "test": Pairs("d", "d", TABLE)}
-    assert in_two_splits(splits) == ["1 images are in both train and val (b)"]

@@ -1,11 +1,8 @@
 """Cityscapes from the official folders: 19 and 20 classes, whole and in part, prepared copies, and every mistake."""
 
-import io
 import json
-import os
 import pickle
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,51 +15,32 @@ from edgeseg.data.cityscapes import CITYSCAPES_CITIES, cityscapes_pairs, find_ci
 from edgeseg.data.labels import CITYSCAPES, CITYSCAPES20, CITYSCAPES20_LABEL_IDS, CITYSCAPES_LABEL_IDS, VOID, LabelError
 from edgeseg.data.pairs import DataError, folder_pairs
 from edgeseg.data.streets import Streets, write_streets
+from picture_files import encoded, fill
+
+pytestmark = pytest.mark.usefixtures("no_flush")
 
 LABEL_IDS = [[0, 7, 8, 26], [23, 33, 3, 9]]
 IDS_19 = [[VOID, 0, 1, 13], [10, 18, VOID, VOID]]
 IDS_20 = [[19, 0, 1, 13], [10, 18, 19, 19]]
 SCENES = 22  # more than train has cities
-
-
-def png(values: list, color: bool = False) -> bytes:
-    picture = np.array(values, np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(np.repeat(picture[..., None], 3, 2) if color else picture).save(buffer, "png")
-    return buffer.getvalue()
-
-
-IMAGE = png([[9, 9, 9, 9], [9, 9, 9, 9]], color=True)
-
-
-def fill(folder: Path, cities: dict[str, int], ending: str, data: bytes) -> None:
-    for city, count in cities.items():
-        (folder / city).mkdir(parents=True)
-        for i in range(count):
-            (folder / city / f"{city}_{i:06d}_000019{ending}.png").write_bytes(data)
+IMAGE = encoded(np.full((2, 4, 3), 9))
 
 
 def make_official(root: Path) -> Path:
     """The official folders, whole but for the pictures' size, with label ids only, as they are downloaded."""
     for split, cities in CITYSCAPES_CITIES.items():
-        fill(root / "leftImg8bit" / split, cities, "_leftImg8bit", IMAGE)
-        fill(root / "gtFine" / split, cities, "_gtFine_labelIds", png(LABEL_IDS))
+        for city, count in cities.items():
+            frames = [f"{city}_{i:06d}_000019" for i in range(count)]
+            fill(root / "leftImg8bit" / split / city, frames, "_leftImg8bit.png", IMAGE)
+            fill(root / "gtFine" / split / city, frames, "_gtFine_labelIds.png", encoded(LABEL_IDS))
     return root
 
 
-def add_train_ids(root: Path, values: list | None = None) -> None:
+def add_train_ids(root: Path) -> None:
     """What csCreateTrainIdLabelImgs writes beside the label ids."""
     for path in root.glob("gtFine/*/*/*_labelIds.png"):
-        ids = CITYSCAPES_LABEL_IDS.encode(np.asarray(Image.open(path))) if values is None else values
-        path.with_name(path.name.replace("labelIds", "labelTrainIds")).write_bytes(png(ids))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_flush() -> Iterator[None]:
-    """Many forced writes to the disk take most of the time, and no test here could tell."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda descriptor: None)
-        yield
+        ids = CITYSCAPES_LABEL_IDS.encode(np.asarray(Image.open(path)))
+        path.with_name(path.name.replace("labelIds", "labelTrainIds")).write_bytes(encoded(ids))
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +120,7 @@ def test_without_a_path_the_data_home_is_searched_by_name_and_size(official, dra
     assert len(open_data("cityscapes", "val")) == 500
     assert len(open_data("cityscapes20").table) == 20
     assert len(open_data("cityscapes", "val", size=(1024, 2048))) == 500
-    with pytest.raises(DataError, match="no cityscapes.* of 512x1024. Write it: .*prepare .*--size 512x1024"):
+    with pytest.raises(DataError, match="frames of 1024x2048, not of 512x1024. Write it: .*prepare .*--size 512x1024"):
         open_data("cityscapes", size=(512, 1024))
     assert (recognise(official), recognise("cityscapes20"), recognise(tmp_path)) == ("cityscapes", "cityscapes20", None)
     assert len(open_data(str(drawn), "val", partial=True)) == SCENES
@@ -159,7 +137,7 @@ def test_label_ids_in_a_file_named_after_train_ids_are_refused_with_the_cure(par
         ds = cityscapes_pairs(part, "train", classes, partial=True)
         with pytest.raises(LabelError, match=words):
             ds[0]
-    ds.labels[0].write_bytes(png([[99] * 64] * 32))  # neither
+    ds.labels[0].write_bytes(encoded([[99] * 64] * 32))  # neither
     with pytest.raises(LabelError, match=r"99.* are no label of cityscapes20"):
         ds[0]
 
@@ -210,8 +188,6 @@ def test_what_cannot_be_read_says_why(tmp_path, drawn):
     (tmp_path / "leftImg8bit").mkdir()
     with pytest.raises(DataError, match="train: no frames. Unpack leftImg8bit_trainvaltest.zip"):
         cityscapes_pairs(tmp_path, partial=True)
-    with pytest.raises(DataError, match=r"frames of 1024x2048, not of 512x1024. Write it"):
-        cityscapes_pairs(drawn, size=(512, 1024))
 
 
 # prepare --------------------------------------------------------------------------------------------------------------

@@ -21,21 +21,16 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from edgeseg import cli
 from edgeseg.data.camvid import CAMVID_SOURCES, camvid_frames, camvid_pairs
 from edgeseg.data.labels import CAMVID32, VOC, VOID
 from edgeseg.data.streets import Streets, write_streets
 from edgeseg.data.voc import voc_pairs
+from picture_files import save
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(autouse=True)
-def _no_flush(monkeypatch):
-    """Thousands of forced writes to the disk take most of the time, and no test here could tell."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+pytestmark = pytest.mark.usefixtures("no_flush")
 
 
 def edgeseg_data(*arguments: object) -> SimpleNamespace:
@@ -54,15 +49,10 @@ def edgeseg_data(*arguments: object) -> SimpleNamespace:
     return SimpleNamespace(exit_code=code, output=printed.getvalue())
 
 
-def save(path: Path, picture: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path)
-
-
-def make_folder(root: Path, splits=("",), colors=(10, 20)) -> Path:
+def make_folder(root: Path, splits=("",)) -> Path:
     for number, split in enumerate(splits):
         for i in range(3):
-            save(root / split / "images" / f"{number}{i}.png", np.full((40, 40, 3), colors[0], np.uint8))
+            save(root / split / "images" / f"{number}{i}.png", np.full((40, 40, 3), 10, np.uint8))
             save(root / split / "labels" / f"{number}{i}.png", np.full((40, 40), i % 2, np.uint8))
     (root / "classes.json").write_text('{"classes": ["road", "car", "sky"], "void": 255}')
     return root
@@ -147,44 +137,7 @@ def test_get_then_prepare_then_check_needs_no_other_word(served, tmp_path):
     assert report["splits"]["test"]["classes"]["Road"] == {"share": 100.0, "pixels": 233 * 48 * 36, "images": 233}
 
 
-def test_an_archive_fetched_by_hand_is_used_and_kept(served, archives, tmp_path):
-    home = tmp_path / "elsewhere"
-    home.mkdir()
-    (home / "camvid.tgz").write_bytes((archives / "camvid.tgz").read_bytes())
-    assert edgeseg_data("get", "camvid", "--to", home / "camvid").exit_code == 0
-    assert served == []
-    assert sorted(os.listdir(home)) == ["camvid", "camvid.tgz"]
-
-
-def test_a_wrong_hash_is_one_clear_line_and_leaves_nothing(served, tmp_path, monkeypatch):
-    source = CAMVID_SOURCES["fastai"]
-    wrong = dataclasses.replace(source, archives=(dataclasses.replace(source.archives[0], md5="0" * 32),))
-    monkeypatch.setitem(CAMVID_SOURCES, "fastai", wrong)
-    got = edgeseg_data("get", "camvid")
-    assert got.exit_code == 2
-    assert "where 00000000000000000000000000000000 is right" in got.output
-    assert "Traceback" not in got.output
-    assert os.listdir(tmp_path / "home") == []
-
-
-def test_a_folder_that_holds_something_else_is_not_touched(served, tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("x")
-    got = edgeseg_data("get", "camvid", "--to", tmp_path / "mine")
-    assert got.exit_code == 2
-    assert "something else than camvid_fastai. Remove it, or choose another folder" in got.output
-    assert os.listdir(tmp_path / "mine") == ["thesis.txt"]
-
-
 # check ----------------------------------------------------------------------------------------------------------------
-
-
-def test_check_of_an_own_folder_prints_classes_and_notes(tmp_path):
-    checked = edgeseg_data("check", make_folder(tmp_path))
-    assert checked.exit_code == 0, checked.output
-    assert "all: 3 pairs, 40x40" in checked.output
-    assert re.search(r"road +66\.67 +2\n +car +33\.33 +1\n", checked.output)
-    assert "note: never seen: sky" in checked.output
 
 
 def test_check_lists_every_problem_and_exits_with_1(tmp_path):

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal as assert_equal
 from PIL import Image
 
 from edgeseg.data.labels import CAMVID, VOID, ClassTable, LabelError
 from edgeseg.data.pairs import DataError, Pairs, find_splits, folder_pairs, read_image, read_label
+from picture_files import save
 
 TABLE = ClassTable("three", ("road", "car", "sky"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)))
 RGB = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
@@ -33,13 +35,6 @@ def png(path: Path, rows: list[bytes], width: int, bits: int, color: int) -> Pat
     return path
 
 
-def save(path: Path, picture: np.ndarray | Image.Image, **options) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    image.save(path, **options)
-    return path
-
-
 # images ---------------------------------------------------------------------------------------------------------------
 
 
@@ -51,29 +46,10 @@ def test_an_rgb_file_is_read_exactly_and_may_be_written_to(tmp_path, suffix):
     image[:] = 0  # torch.from_numpy wants a writable array
 
 
-@pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGBA", "CMYK"])
-def test_every_colour_mode_becomes_rgb(tmp_path, mode):
-    grey = Image.fromarray(np.repeat(RGB[..., :1] // 128 * 255, 3, axis=2))  # black and white survive every mode
-    path = save(tmp_path / ("a.tiff" if mode == "CMYK" else "a.png"), grey.convert(mode, dither=0))
-    image = read_image(path)
-    assert image.shape == RGB.shape
-    assert np.abs(image.astype(int) - np.asarray(grey)).max() <= 1
-
-
 def test_a_cmyk_jpeg_becomes_rgb_of_the_same_look(tmp_path):
     red = Image.new("RGB", (16, 16), (200, 30, 40))
     image = read_image(save(tmp_path / "a.jpg", red.convert("CMYK"), quality=95))
     assert np.abs(image.astype(int) - np.array([200, 30, 40])).max() < 12
-
-
-def test_alpha_is_dropped_and_palette_transparency_warns_nobody(tmp_path):
-    clear = np.dstack([RGB, np.zeros(RGB.shape[:2], np.uint8)])
-    assert np.array_equal(read_image(save(tmp_path / "a.png", clear)), RGB)
-    palette = Image.fromarray(RGB).quantize(8)
-    save(tmp_path / "b.png", palette, transparency=bytes(range(8)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert np.array_equal(read_image(tmp_path / "b.png"), np.asarray(palette.convert("RGB")))
 
 
 def test_16_bit_values_keep_their_high_byte_in_grey_and_colour_alike(tmp_path):
@@ -84,24 +60,6 @@ def test_16_bit_values_keep_their_high_byte_in_grey_and_colour_alike(tmp_path):
     rows = [np.repeat(row, 3).astype(">u2").tobytes() for row in values]
     assert np.array_equal(read_image(png(tmp_path / "color.png", rows, 3, 16, 2)), grey)
     assert np.array_equal(read_image(save(tmp_path / "grey.tiff", values)), grey)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.int32])
-def test_values_of_unknown_range_are_refused(tmp_path, dtype):
-    path = save(tmp_path / "a.tiff", np.ones((2, 2), dtype))
-    with pytest.raises(DataError, match=r"a.tiff: holds (float|32-bit) values.*Save it with 8 bits"):
-        read_image(path)
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_exif_orientation_is_applied(tmp_path, orientation):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    image = read_image(save(tmp_path / "a.png", RGB, exif=exif))
-    upright = {1: RGB, 2: RGB[:, ::-1], 3: RGB[::-1, ::-1], 4: RGB[::-1]}
-    turned = RGB.transpose(1, 0, 2)
-    upright |= {5: turned, 6: turned[:, ::-1], 7: turned[::-1, ::-1], 8: turned[::-1]}
-    assert np.array_equal(image, upright[orientation])
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
@@ -159,6 +117,142 @@ def test_a_file_without_permission_says_so(tmp_path):
     path.chmod(0)
     with pytest.raises(DataError, match="may not be read"):
         read_image(path)
+
+
+# one picture as a file, as Pillow opens it, and in memory -------------------------------------------------------------
+
+MODES = (
+    "1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV", "I", "I;16", "I;16L",
+    "I;16B", "I;16N", "F",
+)  # fmt: skip
+LOSSLESS = ("png", "tiff", "bmp", "gif", "ppm")
+MODES_OF_16_BITS = [mode for mode in MODES if mode.startswith("I;16")]
+
+
+def picture_of_mode(mode):
+    """A coloured ramp, where the mode has alpha half of it half transparent; 16 bits: with a high and a low byte."""
+    rows, columns = np.mgrid[0:40, 0:56]
+    rgb = Image.fromarray(np.stack([rows * 6, columns * 4, 255 - rows * 3], 2).astype(np.uint8))
+    if mode in MODES_OF_16_BITS:
+        values = (rows * 1500 + columns).astype(">u2" if mode == "I;16B" else "<u2")
+        return Image.frombytes(mode, (56, 40), values.tobytes())
+    if mode in ("La", "RGBa", "LA", "RGBA"):
+        clear = rgb.convert(mode.upper())
+        clear.putalpha(Image.fromarray((255 - (columns > 28) * 127).astype(np.uint8)))
+        return clear.convert(mode)
+    return {"PA": rgb.convert("P"), "I": rgb.convert("L"), "F": rgb.convert("L")}.get(mode, rgb).convert(mode)
+
+
+def outcome(image):
+    """Pixels, or the words with which the picture is refused, without its name."""
+    try:
+        return read_image(image).tolist()
+    except DataError as refusal:
+        return str(refusal).rpartition(": ")[2]
+
+
+def write(picture, path, **options):
+    """The file; ``None`` where Pillow has no way to write this mode in this format."""
+    try:
+        picture.save(path, **options)
+    except (OSError, ValueError, KeyError):
+        return None
+    return path
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_picture_of_any_mode_is_the_same_as_a_file_and_as_pillow_opens_it(tmp_path, mode):
+    picture = picture_of_mode(mode)
+    assert picture.mode == mode
+    before = picture.tobytes()
+    for suffix in (*LOSSLESS, "jpg", "webp"):
+        path = write(picture, tmp_path / f"a.{suffix}")
+        if path is not None:
+            with Image.open(path) as opened:
+                assert outcome(opened) == outcome(path), suffix
+                # "I" in memory may hold anything; in a PPM file it is 16-bit grey
+                same = opened.mode == mode and opened.tobytes() == before and (mode, suffix) != ("I", "ppm")
+                if suffix in LOSSLESS and same:
+                    assert outcome(picture) == outcome(path), suffix
+    assert (picture.mode, picture.tobytes()) == (mode, before)
+
+
+@pytest.mark.parametrize("mode", sorted({*MODES} - {"1", "P", "PA", "I", "F", *MODES_OF_16_BITS}))
+def test_a_picture_of_any_mode_shows_its_colours(mode):
+    rgb = picture_of_mode("RGB")
+    want = np.asarray(rgb.convert("L").convert("RGB") if mode in ("L", "LA", "La") else rgb)
+    off = np.abs(read_image(picture_of_mode(mode)).astype(int) - want)
+    assert off.mean() < 3, "alpha is dropped, never mixed in"
+
+
+@pytest.mark.parametrize("mode", MODES_OF_16_BITS)
+def test_16_bit_pictures_keep_their_high_byte_however_they_come(mode):
+    rows, columns = np.mgrid[0:40, 0:56]
+    want = ((rows * 1500 + columns) >> 8).astype(np.uint8)
+    assert_equal(read_image(picture_of_mode(mode)), want[..., None].repeat(3, 2))
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_pictures_of_unknown_range_are_refused_however_they_come(tmp_path, mode):
+    path = write(picture_of_mode(mode), tmp_path / "depth.tiff")
+    with Image.open(path) as opened:
+        for image in (path, opened, picture_of_mode(mode)):
+            with pytest.raises(DataError, match="values of unknown range. Save it with 8 bits"):
+                read_image(image)
+
+
+@pytest.mark.parametrize("transparency", [0, bytes(range(0, 250, 10))])
+def test_palette_pictures_with_transparency_keep_their_colours(tmp_path, transparency):
+    palette = picture_of_mode("RGB").quantize(25)
+    want = np.asarray(palette.convert("RGB"))
+    path = write(palette, tmp_path / "a.png", transparency=transparency)
+    with warnings.catch_warnings(), Image.open(path) as opened:
+        warnings.simplefilter("error")
+        assert_equal(read_image(path), want)
+        assert_equal(read_image(opened), want)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_exif_orientation_is_applied_however_a_picture_comes_and_the_picture_stays(tmp_path, suffix, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    plain = read_image(save(tmp_path / f"plain.{suffix}", RGB))
+    turned = plain.transpose(1, 0, 2)
+    want = {
+        1: plain, 2: plain[:, ::-1], 3: plain[::-1, ::-1], 4: plain[::-1],
+        5: turned, 6: turned[:, ::-1], 7: turned[::-1, ::-1], 8: turned[::-1],
+    }[orientation]  # fmt: skip
+    path = save(tmp_path / f"phone.{suffix}", RGB, exif=exif)
+    assert_equal(read_image(path), want)
+    with Image.open(path) as opened:
+        before = (opened.size, opened.tobytes(), dict(opened.getexif()))
+        for _ in range(2):  # the first reading must not turn it for the second
+            assert_equal(read_image(opened), want)
+        assert (opened.size, opened.tobytes(), dict(opened.getexif())) == before
+
+
+@pytest.mark.parametrize("suffix", ["gif", "tiff"])
+def test_of_many_pictures_in_a_file_the_first_counts_and_of_an_open_one_that_which_it_shows(tmp_path, suffix):
+    frames = [Image.new("RGB", (8, 8), color) for color in ((250, 0, 0), (0, 250, 0))]
+    path = tmp_path / f"many.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    with Image.open(path) as opened:
+        assert_equal(read_image(opened), read_image(path))
+        assert read_image(path)[0, 0].tolist() == [250, 0, 0]
+        opened.seek(1)
+        assert read_image(opened)[0, 0].tolist() == [0, 250, 0]
+        assert opened.tell() == 1
+
+
+def test_a_damaged_picture_is_named_when_pillow_has_opened_it_too(tmp_path):
+    whole = save(tmp_path / "whole.png", np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)).read_bytes()
+    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    with (
+        Image.open(tmp_path / "half.png") as opened,
+        pytest.raises(DataError, match=r"half.png: truncated or corrupt"),
+    ):
+        read_image(opened)
 
 
 # labels ---------------------------------------------------------------------------------------------------------------

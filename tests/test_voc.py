@@ -6,7 +6,7 @@ import os
 import pickle
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,9 @@ from edgeseg.data.voc import (
     voc_names,
     voc_pairs,
 )
+from picture_files import encoded, fill
 
+pytestmark = pytest.mark.usefixtures("no_flush")
 scipy_io = pytest.importorskip("scipy.io", reason="needs scipy: pip install 'edgeseg[voc]'")
 
 # stand-ins of the official lengths: 1464 + 1449 names of VOC, 11355 of SBD, of which 1103 are also VOC's train and 1134
@@ -40,25 +42,11 @@ OWN = np.array([[0, 15, 255], [7, 7, 0]], np.uint8)  # what VOC's labels say
 THEIRS = np.array([[0, 15, 15], [20, 7, 0]], np.uint8)  # what SBD's labels say
 
 
-def encoded(picture: np.ndarray, kind: str, palette: bool = False) -> bytes:
-    buffer, image = io.BytesIO(), Image.fromarray(picture)
-    if palette:
-        image.putpalette(VOC.palette.ravel().tolist())
-    image.save(buffer, kind)
-    return buffer.getvalue()
-
-
 def mat(label: object = THEIRS, key: str = "GTcls", field: str = "Segmentation") -> bytes:
     """A file as MATLAB saves SBD's."""
     buffer = io.BytesIO()
     scipy_io.savemat(buffer, {key: {field: label, "CategoriesPresent": [7.0]}}, do_compression=True)
     return buffer.getvalue()
-
-
-def fill(folder: Path, names: Iterable[str], ending: str, data: bytes) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (folder / f"{name}{ending}").write_bytes(data)
 
 
 def write_lists(folder: Path, train: list[str], val: list[str]) -> None:
@@ -80,14 +68,6 @@ def make_sbd(root: Path, names: list[str], cut: int) -> Path:
     fill(dataset / "cls", names, ".mat", mat())
     write_lists(dataset, names[:cut], names[cut:])
     return root
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_flush() -> Iterator[None]:
-    """Many forced writes to the disk take most of the time, and no test here could tell."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda descriptor: None)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +161,7 @@ def test_layouts_are_found_from_above_and_beside(small, home, tmp_path, monkeypa
     shutil.rmtree(small / "benchmark_RELEASE")
     with pytest.raises(DataError, match=r"no SBD \(a folder SegmentationClassAug .*edgeseg data get sbd"):
         voc_pairs(voc, "train_aug", partial=True)
-    with pytest.raises(DataError, match=r"no voc\* folder .*edgeseg data get voc; or set EDGESEG_DATA"):
+    with pytest.raises(DataError, match=r"no voc\* folder .*EDGESEG_DATA.*edgeseg data get voc"):
         voc_pairs()
     with pytest.raises(DataError, match=r"no VOC2012 \(folders JPEGImages"):
         voc_pairs(tmp_path)
@@ -236,7 +216,7 @@ def test_a_mat_file_that_is_none_is_named_with_the_cure(tmp_path, data, words):
 def test_a_mat_file_of_another_picture_is_refused(small):
     path = small / "benchmark_RELEASE" / "dataset" / "cls" / "2010_000001.mat"
     path.write_bytes(mat(THEIRS.T.copy()))
-    with pytest.raises(DataError, match=r"2010_000001.mat: holds 2×3 .*2010_000001.jpg has 3×2.*edgeseg data get sbd"):
+    with pytest.raises(DataError, match=r"2010_000001.jpg is 3×2 .*2010_000001.mat is 2×3. Resize"):
         voc_pairs(small, "train_aug", partial=True)[4]
     path.unlink()
     with pytest.raises(DataError, match="2010_000001.mat: no such file"):
@@ -294,10 +274,10 @@ def test_an_own_label_file_with_a_colour_picture_is_refused(small):
         voc_pairs(small, partial=True)[0]
 
 
-def test_the_sources_are_those_of_the_facts():
-    voc, sbd = VOC_SOURCE.archives[0], SBD_SOURCE.archives[0]
-    assert (voc.filename, voc.md5) == ("VOCtrainval_11-May-2012.tar", "6cd6e144f989b92b3379bac3b3de84fd")
-    assert (sbd.size, sbd.md5) == (1_419_539_633, "82b4d87ceb2ed10f6038a1cba92111cb")
+def test_the_sources_are_those_of_torchvision():
     datasets = pytest.importorskip("torchvision.datasets")
-    assert datasets.voc.DATASET_YEAR_DICT["2012"]["url"] in voc.urls
+    voc, sbd = VOC_SOURCE.archives[0], SBD_SOURCE.archives[0]
+    theirs = datasets.voc.DATASET_YEAR_DICT["2012"]
+    assert theirs["url"] in voc.urls
+    assert theirs["md5"] == voc.md5
     assert (datasets.SBDataset.url, datasets.SBDataset.md5) == (sbd.urls[0], sbd.md5)

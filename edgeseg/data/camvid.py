@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.data.labels import CAMVID, ClassTable, camvid, camvid_from_codes
-from edgeseg.data.local import Archive, Source, copies_at_home, data_home, first_few, full_disk_named, write_copy
+from edgeseg.data.local import Archive, Source, data_home, first_few, found_copies, full_disk_named, write_copy
 from edgeseg.data.pairs import DataError, Pairs, read_list
 from edgeseg.files import read_json, write_lines
 
@@ -80,7 +80,7 @@ def camvid_pairs(root: str | Path | None = None, split: str = "train", definitio
     """
     wanted = camvid_frames(split)
     camvid(definition)  # an unknown definition is refused before any folder is looked at
-    copy = _copy_in(root, definition) if root is not None else _copy_at_home(definition)
+    copy = _found(root, definition)
     images: dict[str, Path] = {}
     labels: dict[str, Path] = {}
     for part in _PARTS.get(split, (split,)):
@@ -157,29 +157,19 @@ def _codes(folder: Path) -> list[str]:
     return (folder / "codes.txt").read_text(encoding="utf-8-sig").split()
 
 
-def _copy_in(root: str | Path, definition: str) -> CamvidCopy:
-    copy = find_camvid(root)
-    if copy is None:
-        raise DataError(
-            f"{root}: no CamVid in a known layout (folders train/images, train/labels; train, trainannot; "
-            "701_StillsRaw_full, LabeledApproved_full; or images, labels, codes.txt). Get one: edgeseg data get camvid"
-        )
-    if copy.grouped not in (None, definition):
-        raise DataError(
-            f"{copy.root}: its labels are grouped to 11 classes by definition {copy.grouped}; definition {definition} "
-            "needs the 32 raw classes. Get them: edgeseg data get camvid --source fastai (or owners)"
-        )
-    return copy
-
-
-def _copy_at_home(definition: str) -> CamvidCopy:
-    copies = sorted(copies_at_home("camvid", find_camvid), key=lambda copy: copy.root.name != "camvid_480x360")
-    for copy in copies:
+def _found(root: str | Path | None, definition: str) -> CamvidCopy:
+    """The copy in a folder; without one the first in the data home that gives the definition, 480×360 before others."""
+    what = (
+        "CamVid in a known layout (folders train/images, train/labels; train, trainannot; 701_StillsRaw_full, "
+        "LabeledApproved_full; or images, labels, codes.txt)"
+    )
+    copies = found_copies(root, "camvid", find_camvid, what, "edgeseg data get camvid")
+    for copy in sorted(copies, key=lambda copy: copy.root.name != "camvid_480x360"):
         if copy.grouped in (None, definition):
             return copy
     raise DataError(
-        f"{data_home()}: no camvid* folder that gives definition {definition}. Get one (edgeseg data get camvid), or "
-        "set EDGESEG_DATA to the folder that holds yours, or give its path."
+        f"{copies[0].root}: its labels are grouped to 11 classes by definition {copies[0].grouped}; definition "
+        f"{definition} needs the 32 raw classes. Get them: edgeseg data get camvid --source fastai (or owners)"
     )
 
 

@@ -32,7 +32,7 @@ from edgeseg.data.labels import (
     VOID,
     LabelError,
 )
-from edgeseg.data.local import copies_at_home, data_home, first_few, write_copy
+from edgeseg.data.local import data_home, first_few, found_copies, write_copy
 from edgeseg.data.pairs import DataError, Pairs, folder_pairs, read_label, read_list
 from edgeseg.files import read_json
 
@@ -93,12 +93,11 @@ class CityscapesCopy:
 class CityscapesPairs(Pairs):
     """Pairs that know the usual mistake: label ids in a file that is named after train ids."""
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def read_label(self, path: Path) -> np.ndarray:
         """As in `Pairs`, with the cure in the error."""
         try:
-            return super().__getitem__(index)
+            return super().read_label(path)
         except LabelError as error:
-            path = self.labels[index]
             if path.name.endswith(_TRAIN_IDS) and _holds_label_ids(path):
                 raise LabelError(
                     f"{path}: is named labelTrainIds but holds label ids (values 19 to 33; train ids are 0 to 18 and "
@@ -143,9 +142,7 @@ def cityscapes_pairs(
         )
     if split not in CITYSCAPES_CITIES:
         raise DataError(f"Cityscapes has no split {split!r}; choose one of {', '.join(CITYSCAPES_CITIES)}")
-    copy = find_cityscapes(root) if root is not None else _copy_at_home(size)
-    if copy is None:
-        raise DataError(f"{root}: no Cityscapes (folders leftImg8bit and gtFine). To get it, {cityscapes_steps()}")
+    copy = _found(root, size)
     if size is not None and size != copy.size:
         raise DataError(f"{copy.root}: holds frames of {_by(copy.size)}, not of {_by(size)}. {_prepare_at(size)}")
     return _read_prepared(copy, split, classes) if copy.prepared else _read_official(copy, split, classes, partial)
@@ -167,8 +164,8 @@ def find_cityscapes(root: str | Path, classes: int | None = None) -> CityscapesC
 
 def cityscapes_splits(root: str | Path | None = None, partial: bool = False) -> tuple[str, ...]:
     """The splits to read: train and val; of a part, those that are there."""
-    copy = find_cityscapes(root) if root is not None else _copy_at_home()
-    return copy.splits() if copy is not None and (partial or copy.partial) else tuple(CITYSCAPES_CITIES)
+    copy = _found(root)
+    return copy.splits() if partial or copy.partial else tuple(CITYSCAPES_CITIES)
 
 
 def prepare_cityscapes(
@@ -347,17 +344,11 @@ def _read_prepared(copy: CityscapesCopy, split: str, classes: int) -> Pairs:
     return folder_pairs(copy.root, replace(table, ids={**table.ids, len(CITYSCAPES): background}), split)
 
 
-def _copy_at_home(size: tuple[int, int] | None = None) -> CityscapesCopy:
-    copies = list(copies_at_home("cityscapes", find_cityscapes))
-    for copy in copies:
-        if size in (None, copy.size):
-            return copy
-    if size is not None and copies:
-        raise DataError(f"{data_home()}: no cityscapes* folder with frames of {_by(size)}. {_prepare_at(size)}")
-    raise DataError(
-        f"{data_home()}: no cityscapes* folder that holds Cityscapes. Set EDGESEG_DATA to the folder that holds yours, "
-        f"or give its path. To get it, {cityscapes_steps()}"
-    )
+def _found(root: str | Path | None, size: tuple[int, int] | None = None) -> CityscapesCopy:
+    """The copy in a folder; without one the first in the data home, of this size where one is asked for."""
+    what = "Cityscapes (folders leftImg8bit and gtFine)"
+    copies = found_copies(root, "cityscapes", find_cityscapes, what, cityscapes_steps())
+    return next((copy for copy in copies if copy.size == size), copies[0])
 
 
 def _by(size: tuple[int, int]) -> str:

@@ -30,13 +30,40 @@ def data_home() -> Path:
     return Path(chosen).expanduser() if chosen else cache_folder("data")
 
 
-def copies_at_home(prefix: str, find: Callable[[Path], Copy | None]) -> Iterator[Copy]:
+def copies_at_home(prefix: str, find: Callable[[Path], Copy | None]) -> list[Copy]:
     """What ``find`` finds in those folders of the data home whose names begin so, in any case, in the names' order."""
-    for folder in sorted(data_home().glob("*")):
-        if folder.name.lower().startswith(prefix) and folder.is_dir():
-            copy = find(folder)
-            if copy is not None:
-                yield copy
+    folders = [folder for folder in sorted(data_home().glob("*")) if folder.is_dir()]
+    found = (find(folder) for folder in folders if folder.name.lower().startswith(prefix))
+    return [copy for copy in found if copy is not None]
+
+
+def found_copies(
+    root: str | Path | None, prefix: str, find: Callable[[Path], Copy | None], what: str, get: str
+) -> list[Copy]:
+    """The copy of a data set that a folder holds, or all those in the data home where no folder is given.
+
+    Args:
+        root: the folder, or ``None``.
+        prefix: what the names of its folders in the data home begin with.
+        find: what a folder holds of it, ``None`` where nothing.
+        what: the data set and how it is recognised, for the message.
+        get: what to type to get it.
+
+    Raises:
+        DataError: there is none.
+    """
+    if root is not None:
+        copy = find(Path(root))
+        if copy is None:
+            raise DataError(f"{root}: no {what}. To get it: {get}")
+        return [copy]
+    copies = copies_at_home(prefix, find)
+    if not copies:
+        raise DataError(
+            f"{data_home()}: no {prefix}* folder that holds {what}. Set EDGESEG_DATA to the folder that holds yours, "
+            f"or give its path. To get it: {get}"
+        )
+    return copies
 
 
 def first_few(items: Sequence[str], count: int = 5) -> str:
@@ -151,17 +178,25 @@ def write_copy(
         DataError: the size would squash the images, the folder holds something else, a pair cannot be read, or the disk
             is full.
     """
+    from tqdm import tqdm
+
     first, (height, width) = next(iter(splits.values())), size
     content = {**class_entries(first.table), **about, "size": [width, height]}
     if not stretch:
         _refuse_to_squash(first.names[0], first[0][1].shape, size)
     if folder.exists() and any(folder.iterdir()) and read_json(folder / "classes.json") != content:
         raise DataError(f"{folder}: holds something else than {what}. Choose another folder.")
+    jobs = [(split, i) for split, ds in splits.items() for i in range(len(ds))]
     with full_disk_named(folder):
         write_json(folder / "classes.json", content)
-        for split, name, image, label in _unwritten(splits, folder, progress):
-            write_png(folder / split / "images" / f"{name}.png", _resized(image, size, is_label=False))
-            write_png(folder / split / "labels" / f"{name}.png", _resized(label, size, is_label=True))
+        for split, i in tqdm(jobs, desc="prepare", unit=" pairs", disable=not progress):
+            image_file, label_file = (
+                folder / split / kind / f"{splits[split].names[i]}.png" for kind in ("images", "labels")
+            )
+            if not label_file.exists():  # it is written last: where it is, the pair is whole
+                image, label = splits[split][i]
+                write_png(image_file, _resized(image, size, is_label=False))
+                write_png(label_file, _resized(label, size, is_label=True))
         for split, ds in splits.items():  # last: a folder with a list is whole
             write_lines(folder / f"{split}.txt", ds.names)
     return folder
@@ -206,20 +241,6 @@ def _refuse_to_squash(name: str, own: tuple[int, ...], size: tuple[int, int]) ->
             f"{size[0]}x{round(size[0] * own[1] / own[0])}, or say that it is meant: stretch=True, on the command line "
             "--stretch."
         )
-
-
-def _unwritten(
-    splits: Mapping[str, Dataset], folder: Path, progress: bool
-) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
-    """Split, name, image and label of every pair that is not in the folder yet."""
-    from tqdm import tqdm
-
-    jobs = [(split, i) for split, ds in splits.items() for i in range(len(ds))]
-    for split, i in tqdm(jobs, desc="prepare", unit=" pairs", disable=not progress):
-        name = splits[split].names[i]
-        # the label is written last: where it is, the pair is whole
-        if not os.path.exists(folder / split / "labels" / f"{name}.png"):
-            yield split, name, *splits[split][i]
 
 
 def _resized(picture: np.ndarray, size: tuple[int, int], is_label: bool) -> Image.Image:

@@ -228,13 +228,17 @@ class Pairs:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Image (H, W, 3) uint8 RGB and label (H, W) uint8; `DataError` or `LabelError` name the file at fault."""
-        image, label = read_image(self.images[index]), read_label(self.labels[index], self.table)
+        image, label = read_image(self.images[index]), self.read_label(self.labels[index])
         if image.shape[:2] != label.shape:
             raise DataError(
                 f"{self.images[index]} is {image.shape[1]}×{image.shape[0]} (width × height) and {self.labels[index]} "
                 f"is {label.shape[1]}×{label.shape[0]}. Resize the label (nearest neighbour), or pair the right files."
             )
         return image, label
+
+    def read_label(self, path: Path) -> np.ndarray:
+        """One of the label files as (H, W) uint8: where a data set has files of its own kind."""
+        return read_label(path, self.table)
 
     def __repr__(self) -> str:
         return f"Pairs({len(self)} pairs, {self.table.name})"

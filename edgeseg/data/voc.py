@@ -28,13 +28,13 @@ from edgeseg.data.local import (
     Archive,
     Source,
     copies_at_home,
-    data_home,
     first_few,
+    found_copies,
     full_disk_named,
     indexed_picture,
     write_png,
 )
-from edgeseg.data.pairs import DataError, Pairs, read_image, read_list
+from edgeseg.data.pairs import DataError, Pairs, read_list
 
 VOC_SPLITS = ("train", "val", "trainval", "train_aug", "paper_train", "paper_val")
 VOC_COUNTS = {"train": 1464, "val": 1449}
@@ -43,7 +43,6 @@ TRAIN_AUG_COUNT = 10582
 """Pictures of (SBD train ∪ SBD val ∪ VOC train) − VOC val."""
 
 _LISTS = Path("ImageSets", "Segmentation")
-_GET_VOC = "Get it: edgeseg data get voc"
 _GET_SBD = "Get it: edgeseg data get sbd"
 _PARTLY = "for a part on purpose say so: partial=True, on the command line --partial"
 
@@ -66,19 +65,9 @@ class SBDCopy:
 class VOCPairs(Pairs):
     """Pairs whose labels may also be SBD's ``.mat`` files."""
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def read_label(self, path: Path) -> np.ndarray:
         """As in `Pairs`."""
-        path = self.labels[index]
-        if path.suffix != ".mat":
-            return super().__getitem__(index)
-        image, label = read_image(self.images[index]), read_sbd_label(path)
-        if image.shape[:2] != label.shape:
-            raise DataError(
-                f"{path}: holds {label.shape[1]}×{label.shape[0]} values (width × height), its picture "
-                f"{self.images[index]} has {image.shape[1]}×{image.shape[0]}. One of the two is another picture's: get "
-                "both data sets again (edgeseg data get sbd, get voc)."
-            )
-        return image, label
+        return read_sbd_label(path) if path.suffix == ".mat" else super().read_label(path)
 
 
 def voc_pairs(
@@ -187,17 +176,8 @@ def find_sbd(root: str | Path, png: bool = True) -> SBDCopy | None:
 
 
 def _found_voc(root: str | Path | None) -> Path:
-    if root is not None:
-        found = find_voc(root)
-        if found is None:
-            raise DataError(f"{root}: no VOC2012 (folders JPEGImages, SegmentationClass, ImageSets). {_GET_VOC}")
-        return found
-    for found in copies_at_home("voc", find_voc):
-        return found
-    raise DataError(
-        f"{data_home()}: no voc* folder that holds VOC2012. {_GET_VOC}; or set EDGESEG_DATA to the folder that holds "
-        "yours, or give its path."
-    )
+    what = "VOC2012 (folders JPEGImages, SegmentationClass, ImageSets)"
+    return found_copies(root, "voc", find_voc, what, "edgeseg data get voc")[0]
 
 
 def _found_sbd(voc: Path, root: str | Path | None, png: bool = True) -> SBDCopy:
@@ -212,11 +192,9 @@ def _found_sbd(voc: Path, root: str | Path | None, png: bool = True) -> SBDCopy:
 
 def _near(voc: Path, png: bool) -> SBDCopy | None:
     """SBD in or beside VOC2012, or in the data home."""
-    for place in (voc, voc.parent, voc.parent.parent):
-        found = find_sbd(place, png)
-        if found is not None:
-            return found
-    return next(copies_at_home("sbd", lambda folder: find_sbd(folder, png)), None)
+    beside = (find_sbd(place, png) for place in (voc, voc.parent, voc.parent.parent))
+    at_home = copies_at_home("sbd", lambda folder: find_sbd(folder, png))
+    return next((copy for copy in (*beside, *at_home) if copy is not None), None)
 
 
 # lists ----------------------------------------------------------------------------------------------------------------
