@@ -60,11 +60,6 @@ def test_views_move_nothing():
     assert count(View(), (32, 32)).bytes_moved == 0
 
 
-def test_half_precision_halves_bytes():
-    model = create_model("stdc1_fcn", 11, width=16)
-    assert count(model, (64, 64), dtype=torch.float16).bytes_moved * 2 == count(model, (64, 64)).bytes_moved
-
-
 def test_aux_heads_count_as_parameters_of_training_only():
     counts = count(create_model("cross_cbam_m", 19, aux_boundary=True), (64, 64))
     assert counts.params == 11_616_895

@@ -183,20 +183,15 @@ class AAM(Attention):
 
 
 class StripPooling(nn.Module):
-    """Context from squares and from whole rows and columns: (N, C, h, w) → (N, C, h, w) (Hou et al., SPNet, 2020).
+    """Context from squares and from whole rows and columns: (N, C, h, w) → (N, C, h, w) (Hou et al., SPNet, 2020)."""
 
-    Args:
-        channels: C.
-        pools: sides of the two pooled squares.
-    """
-
-    def __init__(self, channels: int, pools: tuple[int, int] = (20, 12)) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         mid = max(LEAST, channels // 4)
         self.enter_square = ConvBNReLU(channels, mid, kernel=1)
         self.enter_strip = ConvBNReLU(channels, mid, kernel=1)
-        self.pools = nn.ModuleList(nn.AdaptiveAvgPool2d(side) for side in pools)
-        self.pooled = nn.ModuleList(ConvBNReLU(mid, mid, relu=False) for _ in pools)
+        self.pools = nn.ModuleList(nn.AdaptiveAvgPool2d(side) for side in (20, 12))
+        self.pooled = nn.ModuleList(ConvBNReLU(mid, mid, relu=False) for _ in self.pools)
         self.local = ConvBNReLU(mid, mid, relu=False)
         self.pool_rows, self.pool_columns = nn.AdaptiveAvgPool2d((1, None)), nn.AdaptiveAvgPool2d((None, 1))
         self.along_row = _conv_bn(mid, (1, 3))

@@ -148,7 +148,7 @@ class STDCSeg(nn.Module):
         c8, c16, c32 = self.backbone.channels
         c = 2 * width
         self.pool = GlobalAvgPool()
-        self.mean_conv = nn.Sequential(OrderedDict(conv=nn.Conv2d(c32, c, 1), relu=nn.ReLU(inplace=True)))
+        self.mean_conv = _conv_relu(c32, c)
         self.refine32, self.refine16 = AttentionRefinement(c32, c), AttentionRefinement(c16, c)
         self.smooth16, self.smooth8 = ConvBNReLU(c, c), ConvBNReLU(c, c)
         self.fuse = FeatureFusion(c8 + c, 2 * c)
@@ -178,6 +178,11 @@ class STDCSeg(nn.Module):
 # PP-LiteSeg -----------------------------------------------------------------------------------------------------------
 
 
+def _conv_relu(in_channels: int, out_channels: int) -> nn.Sequential:
+    """1×1, with a bias in the place of batch normalisation, which cannot train on a map of one value: see `STDCSeg`."""
+    return nn.Sequential(OrderedDict(conv=nn.Conv2d(in_channels, out_channels, 1), relu=nn.ReLU(inplace=True)))
+
+
 class SPPM(nn.Module):
     """Simple pyramid pooling module of PP-LiteSeg.
 
@@ -188,20 +193,20 @@ class SPPM(nn.Module):
     Args:
         in_channels: channels of the input.
         out_channels: channels of the branches and the output.
-        bins: sides of the averaged maps.
 
     Shape:
         (N, in_channels, h, w) → (N, out_channels, h, w).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, bins: Sequence[int] = (1, 2, 4)) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.pools = nn.ModuleList(GlobalAvgPool() if b == 1 else nn.AdaptiveAvgPool2d(b) for b in bins)
+        self.pools = nn.ModuleList([GlobalAvgPool(), nn.AdaptiveAvgPool2d(2), nn.AdaptiveAvgPool2d(4)])
         self.branches = nn.ModuleList(
-            nn.Sequential(OrderedDict(conv=nn.Conv2d(in_channels, out_channels, 1), relu=nn.ReLU(inplace=True)))
-            if b == 1
-            else ConvBNReLU(in_channels, out_channels, kernel=1)
-            for b in bins
+            [
+                _conv_relu(in_channels, out_channels),
+                ConvBNReLU(in_channels, out_channels, kernel=1),
+                ConvBNReLU(in_channels, out_channels, kernel=1),
+            ]
         )
         self.project = ConvBNReLU(out_channels, out_channels)
 

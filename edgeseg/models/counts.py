@@ -71,20 +71,19 @@ class Counts:
         )
 
 
-def count(model: nn.Module, size: tuple[int, int] = (512, 1024), dtype: torch.dtype = torch.float32) -> Counts:
-    """Count one forward pass of one image, in eval mode.
+def count(model: nn.Module, size: tuple[int, int] = (512, 1024)) -> Counts:
+    """Count one forward pass of one image, in eval mode; bytes are those of float32.
 
     Args:
         model: any network here, on any device; it is copied, never run.
         size: (H, W) of the input.
-        dtype: of parameters and activations, for the bytes.
 
     Raises:
         ValueError: a size that the network refuses.
     """
-    with _meta_copy(model, dtype) as twin:
+    with _meta_copy(model) as twin:
         rows = {name: ModuleCount(name, type(m).__name__, _own_params(m)) for name, m in twin.named_modules()}
-        image = torch.empty(1, 3, *size, dtype=dtype, device="meta")
+        image = torch.empty(1, 3, *size, device="meta")
         with _OpCounter(twin, rows):
             twin(image)
         modules = tuple(row for row in rows.values() if row.params or row.activations)
@@ -166,10 +165,10 @@ def _own_params(module: nn.Module) -> int:
 
 
 @contextmanager
-def _meta_copy(model: nn.Module, dtype: torch.dtype = torch.float32) -> Iterator[nn.Module]:
-    """A copy without values, in eval mode; gradients are off while it is used."""
+def _meta_copy(model: nn.Module) -> Iterator[nn.Module]:
+    """A copy without values, float32 and in eval mode; gradients are off while it is used."""
     with torch.no_grad():
-        yield copy.deepcopy(model).to(device="meta", dtype=dtype).eval()
+        yield copy.deepcopy(model).to(device="meta", dtype=torch.float32).eval()
 
 
 # By rules -------------------------------------------------------------------------------------------------------------

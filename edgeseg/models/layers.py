@@ -69,7 +69,7 @@ class GlobalMaxPool(nn.Module):
 
 
 class FCNHead(nn.Module):
-    """Conv-BN-ReLU, channel dropout and a 1×1 classifier, on a map of any stride.
+    """3×3 Conv-BN-ReLU, channel dropout and a 1×1 classifier, on a map of any stride.
 
     The last convolution is called ``classifier`` in every network of this package: that is how a weight file with other
     classes is told apart (see `edgeseg.models.weights.load_weights`).
@@ -78,18 +78,15 @@ class FCNHead(nn.Module):
         in_channels: channels of the map.
         mid_channels: channels between the two convolutions.
         num_classes: channels of the logits.
-        kernel: side of the first convolution.
         dropout: probability of dropping a whole channel, in train mode.
 
     Shape:
         (N, in_channels, h, w) → (N, num_classes, h, w).
     """
 
-    def __init__(
-        self, in_channels: int, mid_channels: int, num_classes: int, kernel: int = 3, dropout: float = 0.1
-    ) -> None:
+    def __init__(self, in_channels: int, mid_channels: int, num_classes: int, dropout: float = 0.1) -> None:
         super().__init__()
-        self.conv = ConvBNReLU(in_channels, mid_channels, kernel)
+        self.conv = ConvBNReLU(in_channels, mid_channels)
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(mid_channels, num_classes, 1)
 

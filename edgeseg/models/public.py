@@ -40,7 +40,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -85,14 +84,13 @@ def load_public_backbone(model: nn.Module, path: str | Path) -> LoadReport:
 
 
 def load_public_state(
-    backbone: STDC | HRNet, state_dict: Mapping[str, Any], source: str = "public checkpoint"
+    backbone: STDC | HRNet, state_dict: Mapping[str, Tensor], source: str = "public checkpoint"
 ) -> LoadReport:
     """Load weights in the layout of the public repositories into a backbone; see this module's tables.
 
     Args:
         backbone: of the checkpoint's kind and size; filled in place.
-        state_dict: names to tensors. A nesting under ``"state_dict"`` and the prefixes ``module.``, ``cp.``,
-            ``model.`` and ``backbone.`` are taken off.
+        state_dict: names to tensors. The prefixes ``module.``, ``cp.``, ``model.`` and ``backbone.`` are taken off.
         source: what to call the checkpoint in messages.
 
     Returns:
@@ -101,7 +99,7 @@ def load_public_state(
     Raises:
         WeightError: entries missing, too many, or of another shape. Nothing is loaded then.
     """
-    given: dict[str, Tensor] = {_bare(k): v for k, v in dict(state_dict.get("state_dict", state_dict)).items()}
+    given = {_bare(k): v for k, v in state_dict.items()}
     own = backbone.state_dict()
     theirs = _stdc_names(backbone) if isinstance(backbone, STDC) else {key: _hrnet_name(key) for key in own}
     fits = {k: given[theirs[k]] for k in own if theirs[k] in given and given[theirs[k]].shape == own[k].shape}

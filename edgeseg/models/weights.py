@@ -173,7 +173,6 @@ def load_weights(
     weights: str | Path | State,
     new_head: bool = False,
     *,
-    partial: bool = False,
     source: str | Path | None = None,
     verbose: bool = True,
 ) -> LoadReport:
@@ -185,7 +184,6 @@ def load_weights(
         model: the model, filled in place.
         weights: a file of `save_weights`, or its state entries.
         new_head: start every classifier anew, also where its shape would fit: other classes, other meaning.
-        partial: take what fits by name and shape and leave the rest as it is, e.g. for another decoder.
         source: what to call the weights in messages, where ``weights`` is a state.
         verbose: print the report.
 
@@ -203,8 +201,7 @@ def load_weights(
     fits = [k for k in own if k in weights and k not in new and own[k].shape == weights[k].shape]
     absent = [k for k in own if k not in fits and k not in new]
     report = LoadReport(name, fits, new, absent, [k for k in weights if k not in own])
-    if not partial:
-        _refuse_misfits(report, own, weights)
+    _refuse_misfits(report, own, weights)
     model.load_state_dict({k: weights[k] for k in fits}, strict=False)
     if new:
         for module_name, module in model.named_modules():
@@ -261,15 +258,14 @@ def _refuse_misfits(report: LoadReport, own: State, weights: State) -> None:
     for key in shapes:
         raise WeightError(
             f"{report.source}: {key} has shape {tuple(weights[key].shape)}, the model needs {tuple(own[key].shape)}; "
-            "build the model with the weight's switches, or take what fits with partial=True"
+            "build the model with the weight's switches"
         )
     missing = [k for k in report.missing if not is_aux_key(k)]
     ignored = [k for k in report.ignored if not is_aux_key(k)]
     if missing or ignored:
         raise WeightError(
             f"{report.source}: another network; {len(missing)} entries missing{_sample(missing)}, {len(ignored)} "
-            f"without a place{_sample(ignored)}. Build the model that the weight was made for, or take what fits with "
-            "partial=True"
+            f"without a place{_sample(ignored)}. Build the model that the weight was made for"
         )
 
 

@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from edgeseg.files import atomic_write, cache_folder, fetch, write_text
+from edgeseg.files import atomic_write, cache_folder, fetch, file_hash, write_text
 from edgeseg.models.weights import WeightError, read_weights, weights_from_bytes
 from edgeseg.text import unknown
 
@@ -189,7 +189,7 @@ def checked_file(name: str) -> Path:
         )
     if file is None:
         file = fetch(str(record.url), cache_folder("weights") / record.file, sha256=record.sha256)
-    if _sha256(file.read_bytes()) != record.sha256:
+    if file_hash(file) != record.sha256:
         raise WeightError(
             f"{file}: not the file that its record names (SHA-256 differs); delete it and fetch or copy it again"
         )
@@ -231,10 +231,6 @@ def _record(name: str) -> tuple[WeightRecord, Path]:
 def _local(record: WeightRecord, folder: Path) -> Path | None:
     files = (place / record.file for place in (folder, *weight_folders()))
     return next((file for file in files if file.is_file()), None)
-
-
-def _sha256(blob: bytes) -> str:
-    return hashlib.sha256(blob).hexdigest()
 
 
 # Licences -------------------------------------------------------------------------------------------------------------
@@ -365,7 +361,7 @@ def _checked_weight(path: Path) -> tuple[WeightRecord, dict[str, bytes]]:
     blob = _joined(file)
     if blob is None:
         raise WeightError(f"{path}: the record names {record.file}, which is not beside it; copy both into one folder")
-    if not file.is_file() and _sha256(blob) != record.sha256:
+    if not file.is_file() and hashlib.sha256(blob).hexdigest() != record.sha256:
         raise WeightError(f"{file}: its parts are not those of the record's file; copy all of them again")
     meta, _ = weights_from_bytes(blob, file, record.sha256)
     faults = record_faults(record, meta)
