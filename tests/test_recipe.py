@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from edgeseg.training.recipe import FIELDS, Recipe, RecipeError, override
@@ -62,6 +63,11 @@ def test_every_number_of_a_recipe_has_a_range():
 def test_an_unknown_field_or_loss_lists_those_that_exist(text, listed):
     with pytest.raises(RecipeError, match=listed):
         override(get_recipe("camvid_cpu"), [text])
+
+
+def test_numpys_numbers_are_numbers_and_are_written_as_such():
+    recipe = Recipe("mine", iterations=np.int64(3), crop=(np.int64(64), 96), lr=np.float32(0.5))
+    assert recipe.as_json() == Recipe("mine", iterations=3, crop=(64, 96), lr=0.5).as_json()
 
 
 def test_a_new_budget_replaces_the_old_one():

@@ -150,8 +150,8 @@ class Recipe:
             loss_terms(text)
 
     def as_json(self) -> dict[str, Any]:
-        """Every field as it comes back from a JSON file: tuples are lists."""
-        return json.loads(json.dumps(asdict(self)))
+        """Every field as it comes back from a JSON file: tuples are lists, numpy's numbers Python's."""
+        return json.loads(json.dumps(asdict(self), default=lambda number: number.item()))
 
 
 def _fields() -> dict[str, Field]:
