@@ -17,6 +17,8 @@ from edgeseg.deploy import Artefact, DeployError, compile, get_runtime
 from edgeseg.deploy.artefact import DESCRIPTION
 from edgeseg.deploy.runtimes.graph import compute_dtypes, export_graph
 from edgeseg.inference import Segmenter
+from edgeseg.models.registry import create_model
+from edgeseg.models.weights import save_weights, weight_meta
 
 DESCRIPTIONS = json.loads(Path(__file__).with_name("artefact_descriptions.json").read_text())
 
@@ -93,6 +95,18 @@ def test_a_graph_that_computes_in_another_precision_is_an_error():
     assert compute_dtypes(export_graph(Stubborn(), torch.zeros(1, 3, 8, 8))) == {"float32": 1}
 
 
+def test_an_artefact_knows_the_weight_that_it_was_made_from(tmp_path):
+    """By name and hash; the weights of a network in memory may have been changed since they were read."""
+    file, segmenter = tmp_path / "mine.safetensors", narrow_segmenter()
+    table = segmenter.table
+    meta = weight_meta(table.names, table.colors, table.name, (0.4,) * 3, (0.3,) * 3)
+    sha256 = save_weights(file, segmenter.model, meta)
+    settings = {"runtime": "eager", "size": SIZE, "graphs": ("labels",), "device": "cpu"}
+    about = compile(file, **settings).about
+    assert (about["weights"], about["weights_sha256"]) == ("mine.safetensors", sha256)
+    assert not {"weights", "weights_sha256"} & compile(create_model(str(file)), **settings).about.keys()
+
+
 # files ----------------------------------------------------------------------------------------------------------------
 
 
@@ -100,7 +114,7 @@ def test_a_saved_artefact_loads_and_computes_the_same(artefact, tmp_path):
     folder = artefact.save(tmp_path / "deep" / "m.eager")
     loaded = Artefact.load(folder)
     assert np.array_equal(loaded(picture()), artefact(picture()))
-    assert loaded.describe() == artefact.describe()
+    assert loaded.about == artefact.about
     assert sorted(os.listdir(folder)) == ["artefact.json", "labels.pt2", "logits.pt2"]
 
 
@@ -115,7 +129,7 @@ def test_what_the_first_release_wrote_still_opens(runtime, tmp_path):
     theirs = Artefact.load(folder)
     assert np.array_equal(theirs(picture()), ours(picture()))
     assert theirs.table.names == ours.table.names
-    written_now = ours.describe()
+    written_now = ours.about
     assert DESCRIPTIONS[runtime].keys() <= written_now.keys()
     for graph, facts in DESCRIPTIONS[runtime]["graphs"].items():
         assert facts.keys() <= written_now["graphs"][graph].keys()

@@ -15,7 +15,6 @@ from edgeseg.bench.roofline import (
     measure_peaks,
     measure_roofline,
     roofline_picture,
-    using_threads,
 )
 from edgeseg.models.counts import count
 from edgeseg.models.registry import create_model
@@ -79,18 +78,13 @@ def test_measuring_leaves_the_model_and_the_threads_as_they_were(model):
     measure_roofline(model, (32, 32), "net", PEAKS, runs=1)
     assert model.training
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-    with using_threads(before + 1):
-        assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
 
 
-def test_half_precision_moves_half_the_bytes(model, measured):
-    half = measure_roofline(model, SIZE, "small", PEAKS, runs=1, precision="bf16")
-    assert 2 * sum(m.bytes_moved for m in half.modules) == sum(m.bytes_moved for m in measured.modules)
-
-
-def test_peaks_are_positive_and_name_their_kernels():
-    peaks = measure_peaks(scale=0.05)
+def test_peaks_are_positive_and_name_their_kernels(monkeypatch):
+    monkeypatch.setattr("edgeseg.bench.roofline._TRIES", 1)
+    monkeypatch.setattr("edgeseg.bench.roofline._LEAST_SECONDS", 0)
+    peaks = measure_peaks()
     assert set(peaks.gflops) == {"fp32", "bf16"}
     assert min(*peaks.gflops.values(), peaks.gigabytes) > 0
     assert set(peaks.kernels) == {"fp32", "bf16", "memory"}
@@ -98,7 +92,7 @@ def test_peaks_are_positive_and_name_their_kernels():
 
 
 def test_text_json_and_picture_tell_the_same(measured, tmp_path):
-    text = measured.text(rows=5)
+    text = measured.text()
     worst = max(measured.modules, key=lambda m: m.ms - m.predicted_ms)
     assert (worst.name or "(itself)")[-30:] in text
     assert NOTE in text

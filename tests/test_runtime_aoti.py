@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 import torch
 
 from compiled_networks import SIZE, batch_of, compiled, needs, street_images, tiny_segmenter, trained_segmenter
 from edgeseg.deploy import Artefact, DeployError, get_runtime
-from edgeseg.deploy.runtimes.aoti import _torch_threads, cpu_vectors
+from edgeseg.deploy.runtimes.aoti import cpu_vectors
 from edgeseg.deploy.runtimes.graph import in_precision
 
 needs_aoti = needs("aoti")
@@ -24,21 +21,6 @@ def test_the_result_is_the_same_for_any_number_of_threads():
     for threads in (None, 1, 2):
         torch.testing.assert_close(Artefact(plain.folder, plain.about, threads).logits(x), expected)
     assert torch.get_num_threads() == before
-
-
-def test_threads_that_ask_for_different_numbers_of_torch_threads_leave_the_number_as_it_was():
-    before = torch.get_num_threads()
-
-    def run(number: int) -> int:
-        with _torch_threads(number):
-            time.sleep(0.01)  # long enough for the others to begin
-            return torch.get_num_threads()
-
-    numbers = [before + 1 + i for i in range(4)]
-    with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(run, numbers)) == numbers
-    with ThreadPoolExecutor(1) as pool:  # a thread takes over the process's number when it first asks
-        assert pool.submit(torch.get_num_threads).result() == before
 
 
 @needs_aoti

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from compiled_networks import (
     CONVOLUTIONS,
@@ -29,6 +31,7 @@ from compiled_networks import (
     worst_error,
 )
 from edgeseg.deploy import Artefact, DeployError, compile, get_runtime, list_runtimes
+from edgeseg.deploy.runtimes.base import torch_threads
 
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("aoti", "executorch")]  # to build
 RUNTIMES = ["onnx", "openvino", *SLOW]
@@ -56,11 +59,6 @@ def test_an_option_is_the_same_from_a_command_line_as_from_python(name):
         text = ",".join(value) if isinstance(value, tuple) else str(value).lower()
         assert runtime.parse_options([f"{option}={text}"]) == {option: value}
         assert runtime.checked_options({option: value}) == defaults
-
-
-@pytest.mark.parametrize("text", ["channels_last=false", "channels_last=False", "channels_last=no", "channels_last=0"])
-def test_false_is_false(text):
-    assert get_runtime("eager").parse_options([text]) == {"channels_last": False}
 
 
 @pytest.mark.parametrize(
@@ -202,6 +200,47 @@ def test_first_calls_from_several_threads_open_the_file_once_and_leave_the_proce
     assert (sys.stdout, sys.stderr) == before
     for x, result in zip(INPUTS, results, strict=True):
         assert torch.equal(result, tiny.logits(x))
+
+
+def test_threads_that_ask_for_different_numbers_of_torch_threads_leave_the_number_as_it_was():
+    before = torch.get_num_threads()
+
+    def run(number: int) -> int:
+        with torch_threads(number):
+            time.sleep(0.01)  # long enough for the others to begin
+            return torch.get_num_threads()
+
+    numbers = [before + 1 + i for i in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(run, numbers)) == numbers
+    with ThreadPoolExecutor(1) as pool:  # a thread takes over the process's number when it first asks
+        assert pool.submit(torch.get_num_threads).result() == before
+
+
+class ThreadsSeen(TorchDispatchMode):
+    """Notes with how many threads operations run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers: set[int] = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.numbers.add(torch.get_num_threads())
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["eager", "inductor"])
+def test_pytorchs_own_runtimes_use_as_many_threads_as_they_are_told(name, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda module, **_: module)  # what is compiled shows no operations
+    plain, before = compiled(tiny_segmenter(), "eager"), torch.get_num_threads()
+    graphs = {graph: {**facts, "cudagraphs": False} for graph, facts in plain.about["graphs"].items()}
+    for threads, seen in ((None, before), (before + 1, before + 1)):
+        artefact = Artefact(plain.folder, {**plain.about, "runtime": name, "graphs": graphs}, threads)
+        artefact.logits(INPUTS[0])  # opens the file
+        with ThreadsSeen() as mode:
+            artefact.logits(INPUTS[0])
+        assert mode.numbers == {seen}
+    assert torch.get_num_threads() == before
 
 
 # int8 -----------------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from edgeseg.text import unknown
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of RGB in 0…1 that these networks are usually given."""
 RANDOM = "random, seed 0"
-"""What stands in the place of a hash for weights that nobody trained."""
+"""What stands in the place of a weight's hash."""
 
 
 @dataclass(frozen=True)
@@ -115,41 +115,31 @@ def untrained(name: str, build: Callable[[int], nn.Module], num_classes: int) ->
     return Segmenter(model, *IMAGENET)
 
 
-def _from_torchvision(architecture: str, num_classes: int) -> nn.Module:
+def _torchvision(architecture: str, num_classes: int) -> nn.Module:
     from torchvision.models import get_model
 
     return PlainLogits(get_model(architecture, weights=None, weights_backbone=None, num_classes=num_classes))
 
 
-def _from_smp(architecture: str, encoder: str, num_classes: int) -> nn.Module:
+def _smp(architecture: str, encoder: str, num_classes: int) -> nn.Module:
     import segmentation_models_pytorch as smp
 
     return PlainLogits(smp.create_model(architecture, encoder, None, classes=num_classes), multiple=32)
 
 
-def _torchvision(architecture: str) -> Peer:
-    return Peer("torchvision", partial(_from_torchvision, architecture), "torchvision")
-
-
-def _smp(architecture: str, encoder: str) -> Peer:
-    source = "segmentation_models.pytorch" + (" over timm" if encoder.startswith("timm-") else "")
-    return Peer(source, partial(_from_smp, architecture, encoder), "segmentation_models_pytorch")
-
-
-def _built_here(name: str, source: str) -> Peer:
-    return Peer(f"{source}, built here", partial(create_model, name, aux=False))
-
-
+_SMP = "segmentation_models_pytorch"
 PEERS: Mapping[str, Peer] = MappingProxyType(
     {
-        "lraspp_mobilenet_v3": _torchvision("lraspp_mobilenet_v3_large"),
-        "deeplabv3_mobilenet_v3": _torchvision("deeplabv3_mobilenet_v3_large"),
-        "stdc1_seg": _built_here("stdc1_seg", "Fan et al. 2021"),
-        "stdc2_seg": _built_here("stdc2_seg", "Fan et al. 2021"),
-        "pp_liteseg_t": _built_here("pp_liteseg_t", "Peng et al. 2022"),
-        "pp_liteseg_b": _built_here("pp_liteseg_b", "Peng et al. 2022"),
-        "smp_deeplabv3plus_mobilenet_v2": _smp("DeepLabV3Plus", "mobilenet_v2"),
-        "smp_fpn_mobilenet_v3": _smp("FPN", "timm-mobilenetv3_large_100"),
-        "smp_unet_resnet18": _smp("Unet", "resnet18"),
+        "lraspp_mobilenet_v3": Peer("torchvision", partial(_torchvision, "lraspp_mobilenet_v3_large"), "torchvision"),
+        "deeplabv3_mobilenet_v3": Peer(
+            "torchvision", partial(_torchvision, "deeplabv3_mobilenet_v3_large"), "torchvision"
+        ),
+        "stdc1_seg": Peer("Fan et al. 2021, built here", partial(create_model, "stdc1_seg", aux=False)),
+        "stdc2_seg": Peer("Fan et al. 2021, built here", partial(create_model, "stdc2_seg", aux=False)),
+        "pp_liteseg_t": Peer("Peng et al. 2022, built here", partial(create_model, "pp_liteseg_t", aux=False)),
+        "pp_liteseg_b": Peer("Peng et al. 2022, built here", partial(create_model, "pp_liteseg_b", aux=False)),
+        "smp_deeplabv3plus_mobilenet_v2": Peer(_SMP, partial(_smp, "DeepLabV3Plus", "mobilenet_v2"), _SMP),
+        "smp_fpn_mobilenet_v3": Peer(f"{_SMP} over timm", partial(_smp, "FPN", "timm-mobilenetv3_large_100"), _SMP),
+        "smp_unet_resnet18": Peer(_SMP, partial(_smp, "Unet", "resnet18"), _SMP),
     }
 )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -17,19 +16,18 @@ import torch
 from torch import nn
 
 from edgeseg.bench.peers import IMAGENET, PEERS, RANDOM, peer, untrained
-from edgeseg.bench.roofline import Roofline, measure_peaks, measure_roofline, using_threads
+from edgeseg.bench.roofline import Roofline, measure_peaks, measure_roofline
 from edgeseg.bench.timing import FULL, QUICK, Variant, bench
 from edgeseg.data.labels import CAMVID
-from edgeseg.deploy.artefact import DESCRIPTION, Artefact, compile
+from edgeseg.deploy.artefact import DESCRIPTION, Artefact, compile, weights_hash
 from edgeseg.deploy.parity import MINI_SET, Sample, check_parity, mini_set
 from edgeseg.deploy.quantise import calibration_images
 from edgeseg.deploy.runtimes import get_runtime
-from edgeseg.deploy.runtimes.base import DeployError
+from edgeseg.deploy.runtimes.base import DeployError, torch_threads
 from edgeseg.inference import Segmenter, load_segmenter
 from edgeseg.machine import load_average, physical_cores
 from edgeseg.metrics import ConfusionMatrix
 from edgeseg.models.registry import ARCHS, DEFAULT_CLASSES, SUFFIX, create_model
-from edgeseg.models.zoo import find_weights
 from edgeseg.text import split_assignments
 
 CPU_RUNTIMES = ("eager", "onnx", "openvino", "openvino:bf16")
@@ -63,12 +61,14 @@ class Choice:
 
     Args:
         runtime, precision: names.
-        options: as they were typed, ``"opset=18,keep=head"``.
+        typed: the options as they were typed, ``"opset=18,keep=head"``.
+        options: in their own types, for `edgeseg.deploy.compile`.
     """
 
     runtime: str
     precision: str
-    options: str
+    typed: str
+    options: Mapping[str, Any]
 
     @classmethod
     def parse(cls, text: str) -> Choice:
@@ -77,18 +77,13 @@ class Choice:
         Raises:
             DeployError: a runtime, precision or option that does not exist, or that cannot run here.
         """
-        runtime, precision, options = (*text.split(":", 2), "", "")[:3]
-        choice = cls(runtime, precision or "fp32", options)
-        get_runtime(runtime).check(choice.precision)
-        choice.values()
-        return choice
-
-    def values(self) -> dict[str, Any]:
-        """The options in their own types, for `edgeseg.deploy.compile`."""
-        return get_runtime(self.runtime).parse_options(split_assignments(self.options))
+        name, precision, typed = (*text.split(":", 2), "", "")[:3]
+        runtime, precision = get_runtime(name), precision or "fp32"
+        runtime.check(precision)
+        return cls(name, precision, typed, runtime.parse_options(split_assignments(typed)))
 
     def __str__(self) -> str:
-        return f"{self.runtime} {self.precision} {self.options}".strip()
+        return f"{self.runtime} {self.precision} {self.typed}".strip()
 
 
 def default_choices() -> tuple[list[Choice], list[str]]:
@@ -158,7 +153,7 @@ class Plan:
         """
         samples = mini_set(_with_camvids_classes(), size, 1 if self._quick else MINI_SET)
         with TemporaryDirectory(prefix="edgeseg-bench-") as folder:
-            with using_threads(self._threads):
+            with torch_threads(self._threads):
                 variants = self._variants(size, samples, Path(folder))
             return bench(
                 variants,
@@ -167,13 +162,12 @@ class Plan:
                 load_before=self._load_before,
                 reference=reference,
                 protocol=self._protocol,
-                progress=True,
             )
 
     def rooflines(self) -> Iterator[Roofline]:
         """Per size and network, peers left out: every module against the machine's peaks."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        with using_threads(self._threads):
+        with torch_threads(self._threads):
             peaks = measure_peaks(device)
             for size, network in product(self.sizes, [n for n in self.networks if not n.peer]):
                 runs = 5 if self._quick else 20
@@ -237,7 +231,7 @@ def make_variant(
         calibration: training images of that size, for int8 and fp8.
     """
     images = calibration if choice.precision in NEED_IMAGES else None
-    artefact = compile(network.segmenter, choice.runtime, choice.precision, size, calibration=images, **choice.values())
+    artefact = compile(network.segmenter, choice.runtime, choice.precision, size, calibration=images, **choice.options)
     found = quality(artefact, network, samples)
     return Variant(
         f"{network.name} {choice}", network.name, artefact.save(folder), found, network.weights, network.peer
@@ -254,7 +248,7 @@ def open_variant(folder: Path, networks: Sequence[Network], samples: Sequence[Sa
     weights = artefact.about.get("weights_sha256", UNKNOWN)
     alike = [n for n in networks if _same_network(artefact, n) and weights in (n.weights, UNKNOWN)]
     found = quality(artefact, alike[0], samples) if alike else _own_quality(artefact, samples)
-    network = alike[0].name if alike and weights != UNKNOWN else str(folder)
+    network = str(folder) if weights == UNKNOWN or not alike else alike[0].name
     return Variant(f"{folder} {artefact.runtime} {artefact.precision}", network, folder, found, weights)
 
 
@@ -263,9 +257,8 @@ def quality(artefact: Artefact, network: Network, samples: Sequence[Sample]) -> 
     table = network.segmenter.table
     if table is None or table.names != CAMVID.names:
         samples = [replace(s, label=None) for s in samples]
-    told = check_parity(artefact, network.segmenter, samples).as_dict()
-    lists = {key: list(value) for key, value in told.items() if isinstance(value, tuple)}  # as JSON gives them back
-    return {**told, **lists, "compared_with": f"{network.name} eager fp32"}
+    parity = check_parity(artefact, network.segmenter, samples)
+    return {**parity.as_dict(), "compared_with": f"{network.name} eager fp32"}
 
 
 def _own_quality(artefact: Artefact, samples: Sequence[Sample]) -> dict[str, Any]:
@@ -295,9 +288,7 @@ def _networks(names: Sequence[str]) -> list[Network]:
     found = []
     for name in dict.fromkeys(names):
         if name in trained:
-            file = Path(name) if name.endswith(SUFFIX) else find_weights(name)
-            digest = hashlib.sha256(file.read_bytes()).hexdigest()
-            found.append(Network(name.removesuffix(SUFFIX), trained[name], digest))
+            found.append(Network(name.removesuffix(SUFFIX), trained[name], weights_hash(name)))
         elif name in ARCHS:
             found.append(Network(name, untrained(name, partial(create_model, name), classes), RANDOM))
         else:

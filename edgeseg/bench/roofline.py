@@ -16,8 +16,8 @@ import itertools
 import math
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from edgeseg.deploy.runtimes.graph import DTYPES
 from edgeseg.models.counts import ModuleCount, count
 from edgeseg.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from edgeseg.text import table
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _KIND_COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+_TRIES, _LEAST_SECONDS = 10, 0.5  # of each kernel whose peak is sought, at least both
+_SHOWN = 15  # modules in the text
+_COLUMNS = ("GMAC", "MB", "ms", "roof ms", "gap")
 NOTE = "bytes are an upper bound: no two operations fused, nothing found in a cache"
 
 
@@ -57,11 +60,11 @@ class Peaks:
     device: str
 
     def arithmetic_ms(self, macs: float, precision: str = "fp32") -> float:
-        """So many multiply-adds at the peak, memory for nothing."""
+        """What so many multiply-adds take at the peak."""
         return 2e-6 * macs / self.gflops[precision]
 
     def memory_ms(self, moved: float) -> float:
-        """So many bytes at the peak, arithmetic for nothing."""
+        """What so many bytes take at the peak."""
         return 1e-6 * moved / self.gigabytes
 
 
@@ -104,12 +107,11 @@ class ModuleTime:
 
 @dataclass(frozen=True)
 class Roofline:
-    """A network's modules beside a machine's peaks.
+    """A network's modules, computed in float32, beside a machine's peaks.
 
     Args:
         network: its name.
         size: (H, W) of the image.
-        precision: that was computed in.
         peaks: of the machine.
         modules: in the order of the network.
         whole_ms: median of one pass without any timer inside.
@@ -118,7 +120,6 @@ class Roofline:
 
     network: str
     size: tuple[int, int]
-    precision: str
     peaks: Peaks
     modules: tuple[ModuleTime, ...]
     whole_ms: float
@@ -132,7 +133,7 @@ class Roofline:
     @property
     def arithmetic_ms(self) -> float:
         """All multiply-adds at the machine's peak, memory for nothing: the least that any runtime can take."""
-        return self.peaks.arithmetic_ms(sum(m.macs for m in self.modules), self.precision)
+        return self.peaks.arithmetic_ms(sum(m.macs for m in self.modules))
 
     def shares(self, variants: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Share of the arithmetic peak that this network reaches under a benchmark's runtimes, by variant.
@@ -154,6 +155,7 @@ class Roofline:
         return {
             **{k: v for k, v in asdict(self).items() if k != "modules"},
             "size": list(self.size),
+            "precision": "fp32",
             "predicted_ms": self.predicted_ms,
             "arithmetic_ms": self.arithmetic_ms,
             "sum_of_modules_ms": sum(m.ms for m in self.modules),
@@ -161,21 +163,19 @@ class Roofline:
             "modules": [{**asdict(m), "gap": m.gap} for m in self.modules],
         }
 
-    def text(self, rows: int = 15) -> str:
+    def text(self) -> str:
         """The modules that lose most time against the roofline, and the totals by kind."""
-        return "\n".join([*_head(self), "", _worst(self.modules, rows), "", _by_kind(self.modules)])
+        slowest = sorted(self.modules, key=lambda m: m.predicted_ms - m.ms)[:_SHOWN]
+        lost = [(m.name or "(itself)", m.kind, *_cells([m]), f"{m.ms - m.predicted_ms:.3f}", m.bound) for m in slowest]
+        kinds = [(kind, str(len(group)), *_cells(group)) for kind, group in group_by_kind(self.modules)]
+        worst = table(("module", "kind", *_COLUMNS, "lost ms", "waits for"), lost, "<<>>>>>><")
+        return "\n".join([*_head(self), "", worst, "", table(("kind", "modules", *_COLUMNS), kinds)])
 
 
 def measure_roofline(
-    model: nn.Module,
-    size: tuple[int, int],
-    name: str,
-    peaks: Peaks,
-    runs: int = 20,
-    device: str = "cpu",
-    precision: str = "fp32",
+    model: nn.Module, size: tuple[int, int], name: str, peaks: Peaks, runs: int = 20, device: str = "cpu"
 ) -> Roofline:
-    """Time every module of a network as PyTorch runs it, in channels_last memory, beside the machine's peaks.
+    """Time every module of a network as PyTorch runs it, in float32 and channels_last memory, beside the peaks.
 
     Args:
         model: gives logits; is copied.
@@ -184,87 +184,63 @@ def measure_roofline(
         peaks: from `measure_peaks`, with the same threads.
         runs: passes, after a fifth as many that are not counted.
         device: e.g. ``"cuda"``.
-        precision: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
     """
-    dtype = _DTYPES[precision]
-    twin = copy.deepcopy(model).to(device, dtype).to(memory_format=torch.channels_last).eval()
-    x = torch.randn(1, 3, *size, device=device, dtype=dtype).to(memory_format=torch.channels_last)
+    twin = copy.deepcopy(model).to(device, torch.float32).to(memory_format=torch.channels_last).eval()
+    x = torch.randn(1, 3, *size, device=device).to(memory_format=torch.channels_last)
     with torch.no_grad():
         passes = [_seconds(partial(twin, x), device) for _ in range(_warm(runs) + runs)]
     times = _module_times(twin, x, runs, device)
-    counted = [c for c in count(model, size, dtype=dtype).modules if c.bytes_moved]
-    modules = tuple(_row(c, twin.get_submodule(c.name), times.get(c.name, 0.0), peaks, precision) for c in counted)
-    return Roofline(name, size, precision, peaks, modules, 1e3 * statistics.median(passes[-runs:]), runs)
+    counted = [c for c in count(model, size).modules if c.bytes_moved]
+    modules = tuple(_row(c, twin.get_submodule(c.name), times.get(c.name, 0.0), peaks) for c in counted)
+    return Roofline(name, size, peaks, modules, 1e3 * statistics.median(passes[-runs:]), runs)
 
 
-def measure_peaks(device: str = "cpu", scale: float = 1.0) -> Peaks:
-    """Best of several tries of large matrix products, convolutions and copies, with torch's present threads.
-
-    Args:
-        device: where.
-        scale: of the sizes and the time; below 1 for tests, whose peaks mean nothing.
-    """
+def measure_peaks(device: str = "cpu") -> Peaks:
+    """Best of several tries of large matrix products, convolutions and copies, with torch's present threads."""
     gflops, kernels = {}, {}
     precisions = ("fp32", "bf16") if device == "cpu" else ("fp32", "bf16", "fp16")
     for precision in precisions:
-        tried = dict(_arithmetic(_DTYPES[precision], device, scale))
-        kernels[precision] = max(tried, key=lambda k: tried[k])
-        gflops[precision] = tried[kernels[precision]]
-    streams = dict(_streams(device, scale))
-    kernels["memory"] = max(streams, key=lambda k: streams[k])
+        gflops[precision], kernels[precision] = max(_arithmetic(DTYPES[precision], device))
+    gigabytes, kernels["memory"] = max(_streams(device))
     threads = torch.get_num_threads() if device == "cpu" else None
     where = torch.cuda.get_device_name() if device != "cpu" else "cpu"
-    return Peaks(gflops, streams[kernels["memory"]], kernels, threads, where)
-
-
-@contextmanager
-def using_threads(threads: int) -> Iterator[None]:
-    """Let torch use so many threads for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return Peaks(gflops, gigabytes, kernels, threads, where)
 
 
 # Peaks ----------------------------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
-def _arithmetic(dtype: torch.dtype, device: str, scale: float) -> Iterator[tuple[str, float]]:
-    """Kernels and the GFLOP/s that they reach."""
+def _arithmetic(dtype: torch.dtype, device: str) -> Iterator[tuple[float, str]]:
+    """GFLOP/s, and the kernel that reaches them."""
     # tens of milliseconds each, so that some runs are not interrupted; enough work for every core
-    many = torch.get_num_threads() if device == "cpu" else 64
-    n = max(64, int((1024 if device == "cpu" else 8192) * scale))
+    n, rows = (1024, 64 * torch.get_num_threads()) if device == "cpu" else (8192, 4096)
     a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
-    yield f"matrix product {n}×{n}", 2e-9 * n**3 / _best_seconds(lambda: a @ b, device, scale)
-    channels, height, width = 128, max(8, int(64 * many * scale)), max(8, int(128 * scale))
-    x = torch.randn(1, channels, height, width, device=device).to(dtype, memory_format=torch.channels_last)
+    yield 2e-9 * n**3 / _best_seconds(lambda: a @ b, device), f"matrix product {n}×{n}"
+    channels, width = 128, 128
+    x = torch.randn(1, channels, rows, width, device=device).to(dtype, memory_format=torch.channels_last)
     for kernel in (3, 1):
         conv = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, bias=False).to(device, dtype)
         conv = conv.to(memory_format=torch.channels_last)
-        flops = 2e-9 * channels * channels * kernel**2 * height * width
-        yield (
-            f"convolution {kernel}×{kernel}, {channels} channels",
-            flops / _best_seconds(partial(conv, x), device, scale),
-        )
+        seconds = _best_seconds(partial(conv, x), device)
+        flops = 2e-9 * channels * channels * kernel**2 * rows * width
+        yield flops / seconds, f"convolution {kernel}×{kernel}, {channels} channels"
 
 
 @torch.no_grad()
-def _streams(device: str, scale: float) -> Iterator[tuple[str, float]]:
-    """Kernels and the GB/s that they reach, written and read bytes added."""
-    n = max(1 << 10, int((1 << 26) * scale))  # 256 MB each: beyond any cache
+def _streams(device: str) -> Iterator[tuple[float, str]]:
+    """GB/s, written and read bytes added, and the kernel that reaches them."""
+    n = 1 << 26  # 256 MB each: beyond any cache
     a, b, c = (torch.ones(n, device=device) for _ in range(3))
-    yield "copy", 8e-9 * n / _best_seconds(lambda: a.copy_(b), device, scale)
-    yield "triad", 12e-9 * n / _best_seconds(lambda: torch.add(b, c, alpha=3.0, out=a), device, scale)
+    yield 8e-9 * n / _best_seconds(lambda: a.copy_(b), device), "copy"
+    yield 12e-9 * n / _best_seconds(lambda: torch.add(b, c, alpha=3.0, out=a), device), "triad"
 
 
-def _best_seconds(run: Callable[[], Any], device: str, scale: float) -> float:
+def _best_seconds(run: Callable[[], Any], device: str) -> float:
     """The shortest of many runs: who else works on this machine only makes them longer."""
     run()
     found: list[float] = []
-    while len(found) < 10 or sum(found) < 0.5 * scale:
+    while len(found) < _TRIES or sum(found) < _LEAST_SECONDS:
         found.append(_seconds(run, device))
     return min(found)
 
@@ -294,7 +270,7 @@ class _Clock:
 
     def __init__(self, device: str) -> None:
         self.device = device
-        self.totals: dict[str, float] = {}
+        self.totals: dict[str, float] = defaultdict(float)
         self._stack: list[str] = []
         self._last = 0.0
 
@@ -311,30 +287,26 @@ class _Clock:
     def _book(self) -> None:
         _synchronise(self.device)
         if self._stack:
-            name = self._stack[-1]
-            self.totals[name] = self.totals.get(name, 0.0) + time.perf_counter() - self._last
+            self.totals[self._stack[-1]] += time.perf_counter() - self._last
 
 
 @torch.no_grad()
 def _module_times(model: nn.Module, x: Tensor, runs: int, device: str) -> dict[str, float]:
-    """Median milliseconds of each module without its children."""
+    """Median milliseconds of each module without its children; of a copy of the caller's: the hooks stay."""
     clock = _Clock(device)
-    hooks = []
     for name, module in model.named_modules():
-        hooks.append(module.register_forward_pre_hook(partial(clock.enter, name)))
-        hooks.append(module.register_forward_hook(clock.leave))
+        module.register_forward_pre_hook(partial(clock.enter, name))
+        module.register_forward_hook(clock.leave)
     passes: list[dict[str, float]] = []
     for _ in range(_warm(runs) + runs):
-        clock.totals = {}
+        clock.totals = defaultdict(float)
         model(x)
         passes.append(clock.totals)
-    for hook in hooks:
-        hook.remove()
     return {name: 1e3 * statistics.median(p[name] for p in passes[-runs:]) for name in passes[-1]}
 
 
-def _row(counted: ModuleCount, module: nn.Module, ms: float, peaks: Peaks, precision: str) -> ModuleTime:
-    arithmetic, memory = peaks.arithmetic_ms(counted.macs, precision), peaks.memory_ms(counted.bytes_moved)
+def _row(counted: ModuleCount, module: nn.Module, ms: float, peaks: Peaks) -> ModuleTime:
+    arithmetic, memory = peaks.arithmetic_ms(counted.macs), peaks.memory_ms(counted.bytes_moved)
     bound = "arithmetic" if arithmetic > memory else "memory"
     kind = _kind(module, counted)
     return ModuleTime(counted.name, kind, counted.macs, counted.bytes_moved, ms, max(arithmetic, memory), bound)
@@ -356,7 +328,7 @@ def _head(r: Roofline) -> Iterator[str]:
     p = r.peaks
     flops = ", ".join(f"{k} {v:,.0f} GFLOP/s ({p.kernels[k]})" for k, v in p.gflops.items())
     threads = f", {p.threads} thread" + "s" * (p.threads != 1) if p.threads else ""
-    yield f"{r.network} {r.precision}, {r.size[0]}x{r.size[1]}, eager channels_last on {p.device}{threads}"
+    yield f"{r.network} fp32, {r.size[0]}x{r.size[1]}, eager channels_last on {p.device}{threads}"
     yield f"peaks measured here: {flops}; memory {p.gigabytes:.1f} GB/s ({p.kernels['memory']})"
     timed = sum(m.ms for m in r.modules)
     yield (
@@ -365,20 +337,6 @@ def _head(r: Roofline) -> Iterator[str]:
         f"{100 * r.arithmetic_ms / r.whole_ms:.0f} % of the arithmetic peak"
     )
     yield NOTE
-
-
-def _worst(modules: Sequence[ModuleTime], rows: int) -> str:
-    slowest = sorted(modules, key=lambda m: m.predicted_ms - m.ms)[:rows]
-    lines = [(m.name or "(itself)", m.kind, *_cells([m]), f"{m.ms - m.predicted_ms:.3f}", m.bound) for m in slowest]
-    return table(("module", "kind", *_COLUMNS, "lost ms", "waits for"), lines, "<<>>>>>><")
-
-
-def _by_kind(modules: Sequence[ModuleTime]) -> str:
-    lines = [(kind, str(len(group)), *_cells(group)) for kind, group in group_by_kind(modules)]
-    return table(("kind", "modules", *_COLUMNS), lines)
-
-
-_COLUMNS = ("GMAC", "MB", "ms", "roof ms", "gap")
 
 
 def _cells(group: Sequence[ModuleTime]) -> Iterator[str]:
@@ -417,7 +375,7 @@ def roofline_picture(r: Roofline) -> Figure:
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=8)
     figure.suptitle(
-        f"{r.network}, {r.precision}, {r.size[0]}×{r.size[1]}, eager: {r.whole_ms:.0f} ms; "
+        f"{r.network}, fp32, {r.size[0]}×{r.size[1]}, eager: {r.whole_ms:.0f} ms; "
         f"{100 * r.arithmetic_ms / r.whole_ms:.0f} % of the measured arithmetic peak",
         fontsize=11,
     )
@@ -429,7 +387,7 @@ def _draw_roofs(axis: Axes, r: Roofline, intensities: Sequence[float]) -> None:
     low, high = 0.5 * min(intensities), 12 * max(*intensities, max(r.peaks.gflops.values()) / speed)
     for i, (precision, flops) in enumerate(sorted(r.peaks.gflops.items(), key=lambda item: item[1])):
         knee = flops / speed
-        color, width = ("black", 1.8) if precision == r.precision else (GREY, 1.1)
+        color, width = ("black", 1.8) if precision == "fp32" else (GREY, 1.1)
         axis.plot([low, knee, high], [low * speed, flops, flops], color=color, lw=width, zorder=1)
         # labels of two roofs close together stand one left and one right of the other
         place, side = (high * 0.97, "right") if i % 2 == 0 else (knee * 1.15, "left")

@@ -108,7 +108,6 @@ def bench(
     load_before: float,
     reference: str | None = None,
     protocol: Protocol = FULL,
-    progress: bool = False,
 ) -> dict[str, Any]:
     """Time variants against each other. A script that calls this stands under ``if __name__ == "__main__":``.
 
@@ -119,7 +118,6 @@ def bench(
         load_before: load average before anything was compiled, for the warning.
         reference: name of the variant that ratios are formed to; default: the first.
         protocol: how long and how often.
-        progress: show a bar on standard error.
 
     Returns:
         JSON-able: ``protocol``, ``environment``, ``size``, ``reference``, ``threads``, ``warnings``, ``best`` (per
@@ -143,7 +141,7 @@ def bench(
             workers.append(stack.enter_context(Worker(variant.name, variant.folder, file, threads)))
         warmed = [_warmed_up(w, protocol) for w in workers]
         watch, started = Watch(w.pid for w in workers), time.perf_counter()
-        times = _rounds(workers, [w.pop("iterations") for w in warmed], protocol.rounds, progress)
+        times = _rounds(workers, [w.pop("iterations") for w in warmed], protocol.rounds)
         seconds, foreign = time.perf_counter() - started, watch.foreign_cores()
         environment = describe_environment(threads)  # at the end: clocks and temperatures of a machine at work
     rows = [
@@ -233,12 +231,12 @@ def _warmed_up(worker: Worker, protocol: Protocol) -> dict[str, Any]:
 
 
 def _rounds(
-    workers: Sequence[Worker], iterations: Sequence[Mapping[str, int]], rounds: int, progress: bool
+    workers: Sequence[Worker], iterations: Sequence[Mapping[str, int]], rounds: int
 ) -> list[dict[str, list[dict[str, Any]]]]:
     """Let the variants take turns; per variant and measure a list of blocks, one per round."""
     times: list[dict[str, list[dict[str, Any]]]] = [{m: [] for m in MEASURES} for _ in workers]
     started = time.perf_counter()
-    order = tqdm(turns(len(workers), rounds), total=rounds, disable=not progress, desc="rounds", file=sys.stderr)
+    order = tqdm(turns(len(workers), rounds), total=rounds, desc="rounds", file=sys.stderr)
     for turn in order:
         for measure in MEASURES:
             for i in turn:
@@ -263,7 +261,7 @@ def _checked(variants: Sequence[Variant], images: Sequence[np.ndarray]) -> list[
     if len(sizes) > 1:
         found = ", ".join(f"{h}x{w}" for h, w in sorted(sizes))
         raise DeployError(f"variants and images of several sizes ({found}): compare one size at a time")
-    return [a.describe() for a in artefacts]
+    return [a.about for a in artefacts]
 
 
 def _facts(variant: Variant, about: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.files import file_hash, write_json
+from edgeseg.files import write_json
 from edgeseg.text import parse_size
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def _weight(
     model: str, sizes: Sequence[str] | None, flip: bool, device: str
 ) -> tuple[ClassTable | None, list[View], dict[str, Any]]:
     """Classes of a trained network, a view for every network input asked for, and what identifies it."""
+    from edgeseg.deploy.artefact import weights_hash
     from edgeseg.inference import load_segmenter
-    from edgeseg.models.zoo import find_weights
 
     segmenter = load_segmenter(model, device)
     inputs = [None if one == "native" else parse_size(one) for one in sizes] if sizes else [segmenter.size]
@@ -126,8 +126,7 @@ def _weight(
         segmenter.size = network_input
         return segmenter.predict(image, flip)
 
-    file = Path(model) if model.endswith(".safetensors") else find_weights(model)
-    return segmenter.table, [(partial(segment, one), one) for one in inputs], {"weights_sha256": file_hash(file)}
+    return segmenter.table, [(partial(segment, one), one) for one in inputs], {"weights_sha256": weights_hash(model)}
 
 
 def _artefact(

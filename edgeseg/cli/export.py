@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import chain, count
 from pathlib import Path
 from typing import Annotated
 
@@ -46,11 +47,11 @@ def export(
     if precision in ("int8", "fp8"):
         images = calibration_images(segmenter, height_width, calibration, count=calibration_count)
     print(f"{model} → {runtime} {precision}, {size}: compiling")
-    artefact = compile(segmenter, runtime, precision, height_width, calibration=images, **options)
+    artefact = compile(model, runtime, precision, height_width, calibration=images, **options)
     parity = check_parity(artefact, segmenter)
     print(parity)
     kept = artefact.save(folder if parity.passed else _aside(folder))
-    write_json(json, {**artefact.describe(), "model": model, "folder": str(kept), "parity": parity.as_dict()})
+    write_json(json, {**artefact.about, "model": model, "folder": str(kept), "parity": parity.as_dict()})
     megabytes = sum(f.stat().st_size for f in kept.iterdir()) / 1e6
     print(f"{kept}: {megabytes:.1f} MB")
     if not parity.passed:
@@ -67,17 +68,12 @@ def _check_target(folder: Path) -> None:
 
     if folder.exists():
         raise DeployError(f"{folder}: is there already. Remove it, or choose another folder (--out).")
-    parent = Path(os.path.abspath(folder)).parent
-    while not parent.exists():
-        parent = parent.parent
+    parent = next(place for place in folder.absolute().parents if place.exists())
     if not os.access(parent, os.W_OK):
         raise DeployError(f"{parent}: cannot be written to. Choose another folder (--out).")
 
 
 def _aside(folder: Path) -> Path:
     """A free name beside the folder for what was rejected."""
-    number, aside = 1, folder.with_name(f"{folder.name}.rejected")
-    while aside.exists():
-        number += 1
-        aside = folder.with_name(f"{folder.name}.rejected{number}")
-    return aside
+    names = (f"{folder.name}.rejected{number}" for number in chain([""], count(2)))
+    return next(path for path in map(folder.with_name, names) if not path.exists())

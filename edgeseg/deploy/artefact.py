@@ -2,7 +2,7 @@
 
 An artefact is a folder::
 
-    artefact.json   runtime, precision, size, classes, facts about the graphs, SHA-256 of every file
+    artefact.json   runtime, precision, size, classes, weights, facts about the graphs, SHA-256 of every file
     labels.*        uint8 image → class map: the whole `Segmenter`, preprocessing and argmax inside ("e2e")
     logits.*        normalised float image → logits: the network alone ("net")
 
@@ -34,6 +34,8 @@ from edgeseg.deploy.runtimes import get_runtime
 from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, silenced
 from edgeseg.files import file_hash, write_json
 from edgeseg.inference import Segmenter, as_pixels, load_segmenter
+from edgeseg.models.registry import SUFFIX
+from edgeseg.models.zoo import find_weights
 from edgeseg.text import unknown
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class Artefact:
     Made by `compile` and `Artefact.load`. Its input has one size: an image of another is refused.
 
     Attributes:
-        about: the content of ``artefact.json``.
+        about: the content of ``artefact.json``: what was asked for, and what the graphs turned out to be.
         folder: where its files are.
         size: (H, W) of the images it takes.
         table: its classes.
@@ -105,10 +107,6 @@ class Artefact:
         """
         return self._run("logits", x)
 
-    def describe(self) -> dict[str, Any]:
-        """All that is known about it, JSON-able: what was asked for, and what the graphs turned out to be."""
-        return json.loads(json.dumps(self.about))
-
     def save(self, path: str | Path) -> Path:
         """Copy it to a new folder, whole or not at all.
 
@@ -134,7 +132,7 @@ class Artefact:
 
         Args:
             path: its folder.
-            threads: for CPU runtimes; ``None``: the runtime's choice.
+            threads: of the processor; ``None``: the runtime's choice.
 
         Raises:
             DeployError: no artefact, a damaged one, or one whose runtime cannot run here.
@@ -204,7 +202,7 @@ def compile(
         batch: images at a time.
         calibration: (H, W, 3) uint8 training images for int8, see `edgeseg.deploy.quantise.calibration_images`.
         graphs: which graphs to build; both by default.
-        threads: for CPU runtimes, when it runs; ``None``: the runtime's choice.
+        threads: of the processor, when it runs; ``None``: the runtime's choice.
         options: the runtime's own; an unknown one is refused.
 
     Returns:
@@ -220,26 +218,38 @@ def compile(
     _check_calibration(precision, inputs, size, chosen)
     if wrong := [graph for graph in graphs if graph not in GRAPHS]:
         raise DeployError(unknown("graph", wrong[0], GRAPHS))
-    segmenter = load_segmenter(segmenter).reference()
+    source, segmenter = segmenter, load_segmenter(segmenter).reference()
     folder = Path(mkdtemp(prefix="edgeseg-"))
     try:
         built = {}
         for name in graphs:
             built[name] = _build(backend, _graph(segmenter, name, size, batch, inputs), folder, precision, chosen)
-        about = _description(segmenter, runtime, precision, size, batch, chosen, built)
-        about["files"] = {file.name: file_hash(file) for file in sorted(folder.iterdir()) if file.is_file()}
+        about = {
+            "format": _FORMAT,
+            "runtime": runtime,
+            "precision": precision,
+            "size": list(size),
+            "batch": batch,
+            "options": {k: v for k, v in chosen.items() if v is not None},
+            **_network_facts(segmenter, size),
+            **_weight_facts(source),
+            "graphs": built,
+            "versions": {"edgeseg": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            "machine": platform.machine(),
+            "files": {file.name: file_hash(file) for file in sorted(folder.iterdir())},
+        }
         write_json(folder / DESCRIPTION, about)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    artefact = Artefact(folder, about, threads)
+    artefact = Artefact(folder, _read_description(folder), threads)
     weakref.finalize(artefact, shutil.rmtree, folder, ignore_errors=True)
     return artefact
 
 
-def network_size(segmenter: Segmenter, size: tuple[int, int]) -> tuple[int, int]:
-    """(h, w) that the network inside sees for images of ``size``."""
-    return size if segmenter.size is None else (segmenter.size[0], segmenter.size[1])
+def weights_hash(model: str | Path) -> str:
+    """SHA-256 of a weight's file, by the weight's name or the file's."""
+    return file_hash(Path(model) if str(model).endswith(SUFFIX) else find_weights(str(model)))
 
 
 def _check_calibration(
@@ -267,7 +277,7 @@ def _graph(segmenter: Segmenter, name: str, size: tuple[int, int], batch: int, i
     """The whole segmenter, or the network alone; ``images``, (batch, 3, H, W) uint8, are what calibrates them."""
     if name == "labels":
         return Graph(name, segmenter, torch.zeros(batch, 3, *size, dtype=torch.uint8), images)
-    example = torch.zeros(batch, 3, *network_size(segmenter, size))
+    example = torch.zeros(batch, 3, *(segmenter.size or size))
     return Graph(name, segmenter.model, example, [segmenter.normalise(image) for image in images])
 
 
@@ -284,33 +294,25 @@ def _build(runtime: Runtime, graph: Graph, folder: Path, precision: str, options
     }
 
 
-def _description(
-    segmenter: Segmenter,
-    runtime: str,
-    precision: str,
-    size: tuple[int, int],
-    batch: int,
-    options: Mapping[str, Any],
-    graphs: Mapping[str, Any],
-) -> dict[str, Any]:
+def _network_facts(segmenter: Segmenter, size: tuple[int, int]) -> dict[str, Any]:
+    """What the description says of the network and its preprocessing."""
     table, model = segmenter.table, segmenter.model
+    colors = zip(table.names, table.colors, strict=True) if table else ()
     return {
-        "format": _FORMAT,
-        "runtime": runtime,
-        "precision": precision,
-        "size": list(size),
-        "network_size": list(network_size(segmenter, size)),
-        "batch": batch,
-        "options": {k: v for k, v in options.items() if v is not None},
+        "network_size": list(segmenter.size or size),
         "arch": getattr(model, "arch", type(model).__name__),
-        "classes": _classes(table),
+        "classes": [{"name": name, "color": list(color)} for name, color in colors],
         "table": table.name if table else "",
         "mean": (segmenter.mean.flatten() / 255).tolist(),
         "std": (segmenter.std.flatten() / 255).tolist(),
-        "graphs": dict(graphs),
-        "versions": {"edgeseg": __version__, "torch": torch.__version__, "python": platform.python_version()},
-        "machine": platform.machine(),
     }
+
+
+def _weight_facts(source: object) -> dict[str, str]:
+    """Name and hash of the weight where the network came from one; a module's weights may have been changed since."""
+    if not isinstance(source, str | Path):
+        return {}
+    return {"weights": Path(source).name, "weights_sha256": weights_hash(source)}
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
@@ -321,12 +323,6 @@ def _read_description(folder: Path) -> dict[str, Any]:
     if not isinstance(about, dict) or about.get("format") != _FORMAT or any(key not in about for key in _NEEDED):
         raise DeployError(f"{folder / DESCRIPTION}: not of this version of edgeseg. Export the model again.")
     return about
-
-
-def _classes(table: ClassTable | None) -> list[dict[str, Any]]:
-    if table is None:
-        return []
-    return [{"name": n, "color": list(c)} for n, c in zip(table.names, table.colors, strict=True)]
 
 
 def _table(classes: Sequence[Mapping[str, Any]], name: str) -> ClassTable | None:

@@ -7,23 +7,19 @@ that have all instructions of the one it was built on (checked), and should come
 from __future__ import annotations
 
 import platform
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime
+from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, with_threads
 from edgeseg.deploy.runtimes.graph import compute_dtypes, export_graph
 from edgeseg.deploy.runtimes.inductor import no_compiler
 from edgeseg.text import Field
 
 _VECTORS = ("avx", "amx", "fma", "f16c", "sse", "ssse", "bmi", "asimd", "sve", "neon", "fphp", "bf16", "i8mm")
-_NUMBER = threading.Lock()  # of PyTorch's threads: a thread takes over the process's when it first asks
 
 
 class AOTInductor(Runtime):
@@ -61,12 +57,7 @@ class AOTInductor(Runtime):
     def open(self, path: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
         _check_processor(path, facts)
         compiled = torch._inductor.aoti_load_package(str(path))
-
-        def run(x: Tensor) -> Tensor:
-            with _torch_threads(threads):
-                return compiled(x.contiguous())
-
-        return run
+        return with_threads(lambda x: compiled(x.contiguous()), threads)
 
 
 def cpu_vectors() -> list[str]:
@@ -87,22 +78,3 @@ def _check_processor(path: Path, facts: Mapping[str, Any]) -> None:
         raise DeployError(
             f"{path}: is machine code for {facts['machine']} with {what}. Export it on the machine that runs it."
         )
-
-
-@contextmanager
-def _torch_threads(threads: int | None) -> Iterator[None]:
-    """This many of PyTorch's threads for a while; whoever wants another number waits, since it is the process's."""
-    if threads is None:
-        yield
-        return
-    with _NUMBER:
-        before = torch.get_num_threads()
-    if threads == before:
-        yield
-        return
-    with _NUMBER:
-        torch.set_num_threads(threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from edgeseg.text import Field, known_field, parse_fields
@@ -26,6 +27,7 @@ from edgeseg.text import Field, known_field, parse_fields
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
 Runner = Callable[[Tensor], Tensor]
 _SILENCE = threading.RLock()
+_THREADS = threading.RLock()  # of PyTorch's number of threads: a thread takes over the process's when it first asks
 
 
 class DeployError(RuntimeError):
@@ -152,6 +154,36 @@ def one_at_a_time(run: Runner) -> Runner:
             return run(x)
 
     return locked
+
+
+@contextmanager
+def torch_threads(number: int | None) -> Iterator[None]:
+    """So many of PyTorch's threads for a while; whoever wants another number waits, since it is the process's.
+
+    Args:
+        number: of threads; ``None``: as many as there are.
+    """
+    with _THREADS:
+        before = torch.get_num_threads()
+    if number is None or number == before:
+        yield
+        return
+    with _THREADS:
+        torch.set_num_threads(number)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def with_threads(run: Runner, number: int | None) -> Runner:
+    """A runner that uses so many of PyTorch's threads, see `torch_threads`."""
+
+    def limited(x: Tensor) -> Tensor:
+        with torch_threads(number):
+            return run(x)
+
+    return run if number is None else limited
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
+from torch import nn
 
-from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime
+from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, with_threads
 from edgeseg.deploy.runtimes.graph import compute_dtypes, export_graph
 from edgeseg.text import Field
 
@@ -37,6 +38,10 @@ class Eager(Runtime):
         return {**options, "device": device, "dtypes": compute_dtypes(program)}
 
     def open(self, path: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
+        return with_threads(self.loaded(path, facts), threads)
+
+    def loaded(self, path: Path, facts: Mapping[str, Any]) -> nn.Module:
+        """The graph as a module, on its device and in its memory layout."""
         layout = torch.channels_last if facts["channels_last"] else torch.contiguous_format
         return torch.export.load(path).module().to(facts["device"]).to(memory_format=layout)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from edgeseg.deploy.runtimes.base import Runner, one_at_a_time, silenced
+from edgeseg.deploy.runtimes.base import Runner, one_at_a_time, silenced, with_threads
 from edgeseg.deploy.runtimes.eager import Eager
 from edgeseg.text import Field
 
@@ -32,9 +32,9 @@ class Inductor(Eager):
     def open(self, path: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
         graphs = facts["cudagraphs"] and facts["device"] != "cpu"
         mode = "reduce-overhead" if graphs else None
-        compiled = torch.compile(super().open(path, facts, threads), dynamic=False, mode=mode)
+        compiled = torch.compile(self.loaded(path, facts), dynamic=False, mode=mode)
         # CUDA graphs write every result into the same memory; a caller may keep what it was given
-        return one_at_a_time(lambda x: compiled(x).clone()) if graphs else compiled
+        return one_at_a_time(lambda x: compiled(x).clone()) if graphs else with_threads(compiled, threads)
 
 
 def no_compiler() -> str | None:
