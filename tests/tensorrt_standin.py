@@ -149,8 +149,8 @@ def dry_run(job: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         job: ``model``, ``size`` (H, W), ``precision``; further ``switches`` of the model, ``graph`` (``"labels"``,
-            uint8 → classes, or ``"logits"``), ``input`` (``"shipped"``: pixels as floats, or ``"uint8"``), ``dynamic``
-            (batch 1 to 8), ``control`` (with a max pool that must not pass).
+            pixels → classes, or ``"logits"``), ``dynamic`` (batch 1 to 8), ``control`` (with a max pool that must not
+            pass).
 
     Returns:
         The job with the engines' number, the operations ``outside``, the ``types`` of convolutions inside the engines,
@@ -171,10 +171,6 @@ def dry_run(job: dict[str, Any]) -> dict[str, Any]:
     example = torch.zeros(1, 3, *job["size"], dtype=torch.uint8 if module is segmenter else torch.float32)
     if job.get("dynamic"):
         program, example = _dynamic(module, example, job["precision"])
-    elif job.get("input") == "uint8":
-        from edgeseg.deploy.runtimes.graph import export_graph
-
-        program = export_graph(module, example, job["precision"])
     else:
         program, example = typed_program(Graph("graph", module, example), job["precision"])
     with no_gpu(), torch.no_grad():

@@ -50,7 +50,6 @@ QUICK = {
         *(job("cross_cbam_m", size, precision) for size in SIZES for precision in ("fp32", "fp16")),
         *(job("cross_cbam_m", precision=precision, dynamic=True) for precision in ("fp32", "fp16")),
         job("cross_cbam_m", graph="logits"),
-        job("cross_cbam_m", input="uint8"),
         *(job(name) for name in ARCHS if name not in HRNETS and name != "cross_cbam_m"),
     ],
     "hrnet": [

@@ -11,7 +11,7 @@ when it is opened.
 
 What was tried, on a machine without a GPU: export, types, options, lowering, the converters' validators and the
 partitioning (tests/test_tensorrt_coverage.py). **Untested**, because no GPU with TensorRT was at hand: building an
-engine, saving, loading and running it, the caches, CUDA graphs, and int8 and fp8 beyond the quantised graph. They are
+engine, saving, loading and running it, the cache, CUDA graphs, and int8 and fp8 beyond the quantised graph. They are
 written as the documentation and the packages' source have them.
 """
 
@@ -46,7 +46,6 @@ from edgeseg.text import Field
 QUANTISED = ("int8", "fp8")
 FIRST_GPUS = MappingProxyType({"bf16": (8, 0), "fp8": (8, 9)})
 """Compute capability of the first GPUs that have a type. Orin is 8.7: it has bf16 and int8, and no fp8."""
-_INSTALL = 'pip install "edgeseg[tensorrt]"'
 _NOT_FOR_COMPILE = ("cuda_graphs", "rest")  # options of ours that torch_tensorrt.dynamo.compile never sees
 _LAUNCH = threading.Lock()  # the switch for CUDA graphs is the process's, and an engine has one execution context
 
@@ -58,9 +57,6 @@ class TensorRT(Runtime):
 
     - ``optimization_level``: 0…5, how long to search for fast kernels; ``None``: TensorRT's default, 3.
     - ``hardware_compatible``: an engine for Ampere and later instead of this GPU alone; slower. Not on Jetson.
-    - ``immutable_weights``: ``False`` builds an engine whose weights `torch_tensorrt.dynamo.refit_module_weights` can
-      replace; somewhat slower.
-    - ``cache_built_engines``: keep engines and take them again; needs ``immutable_weights=False``.
     - ``offload_module_to_cpu``: free the GPU of the PyTorch weights while building, for boards with 8 GB.
     - ``disable_tf32``: on by default, so that fp32 means it: TF32 keeps 10 bits of the mantissa.
     - ``workspace_size``: bytes that a layer may use; 0: no limit.
@@ -68,8 +64,8 @@ class TensorRT(Runtime):
       ``torch_tensorrt.runtime.set_cudagraphs_mode``.
     - ``rest``: what int8 and fp8 graphs compute in where nothing is quantised, ``"fp16"`` or ``"fp32"``.
 
-    The timing cache, which makes a second build faster, and cached engines lie under ``$EDGESEG_CACHE`` or the user's
-    cache folder, in ``tensorrt/VERSION-GPU``. Tested and untested parts: see the module.
+    The timing cache, which makes a second build faster, lies under ``$EDGESEG_CACHE`` or the user's cache folder, in
+    ``tensorrt/VERSION-GPU``. Tested and untested parts: see the module.
     """
 
     name = "tensorrt"
@@ -80,8 +76,6 @@ class TensorRT(Runtime):
         {
             "optimization_level": Field(int | None, None, 0, 5),
             "hardware_compatible": Field(bool, False),
-            "immutable_weights": Field(bool, True),
-            "cache_built_engines": Field(bool, False),
             "offload_module_to_cpu": Field(bool, False),
             "disable_tf32": Field(bool, True),
             "workspace_size": Field(int, 0, 0),
@@ -113,8 +107,9 @@ class TensorRT(Runtime):
         import torch_tensorrt
 
         here = machine()
-        settings = compile_settings(signature(), options, engine_cache(here), here["torch_tensorrt"])
-        Path(settings["timing_cache_path"]).parent.mkdir(parents=True, exist_ok=True)
+        timings = timing_cache(here)
+        settings = compile_settings(signature(), options, timings, here["torch_tensorrt"])
+        timings.parent.mkdir(parents=True, exist_ok=True)
         on_gpu = replace(graph, module=copy.deepcopy(graph.module).cuda(), example=graph.example.cuda())
         program, example = typed_program(on_gpu, precision, options["rest"])
         torch_tensorrt.save(compile_program(program, example, settings), str(path), arg_inputs=[example])
@@ -208,53 +203,40 @@ def signature() -> Mapping[str, inspect.Parameter]:
 
 
 def compile_settings(
-    known: Collection[str], options: Mapping[str, Any], cache: Path, version: str = ""
+    known: Collection[str], options: Mapping[str, Any], timings: Path, version: str = ""
 ) -> dict[str, Any]:
     """The arguments of ``torch_tensorrt.dynamo.compile``, for one version of it.
 
     Args:
         known: the version's parameters, see `signature`.
         options: of `TensorRT`, all of them.
-        cache: folder for timing cache and engines.
+        timings: file of the timing cache.
         version: for the message.
 
     Raises:
-        DeployError: the version does not have an option (it would swallow it), or two options exclude one another.
+        DeployError: the version does not have an option: it would swallow it.
     """
     settings = {k: v for k, v in options.items() if v is not None and k not in _NOT_FOR_COMPILE}
-    if settings["cache_built_engines"]:
-        if settings["immutable_weights"]:
-            raise DeployError(
-                "cache_built_engines=true needs immutable_weights=false: TensorRT keeps engines without their weights "
-                "and refits them"
-            )
-        settings |= {"reuse_cached_engines": True, "engine_cache_dir": str(cache / "engines")}
-    settings |= {"timing_cache_path": str(cache / "timing.bin"), "require_full_compilation": True, "min_block_size": 1}
+    settings |= {"timing_cache_path": str(timings), "require_full_compilation": True, "min_block_size": 1}
     if "use_explicit_typing" in known:  # 2.8 to 2.12; later versions know nothing else
         settings["use_explicit_typing"] = True
     if absent := [key for key in settings if key not in known]:
-        names = ", ".join(absent)
         raise DeployError(
-            f"torch-tensorrt {version} does not have {names} and would ignore it; leave it at its default"
+            f"torch-tensorrt {version} does not have {', '.join(absent)} and would ignore it; leave it at its default"
         )
     return settings
 
 
-def engine_cache(here: Mapping[str, str]) -> Path:
-    """Where timings and engines of this GPU and TensorRT version are kept: neither is good for another."""
-    return cache_folder("tensorrt", re.sub(r"[^A-Za-z0-9.]+", "-", f"{here['tensorrt']}-{here['gpu']}"))
+def timing_cache(here: Mapping[str, str]) -> Path:
+    """Where the timings of this GPU and TensorRT version are kept: they are not good for another."""
+    return cache_folder("tensorrt", re.sub(r"[^A-Za-z0-9.]+", "-", f"{here['tensorrt']}-{here['gpu']}"), "timing.bin")
 
 
 # the engine -----------------------------------------------------------------------------------------------------------
 
 
 def compile_program(program: ExportedProgram, example: Tensor, settings: Mapping[str, Any]) -> nn.Module:
-    """Build the engine.
-
-    Args:
-        program: of `typed_program`.
-        example: its input, likewise.
-        settings: of `compile_settings`.
+    """Build the engine of a `typed_program` and its example, with `compile_settings`.
 
     Raises:
         DeployError: an operation that TensorRT does not take; names it.
@@ -275,15 +257,11 @@ def compile_program(program: ExportedProgram, example: Tensor, settings: Mapping
 
 def engines_and_rest(compiled: nn.Module) -> tuple[list[str], Counter[str]]:
     """Names of the engines in a compiled (or partitioned) graph, and the operations that stayed outside them."""
-    engines, rest = [], Counter[str]()
-    for name, part in compiled.named_children():
-        if name.startswith("_run_on_acc"):
-            engines.append(name)
-        elif isinstance(part, torch.fx.GraphModule):
-            rest.update(_operations(part))
-    if isinstance(compiled, torch.fx.GraphModule):
-        rest.update(_operations(compiled))
-    return engines, rest
+    engines = [name for name, _ in compiled.named_children() if name.startswith("_run_on_acc")]
+    others = [compiled, *(part for name, part in compiled.named_children() if name not in engines)]
+    nodes = [n for graph in others if isinstance(graph, torch.fx.GraphModule) for n in graph.graph.nodes]
+    calls = (n.target for n in nodes if n.op == "call_function" and n.target is not operator.getitem)
+    return engines, Counter(map(str, calls))
 
 
 def check_engine(compiled: nn.Module) -> None:
@@ -299,11 +277,6 @@ def check_engine(compiled: nn.Module) -> None:
             f"the graph became {len(engines)} TensorRT engines instead of one; operations outside: {outside}. Replace "
             "them in the model by ones that TensorRT has (docs/jetson.md), or take the onnx runtime"
         )
-
-
-def _operations(graph: torch.fx.GraphModule) -> list[str]:
-    calls = (n.target for n in graph.graph.nodes if n.op == "call_function")
-    return [str(target) for target in calls if target is not operator.getitem]
 
 
 # the machine ----------------------------------------------------------------------------------------------------------
@@ -330,9 +303,6 @@ def check_machine(file: Path, facts: Mapping[str, Any], here: Mapping[str, str])
         file: for the message.
         facts: what `TensorRT.build` returned.
         here: see `machine`.
-
-    Raises:
-        DeployError: says what differs, and that the model must be exported here.
     """
     keys = ["tensorrt", "torch_tensorrt"]
     if not facts["hardware_compatible"] or float(here["capability"]) < 8:
@@ -357,4 +327,4 @@ def _wrong_pair(torch_version: str, version: str) -> str | None:
 
 
 def _how_to_install() -> str:
-    return "on a Jetson follow docs/jetson.md" if "tegra" in platform.release() else _INSTALL
+    return "on a Jetson follow docs/jetson.md" if "tegra" in platform.release() else 'pip install "edgeseg[tensorrt]"'
