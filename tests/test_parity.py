@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from compiled_networks import SIZE, compiled, left_as_it_was, narrow_segmenter, tiny_segmenter, trained_segmenter
-from edgeseg.deploy.parity import Sample, Tolerance, check_parity, mini_set
+from edgeseg.deploy.parity import Sample, check_parity, mini_set
 
 LABELLED = Sample(
     np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8),
@@ -29,8 +29,6 @@ def test_an_artefact_of_another_model_is_outside_the_tolerance():
     assert {"max_abs_error", "disagreement"} <= set(bad.exceeded)
     assert "OUTSIDE TOLERANCE" in str(bad)
     assert bad.as_dict()["passed"] is False
-    lenient = Tolerance(np.inf, 1.0, 100.0)
-    assert check_parity(artefact, other, [LABELLED], lenient).passed
 
 
 def test_a_callers_segmenter_comes_back_as_it_was():

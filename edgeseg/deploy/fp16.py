@@ -9,7 +9,7 @@ show. On a CPU without float16 instructions half is slow: 20 times float32 at 19
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -67,10 +67,6 @@ class Fp16Report:
     def passed(self) -> bool:
         """Nothing infinite, and enough pixels with the same class."""
         return self.not_finite == 0 and self.agreement >= AGREEMENT
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-able, with ``passed``."""
-        return {**asdict(self), "passed": self.passed}
 
     def table(self, rows: int = 8) -> str:
         """The layers nearest to overflow, as plain text."""

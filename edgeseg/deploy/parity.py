@@ -13,6 +13,7 @@ from PIL import Image
 
 from edgeseg.data.labels import CAMVID, class_lookup, match_classes
 from edgeseg.deploy.artefact import Artefact
+from edgeseg.deploy.quantise import resized
 from edgeseg.deploy.runtimes.base import DeployError
 from edgeseg.inference import Segmenter
 from edgeseg.metrics import ConfusionMatrix
@@ -132,19 +133,13 @@ def mini_set(segmenter: Segmenter, size: tuple[int, int], count: int = MINI_SET)
     return samples + [_sample(*frames[int(i)], size, lookup, "CamVid test") for i in picked]
 
 
-def check_parity(
-    artefact: Artefact,
-    segmenter: Segmenter,
-    samples: Sequence[Sample] | None = None,
-    tolerance: Tolerance | None = None,
-) -> Parity:
-    """Compare an artefact with the model it was made from.
+def check_parity(artefact: Artefact, segmenter: Segmenter, samples: Sequence[Sample] | None = None) -> Parity:
+    """Compare an artefact with the model it was made from, within the tolerance of its precision.
 
     Args:
         artefact: of any runtime.
         segmenter: the reference, computed in float32 on the CPU; stays as it is.
         samples: images of the artefact's size; default: `mini_set`.
-        tolerance: default: that of the artefact's precision.
 
     Raises:
         DeployError: no samples.
@@ -153,13 +148,13 @@ def check_parity(
     known, wanted = (one.table.names if one.table else () for one in (artefact, segmenter))
     match_classes(known, wanted, "the artefact", "the model", "Compare it with the model that it was made from.")
     samples = mini_set(segmenter, artefact.size) if samples is None else samples
-    tolerance = tolerance or TOLERANCES[artefact.precision]
     if not samples:
         raise DeployError("parity of no images: give at least one sample")
     segmenter = segmenter.reference()
     with_logits = "logits" in artefact.about["graphs"]
     error, largest, differing, pixels = 0.0, 0.0, 0, 0
-    matrices = _matrices(segmenter, samples)
+    labelled = wanted and any(sample.label is not None for sample in samples)
+    matrices = [ConfusionMatrix(len(wanted)) for _ in ("artefact", "model")] if labelled else []
     with torch.inference_mode():
         for sample in samples:
             images = torch.from_numpy(sample.image).permute(2, 0, 1)[None].expand(artefact.batch, -1, -1, -1)
@@ -181,31 +176,20 @@ def check_parity(
     parity = Parity(
         error if with_logits else None, largest, differing / pixels, miou[0], miou[1], len(samples), sources
     )
-    return replace(parity, exceeded=tuple(_exceeded(parity, tolerance)))
+    return replace(parity, exceeded=tuple(_exceeded(parity, TOLERANCES[artefact.precision])))
 
 
 def _sample(
     image: np.ndarray, label: np.ndarray, size: tuple[int, int], lookup: np.ndarray | None, source: str
 ) -> Sample:
-    height, width = size
-    if image.shape[:2] != size:
-        image = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
-        label = np.asarray(Image.fromarray(label).resize((width, height), Image.Resampling.NEAREST))
-    return Sample(np.array(image), None if lookup is None else lookup[label], source)
-
-
-def _matrices(segmenter: Segmenter, samples: Sequence[Sample]) -> list[ConfusionMatrix]:
-    """One for the artefact and one for the reference, or none where nothing is labelled."""
-    if segmenter.table is None or all(s.label is None for s in samples):
-        return []
-    return [ConfusionMatrix(len(segmenter.table)), ConfusionMatrix(len(segmenter.table))]
+    label = np.asarray(Image.fromarray(label).resize(size[::-1], Image.Resampling.NEAREST))
+    return Sample(resized(image, size), None if lookup is None else lookup[label], source)
 
 
 def _exceeded(parity: Parity, tolerance: Tolerance) -> Iterator[str]:
-    if parity.max_abs_error is not None:
-        scale = max(1.0, parity.largest_logit)
-        if not parity.max_abs_error <= tolerance.max_abs_error * scale:
-            yield "max_abs_error"
+    error = parity.max_abs_error
+    if error is not None and not error <= tolerance.max_abs_error * max(1.0, parity.largest_logit):
+        yield "max_abs_error"
     if parity.disagreement > tolerance.disagreement:
         yield "disagreement"
     if parity.miou_gap is not None and parity.miou_gap > tolerance.miou_gap:

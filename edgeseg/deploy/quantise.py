@@ -11,6 +11,7 @@ part (``decoder.fuse8``) stands for all convolutions in it.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def calibration_images(
     images = _training_set(segmenter, size, data, split)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(images))[:count])
     bar = tqdm(chosen, desc="calibration images", disable=not progress, leave=False)
-    return [_resized(images[int(i)][0], size) for i in bar]
+    return [resized(images[int(i)][0], size) for i in bar]
 
 
 def _training_set(
@@ -100,10 +101,9 @@ def _training_set(
     return Streets("train", size=size)
 
 
-def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    if image.shape[:2] == size:
-        return np.array(image)
-    return np.array(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A writable copy of (H, W, 3) uint8 pixels at another size, bilinear."""
+    return np.array(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 # which layers stay in float -------------------------------------------------------------------------------------------
@@ -128,7 +128,8 @@ def select_layers(layers: Iterable[str], keep: Sequence[str]) -> set[str]:
             own = [layer.removeprefix("model.").split(".") for layer in layers]
             parts = dict.fromkeys(".".join(words[:i]) for words in own for i in range(1, len(words) + 1))
             top = [part for part in parts if "." not in part]
-            raise DeployError(f"keep: {unknown('convolution or part', name, list(parts), top)}")
+            near = [part for part in difflib.get_close_matches(name, parts, 3, 0.5) if part not in top]
+            raise DeployError(f"keep: {unknown('convolution or part', name, [*near, *top])}")  # all are too many
         chosen |= found
     return chosen
 

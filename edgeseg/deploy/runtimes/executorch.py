@@ -63,9 +63,7 @@ class ExecuTorch(Runtime):
 
 def _operators(program: ExportedProgram) -> Counter[str]:
     """Operators of the lowered graph by name; what XNNPACK took counts as ``executorch_call_delegate``."""
-    found: Counter[str] = Counter()
-    for node in program.graph.nodes:
-        name = getattr(node.target, "__name__", str(node.target))
-        if node.op == "call_function" and name != "getitem":
-            found[name.removeprefix("aten.")] += 1
-    return found
+    calls = [node.target for node in program.graph.nodes if node.op == "call_function"]
+    names = Counter(getattr(target, "__name__", str(target)).removeprefix("aten.") for target in calls)
+    del names["getitem"]
+    return names

@@ -56,18 +56,25 @@ class OpenVINO(Runtime):
         return lacking(needed, "export") or (_no_bf16() if precision == "bf16" else None)
 
     def build(self, graph: Graph, path: Path, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        import openvino
+
         computes_in = options["rest"] if precision == "int8" else precision
         if computes_in == "bf16" and (reason := _no_bf16()):
             raise DeployError(f"rest=bf16: {reason}")
         hint = _HINTS[computes_in]
         source = export_onnx(graph)
-        model = _converted(source)
+        # without the conversion's clean-up NNCF would not see depthwise weights
+        model = openvino.convert_model(io.BytesIO(source.SerializeToString()))
         kept: set[str] = set()
         if precision == "int8":
             layers = _layer_operations(model, source)
             kept = select_layers(layers, options["keep"])
             model = _quantised(model, [layers[name] for name in sorted(kept)], graph.calibration)
-        _save(model, path)
+        try:
+            openvino.save_model(model, path, compress_to_fp16=False)
+        except RuntimeError as error:  # in its own words, whatever the reason
+            cure = "Free some space, or set TMPDIR to another folder."
+            raise DeployError(f"{path}: cannot be written. {cure}") from error
         runs = _what_runs(_compiled(path, hint, 1))
         _check(precision, hint, runs)
         return {
@@ -107,22 +114,6 @@ def _no_bf16() -> str | None:
     if "BF16" in _capabilities():
         return None
     return "this processor has no bfloat16 instructions (AVX512-BF16 or AMX); take fp32 or int8"
-
-
-def _converted(source: Any) -> Any:
-    """OpenVINO's model of an ONNX model. Without the conversion's clean-up NNCF would not see depthwise weights."""
-    import openvino
-
-    return openvino.convert_model(io.BytesIO(source.SerializeToString()))
-
-
-def _save(model: Any, path: Path) -> None:
-    import openvino
-
-    try:
-        openvino.save_model(model, path, compress_to_fp16=False)
-    except RuntimeError as error:  # in its own words, whatever the reason
-        raise DeployError(f"{path}: cannot be written. Free some space, or set TMPDIR to another folder.") from error
 
 
 def _compiled(path: Path, hint: str, threads: int | None) -> Any:
