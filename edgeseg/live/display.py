@@ -75,27 +75,23 @@ class Painter:
         mixed = plots.overlay(image, label, self.table)
         canvas.paste(Image.fromarray(mixed.repeat(self._zoom, 0).repeat(self._zoom, 1)))
         draw = ImageDraw.Draw(canvas)
-        top = self._top + self._gap // 2
+        top, pad = self._top + self._gap // 2, self._line // 6
         self._write(draw, self._gap, top, text)
-        for class_id, place in self._in_sight(shares):
+        for place, class_id in self._in_sight(shares):
             row, column = divmod(place, self._columns)
-            self._entry(draw, column * (self._width // self._columns), top + (row + 1) * self._line, class_id)
+            x, y = self._gap + column * (self._width // self._columns), top + (row + 1) * self._line
+            box = (x, y + pad, x + self._line - 2 * pad - 1, y + self._line - pad - 1)
+            # with an edge, since black shows on black, too
+            draw.rectangle(box, self.table.colors[class_id], plots.DISPLAY_LINE)
+            self._write(draw, x + self._line, y, self.table.names[class_id])
         return np.array(canvas)
 
     def _in_sight(self, shares: Mapping[int, float]) -> list[tuple[int, int]]:
-        """(class id, place in the legend) of the classes to name."""
+        """(place in the legend, class id) of the classes to name."""
         seen = [i for i, share in shares.items() if share >= _LEAST_SHARE and i < len(self.table)]
         if len(self.table) <= self._places:
             return [(i, i) for i in seen]
-        largest = sorted(seen, key=lambda i: -shares[i])[: self._places]
-        return [(i, place) for place, i in enumerate(sorted(largest))]
-
-    def _entry(self, draw: ImageDraw.ImageDraw, x: int, y: int, class_id: int) -> None:
-        """Coloured box and name; the box has an edge, since black shows on black, too."""
-        pad = self._line // 6
-        box = (x + self._gap, y + pad, x + self._gap + self._line - 2 * pad - 1, y + self._line - pad - 1)
-        draw.rectangle(box, self.table.colors[class_id], plots.DISPLAY_LINE)
-        self._write(draw, x + self._gap + self._line, y, self.table.names[class_id])
+        return list(enumerate(sorted(sorted(seen, key=lambda i: -shares[i])[: self._places])))
 
     def _write(self, draw: ImageDraw.ImageDraw, x: int, y: int, text: str) -> None:
         draw.text((x, y + self._line // 2), text, plots.DISPLAY_TEXT, self._font, anchor="lm")
@@ -119,9 +115,8 @@ class Page:
 
     def __init__(self, port: int = 8080, title: str = "edgeseg live") -> None:
         self._condition = threading.Condition()
-        self._picture: np.ndarray | None = None
+        self._picture: np.ndarray | None = None  # the newest; none before the first and after the last
         self._number = self._watchers = 0
-        self._closed = False
         try:
             self._server = ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, self, title))
         except (OSError, OverflowError) as error:
@@ -146,10 +141,7 @@ class Page:
 
     def show(self, picture: np.ndarray) -> None:
         """Hand over the newest picture; the threads of those who watch encode it."""
-        with self._condition:
-            self._picture = picture
-            self._number += 1
-            self._condition.notify_all()
+        self._set(picture)
 
     def jpegs(self) -> Generator[bytes, None, None]:
         """The newest picture whenever there is another, until the page closes; meanwhile it is watched."""
@@ -158,7 +150,10 @@ class Page:
             self._watchers += 1
         try:
             while True:
-                number, picture = self._newer(number)
+                with self._condition:
+                    while self._number == number:
+                        self._condition.wait()
+                    number, picture = self._number, self._picture
                 if picture is None:
                     return
                 file = io.BytesIO()
@@ -168,20 +163,18 @@ class Page:
             with self._condition:
                 self._watchers -= 1
 
-    def _newer(self, number: int) -> tuple[int, np.ndarray | None]:
-        """Waits for a picture after that number; ``None`` when the page is closed."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._number > number or self._closed)
-            return self._number, None if self._closed else self._picture
-
     def close(self) -> None:
         """Send the visitors away and free the port."""
-        with self._condition:
-            self._closed = True
-            self._condition.notify_all()
+        self._set(None)
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+    def _set(self, picture: np.ndarray | None) -> None:
+        with self._condition:
+            self._picture = picture
+            self._number += 1
+            self._condition.notify_all()
 
 
 _HTML = """<!doctype html><meta charset="utf-8"><title>{title}</title>

@@ -231,8 +231,6 @@ class VideoSource(Source):
         size, fps: see `open_source`.
         stall: seconds that opening, and then each read, may take.
         device: FFmpeg's format of a camera, e.g. ``"v4l2"``; ``None`` for files and addresses.
-        options: FFmpeg's options.
-        name: in messages; default the address.
 
     Raises:
         ImportError: PyAV is missing; gives the pip line.
@@ -245,17 +243,16 @@ class VideoSource(Source):
         fps: float | None = None,
         stall: float = 5.0,
         device: str | None = None,
-        options: dict[str, str] | None = None,
-        name: str | None = None,
     ) -> None:
         self._av = import_av()
-        self.name = name or without_password(address)
+        self.name = without_password(address)
         self.live = device is not None or "://" in address
         self.paced = not self.live and fps != 0
-        self._address, self._size, self._fps, self._stall, self._device = address, size, fps, stall, device
-        self._options = options or {}
+        self._address, self._size, self._stall, self._device = address, size, stall, device
+        self._fps = None if device else fps
+        self._options = {"framerate": f"{fps:g}"} if device and fps else {}
         if address.startswith("rtsp"):
-            self._options = {"rtsp_transport": "tcp", "fflags": "nobuffer", **self._options}
+            self._options = {"rtsp_transport": "tcp", "fflags": "nobuffer"}
 
     def frames(self) -> Generator[Frame, None, None]:
         """Decoded frames in display order; those that are damaged or not there are counted in ``missing``.
@@ -268,7 +265,10 @@ class VideoSource(Source):
                 raise SourceError(f"{self.name}: holds no video. Give a video file or stream with a picture.")
             if self.live and self._device is None and container.duration:
                 self.live, self.paced = False, self._fps != 0
-            yield from self._timed(container, container.streams.video[0])
+            try:
+                yield from self._timed(container, container.streams.video[0])
+            except (self._av.error.FFmpegError, OSError) as error:
+                raise SourceError(f"{self.name}: {self._why(error)}. {self._cure()}") from error
 
     def _open(self) -> Any:
         limits = (self._stall, self._stall) if self.live else None
@@ -278,7 +278,7 @@ class VideoSource(Source):
             raise SourceError(f"{self.name}: cannot be opened ({self._why(error)}). {self._cure()}") from error
 
     def _timed(self, container: Any, stream: Any) -> Iterator[Frame]:
-        """Frames with their times, and the count of those that are not there."""
+        """Frames with their times; counts those that are not there."""
         interval = 1 / float(stream.average_rate or FPS)
         # a camera takes longer in the dark, and loses nothing
         tally = _Tally(self._device is None and stream.average_rate == stream.base_rate)
@@ -300,7 +300,7 @@ class VideoSource(Source):
     def _decoded(self, container: Any, stream: Any, tally: _Tally) -> Iterator[tuple[Any, float]]:
         """PyAV's frames, and the seconds that each took to decode."""
         broken = 0
-        for packet in self._packets(container, stream):
+        for packet in container.demux(stream):
             tally.hidden += packet.is_discard
             began = time.perf_counter()
             try:
@@ -316,12 +316,6 @@ class VideoSource(Source):
                 broken = 0
                 yield frame, work
                 work = 0.0
-
-    def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
-        try:
-            yield from container.demux(stream)
-        except (self._av.error.FFmpegError, OSError) as error:
-            raise SourceError(f"{self.name}: {self._why(error)}. {self._cure()}") from error
 
     def _picture(self, frame: Any) -> np.ndarray:
         """RGB, of the wished size, upright: phones store portrait videos lying, with a note."""
@@ -366,17 +360,15 @@ class VideoSource(Source):
 
 
 def _camera(text: str, size: tuple[int, int] | None, fps: float | None, stall: float) -> VideoSource:
-    system, numbered = sys.platform, text.isdigit()
+    system = sys.platform
     if system not in _DEVICE_FORMATS:
         raise ValueError(f"{text}: cameras are read on Linux, macOS and Windows, not on {system}; give an address")
-    if system == "win32" and numbered:
+    if system == "win32" and text.isdigit():
         raise ValueError(
             f"camera {text}: Windows knows cameras by name; give 'video=NAME', as its device list shows it"
         )
-    address = f"/dev/video{text}" if system == "linux" and numbered else text
-    options = {"framerate": f"{fps:g}"} if fps else {}
-    name = f"camera {text}" if numbered else text
-    return VideoSource(address, size, None, stall, _DEVICE_FORMATS[system], options, name)
+    address = f"/dev/video{text}" if system == "linux" and text.isdigit() else text
+    return VideoSource(address, size, fps, stall, _DEVICE_FORMATS[system])
 
 
 # the newest frame -----------------------------------------------------------------------------------------------------
@@ -411,8 +403,8 @@ class Capture:
         self._slot: Frame | None = None
         self._error: Exception | None = None
         self._done = False
-        self._count, self._number, self._failures, self._began = 0, -1, 0, 0.0
-        self._zero: float | None = None  # when a paced source's clock showed 0
+        self._count, self._number, self._failures = 0, -1, 0
+        self._zero: float | None = None  # when the clock of a paced or live source showed 0
         self._expect_within(2 * stall)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="edgeseg-capture", daemon=True)
@@ -423,14 +415,14 @@ class Capture:
         """Whether the source has ended and its last frame is taken."""
         return self._done and self._slot is None and self._error is None
 
-    def take(self, timeout: float = 0.2) -> Frame | None:
-        """The newest frame that nobody has taken yet; ``None`` when there is none within ``timeout`` seconds.
+    def take(self) -> Frame | None:
+        """The newest frame that nobody has taken yet; ``None`` when there is none within a fifth of a second.
 
         Raises:
             SourceError: the source failed or stalls, and tries to reconnect are used up.
         """
         with self._condition:
-            self._condition.wait_for(lambda: self._slot is not None or self._done, timeout)
+            self._condition.wait_for(lambda: self._slot is not None or self._done, 0.2)
             taken, self._slot = self._slot, None
             self._condition.notify_all()
         if taken is None and self._error is not None:
@@ -517,9 +509,10 @@ class Capture:
             self._stop.wait(ahead)
 
     def _put(self, frame: Frame) -> None:
-        ready = time.perf_counter()
-        self._began = self._began or ready
-        seconds = ready - self._began if self.source.live else frame.time
+        ready, seconds = time.perf_counter(), frame.time
+        if self.source.live:
+            self._zero = self._zero or ready
+            seconds = ready - self._zero
         with self._condition:
             if self._every_frame:
                 self._condition.wait_for(lambda: self._slot is None or self._stop.is_set())

@@ -286,13 +286,15 @@ class _Output:
         return stages
 
     def _line(self, frame: Frame, stages: dict[str, float], shares: dict[int, float]) -> dict[str, Any]:
-        line: dict[str, Any] = {"frame": frame.number, "time_s": round(frame.time, 3)}
-        line |= {f"{name}_ms": round(1000 * seconds, 3) for name, seconds in stages.items()}
-        line |= self.log.lost()
-        if (rss := resident_memory()) is not None:
-            line["rss_mb"] = rss
-        names = self.table.names
-        return line | {"classes": {names[i]: round(share, 4) for i, share in shares.items() if i < len(names)}}
+        names, rss = self.table.names, resident_memory()
+        return {
+            "frame": frame.number,
+            "time_s": round(frame.time, 3),
+            **{f"{name}_ms": round(1000 * seconds, 3) for name, seconds in stages.items()},
+            **self.log.lost(),
+            **({} if rss is None else {"rss_mb": rss}),
+            "classes": {names[i]: round(share, 4) for i, share in shares.items() if i < len(names)},
+        }
 
 
 def _shares(label: np.ndarray, image: np.ndarray) -> dict[int, float]:
