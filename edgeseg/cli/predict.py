@@ -35,6 +35,9 @@ def predict(
     np.asarray(Image.open("NAME.mask.png")); converted to RGB or grey they are lost. Pictures that cannot be segmented
     are listed at the end.
     """
+    from PIL import Image
+
+    from edgeseg import plots
     from edgeseg.inference import as_pixels, load_segmenter
 
     pictures = _pictures(images)
@@ -54,7 +57,8 @@ def predict(
         except (ValueError, RuntimeError) as error:
             failures.append(str(error) if str(error).startswith(str(path)) else f"{path}: {error}")
             continue
-        written = _write(pixels, mask, table, out / path.stem)
+        Image.fromarray(plots.overlay(pixels, mask, table)).save(out / f"{path.stem}{OVERLAY}")
+        written = plots.save_mask(mask, table, out / f"{path.stem}{MASK}")
         print(f"{path} → {written}, {path.stem}{OVERLAY}: {_shares(mask, table)}")
     if len(failures) < len(pictures):
         print(f'class ids of a mask: np.asarray(Image.open("{out / f"NAME{MASK}"}"))')
@@ -76,16 +80,6 @@ def _pictures(paths: Iterable[Path]) -> list[Path]:
     if own:
         print(f"passed over {len(own)} result(s) of edgeseg predict ({own[0]} …)", file=sys.stderr)
     return pictures
-
-
-def _write(pixels: np.ndarray, mask: np.ndarray, table: ClassTable, stem: Path) -> Path:
-    """Mask and overlay; returns the mask's path."""
-    from PIL import Image
-
-    from edgeseg import plots
-
-    Image.fromarray(plots.overlay(pixels, mask, table)).save(f"{stem}{OVERLAY}")
-    return plots.save_mask(mask, table, f"{stem}{MASK}")
 
 
 def _shares(mask: np.ndarray, table: ClassTable) -> str:
