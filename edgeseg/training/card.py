@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import io
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,14 +17,14 @@ from tqdm.auto import tqdm
 
 from edgeseg.data import NAMES, open_data, recognise
 from edgeseg.data.datasets import known_options
-from edgeseg.data.labels import ClassTable, match_classes
+from edgeseg.data.labels import match_classes
 from edgeseg.data.pairs import Dataset
 from edgeseg.data.streets import Streets
-from edgeseg.files import atomic_write, write_text
+from edgeseg.files import write_text
 from edgeseg.inference import Segmenter, load_segmenter
 from edgeseg.metrics import ConfusionMatrix, Scores, score
 from edgeseg.models.zoo import WeightRecord, get_record, local_file
-from edgeseg.plots import panel
+from edgeseg.plots import panel, save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,8 +39,6 @@ WORST = 4
 """Frames in the gallery; of CamVid no more than a handful may be shown."""
 APART = 5
 """Least distance in the gallery between two frames of recorded data, in the data set's order."""
-MOST_BYTES = 300_000
-"""Of one picture: cards are kept in the repository."""
 _PAIRS = 8  # most-confused pairs that are listed
 _WEAK = 40.0  # percent IoU under which a class is called weak
 _NO_NEWS = 0.1  # percent points between recorded and fresh mIoU that are none
@@ -102,12 +99,10 @@ def write_card(
         environment=f"Python {platform.python_version()}, torch {torch.__version__}, {device}",
     )
     shown = [(*pairs[i], segmenter.predict(pairs[i][0])) for i in worst]
-    for file, picture in (
-        (f"{name}.confusion.png", confusion_picture(matrix.matrix, record.classes)),
-        (f"{name}.worst.jpg", gallery_picture(shown, pairs.table, card.worst)),
-    ):
-        with atomic_write(out / file) as target:
-            target.write(picture)
+    captions = [f"{frame}\nmIoU {100 * miou:.1f} %" for frame, miou in card.worst]
+    out.mkdir(parents=True, exist_ok=True)
+    save(confusion_picture(matrix.matrix, record.classes), out / f"{name}.confusion.png")
+    panel(shown, pairs.table, names=captions).savefig(out / f"{name}.worst.jpg", dpi=110)
     write_text(out / f"{name}.md", card.text())
     return out / f"{name}.md"
 
@@ -344,11 +339,11 @@ def _numbers(values: Sequence[float]) -> str:
     return "(" + ", ".join(f"{v:g}" for v in values) + ")"
 
 
-# pictures -------------------------------------------------------------------------------------------------------------
+# picture --------------------------------------------------------------------------------------------------------------
 
 
-def confusion_picture(matrix: np.ndarray, names: Sequence[str]) -> bytes:
-    """A confusion matrix as PNG: every row in percent of the pixels that truly are of its class.
+def confusion_picture(matrix: np.ndarray, names: Sequence[str]) -> Figure:
+    """A confusion matrix: every row in percent of the pixels that truly are of its class.
 
     Args:
         matrix: (C, C) pixels by true (row) and predicted (column) class.
@@ -373,30 +368,4 @@ def confusion_picture(matrix: np.ndarray, names: Sequence[str]) -> bytes:
     axis.spines[:].set_visible(False)
     axis.set_xlabel("predicted class; numbers: percent of the true class's pixels, empty below 0.5")
     axis.set_ylabel("true class (share of all pixels)")
-    return _encoded(figure, "png", 110)
-
-
-def gallery_picture(
-    rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
-    table: ClassTable,
-    captions: Sequence[tuple[str, float]],
-) -> bytes:
-    """The worst frames as JPEG, each as image, truth, prediction and errors.
-
-    Args:
-        rows: (image, truth, prediction) each; (H, W, 3) uint8 and twice (H, W) class ids.
-        table: names and colours.
-        captions: (name, mean IoU in 0…1) each.
-    """
-    figure = panel(rows, table, names=[f"{name}\nmIoU {100 * value:.1f} %" for name, value in captions])
-    for dpi, quality in ((110, 88), (110, 80), (100, 75), (90, 70), (80, 60)):
-        blob = _encoded(figure, "jpeg", dpi, quality)
-        if len(blob) <= MOST_BYTES:
-            break
-    return blob
-
-
-def _encoded(figure: Figure, kind: str, dpi: int, quality: int | None = None) -> bytes:
-    out = io.BytesIO()
-    figure.savefig(out, format=kind, dpi=dpi, pil_kwargs=None if quality is None else {"quality": quality})
-    return out.getvalue()
+    return figure
