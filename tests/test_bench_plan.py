@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from edgeseg.bench.plan import UNKNOWN, Choice, Network, Plan, default_choices, make_variant, open_variant
+from edgeseg.bench.plan import UNKNOWN, Choice, Network, Plan, default_choices, open_variant
 from edgeseg.data.labels import CAMVID
 from edgeseg.deploy import Artefact, DeployError, compile
 from edgeseg.deploy.parity import mini_set
@@ -43,12 +43,6 @@ def test_a_choice_is_read_and_named_as_it_was_typed():
     assert choice.options == {"channels_last": False, "device": "cpu"}
     assert str(choice) == "eager bf16 channels_last=False,device=cpu"
     assert str(Choice.parse("eager")) == "eager fp32"
-
-
-def test_an_option_that_is_off_is_off(network, samples, tmp_path):
-    made = make_variant(network, Choice.parse("eager:fp32:channels_last=false"), SIZE, tmp_path / "a", samples)
-    facts = Artefact.load(made.folder).about["graphs"].values()
-    assert [f["channels_last"] for f in facts] == [False, False]
 
 
 def test_a_list_keeps_its_commas():

@@ -7,9 +7,8 @@ import sys
 
 import pytest
 
-import edgeseg.data as edgeseg_data
 from edgeseg import cli
-from edgeseg.data import open_data, pairs
+from edgeseg.data import pairs
 from edgeseg.data.pairs import read_image
 from edgeseg.deploy import Artefact, parity
 from edgeseg.models.zoo import get_record
@@ -125,17 +124,3 @@ def test_a_fine_tuned_network_of_own_classes_becomes_an_int8_artefact(monkeypatc
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert {name for line in lines for name in line["classes"]} <= {"flat", "other"}
     assert all(sum(line["classes"].values()) == pytest.approx(1, abs=1e-3) for line in lines)
-
-
-@pytest.mark.parametrize("data", ["streets", "camvid"])
-def test_int8_is_calibrated_on_the_training_split_of_a_named_data_set(monkeypatch, tmp_path, request, data):
-    if data == "camvid":
-        request.getfixturevalue("camvid_root")
-    opened = []
-    monkeypatch.setattr(edgeseg_data, "open_data", lambda *a, **k: opened.append((a, k)) or open_data(*a, **k))
-    words = ("--runtime", "onnx", "--precision", "int8", "--size", "64x96", "--calibration", data,
-             "--calibration-count", "2", "--out", tmp_path / "m")  # fmt: skip
-    assert run(monkeypatch, "export", MODEL, *words) in (0, 2)  # two images are few: parity may say so
-    assert [a for a, _ in opened] == [(data, "train")]
-    kept = next(p for p in (tmp_path / "m", tmp_path / "m.rejected") if p.exists())
-    assert Artefact.load(kept).precision == "int8"

@@ -69,6 +69,12 @@ def test_the_train_split_of_a_folder_calibrates_at_any_size(segmenter, tmp_path,
     assert [i.shape for i in calibration_images(segmenter, SIZE, kind(tmp_path), progress=False)] == [(*SIZE, 3)] * 2
 
 
+def test_the_training_split_of_a_named_data_set_calibrates_and_is_the_default(segmenter):
+    named = calibration_images(segmenter, SIZE, "streets", count=2, progress=False)
+    default = calibration_images(segmenter, SIZE, count=2, progress=False)
+    assert all(np.array_equal(a, b) for a, b in zip(named, default, strict=True))
+
+
 def test_a_copy_of_cityscapes_calibrates_artefacts_of_other_sizes(segmenter, tmp_path):
     frames = Streets("train", 2, (48, 80))
     frames.table = CITYSCAPES
