@@ -38,6 +38,11 @@ def unknown(what: str, word: str, known: Collection[str]) -> str:
     return f"no {what} {word!r}{hint}; there are {', '.join(known) or 'none'}"
 
 
+def first_few(items: Sequence[str], count: int = 5) -> str:
+    """The first of many names, for a message: ``a, b, …``."""
+    return f"{', '.join(items[:count])}{', …' if len(items) > count else ''}"
+
+
 # values ---------------------------------------------------------------------------------------------------------------
 
 

@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.data.labels import CAMVID, ClassTable, camvid, camvid_from_codes
-from edgeseg.data.local import Archive, Source, data_home, first_few, found_copies, full_disk_named, write_copy
+from edgeseg.data.local import Archive, Source, data_home, found_copies, full_disk_named, write_copy
 from edgeseg.data.pairs import DataError, Pairs, read_list
 from edgeseg.files import read_json, write_lines
+from edgeseg.text import first_few
 
 # SegNet's split as runs of frames: (name pattern, first, last, step)
 _RUNS: dict[str, tuple[tuple[str, int, int, int], ...]] = {
@@ -192,7 +193,7 @@ def _check_list(listing: Path, split: str) -> None:
     other = set(read_list(listing)) ^ set(camvid_frames(split))
     if other:
         raise DataError(
-            f"{listing}: differs from SegNet's {split} split in {len(other)} frames ({', '.join(sorted(other)[:5])}). "
+            f"{listing}: differs from SegNet's {split} split in {len(other)} frames ({first_few(sorted(other))}). "
             "Get the right copy (edgeseg data get camvid), or read this one as a folder of your own."
         )
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeseg.data.labels import VOID, ClassTable
 from edgeseg.data.pairs import Dataset, Pairs
-from edgeseg.text import table
+from edgeseg.text import first_few, table
 
 _SHOWN_SIZES = 8  # VOC has some thousand
 
@@ -80,7 +80,7 @@ class Report:
         if absent:
             lines.append(f"note: never seen: {', '.join(absent)}")
         if self.all_void:
-            lines.append(f"note: {len(self.all_void)} images are void throughout: {', '.join(self.all_void[:5])}")
+            lines.append(f"note: {len(self.all_void)} images are void throughout: {first_few(self.all_void)}")
         lines += [f"problem: {problem}" for problem in self.problems]
         return "\n  ".join([f"{self.samples} pairs, {self._sizes_text()}", *lines])
 
@@ -98,7 +98,7 @@ def in_two_splits(splits: Mapping[str, Dataset]) -> list[str]:
     for first, second in combinations(files, 2):
         both = sorted(path.name for path in files[first] & files[second])
         if both:
-            problems.append(f"{len(both)} images are in both {first} and {second} ({', '.join(both[:5])})")
+            problems.append(f"{len(both)} images are in both {first} and {second} ({first_few(both)})")
     return problems
 
 

@@ -32,9 +32,10 @@ from edgeseg.data.labels import (
     VOID,
     LabelError,
 )
-from edgeseg.data.local import data_home, first_few, found_copies, write_copy
+from edgeseg.data.local import PARTLY, data_home, found_copies, write_copy
 from edgeseg.data.pairs import DataError, Pairs, folder_pairs, read_label, read_list
 from edgeseg.files import read_json
+from edgeseg.text import first_few
 
 CITYSCAPES_CITIES: dict[str, dict[str, int]] = {
     "train": {
@@ -58,7 +59,6 @@ _TABLES = {
     (20, _LABEL_IDS): CITYSCAPES20_LABEL_IDS,
 }
 _ANEW = "Remove the folder and prepare it anew."
-_PARTLY = "For a part on purpose say so: partial=True, on the command line --partial."
 
 
 @dataclass(frozen=True)
@@ -287,7 +287,7 @@ def _labels(folder: Path, images: dict[str, Path]) -> tuple[str, dict[str, Path]
 def _check_cities(files: dict[str, Path], folder: Path, archive: str, split: str, partial: bool) -> None:
     """The frames must be those of the official cities, all of them unless a part is asked for."""
     official, counts = CITYSCAPES_CITIES[split], Counter(path.parent.name for path in files.values())
-    cure = f"Unpack {archive} there again. {_PARTLY}"
+    cure = f"Unpack {archive} there again. {PARTLY}"
     if not counts:
         raise DataError(f"{folder}: no frames. Unpack {archive} there; to get it, {cityscapes_steps()}")
     foreign = sorted(counts.keys() - official.keys())

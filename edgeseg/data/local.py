@@ -8,7 +8,7 @@ again, it goes on, and ends the same to the byte.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from edgeseg.data.labels import VOID, ClassTable
 from edgeseg.data.pairs import DataError, Dataset
 from edgeseg.files import atomic_write, cache_folder, extract, fetch, no_space, read_json, write_json, write_lines
 
+PARTLY = "For a part on purpose say so: partial=True, on the command line --partial."
 Copy = TypeVar("Copy")
 
 
@@ -64,11 +65,6 @@ def found_copies(
             f"or give its path. To get it: {get}"
         )
     return copies
-
-
-def first_few(items: Sequence[str], count: int = 5) -> str:
-    """The first of many names, for an error message."""
-    return f"{', '.join(items[:count])}{', …' if len(items) > count else ''}"
 
 
 # archives -------------------------------------------------------------------------------------------------------------

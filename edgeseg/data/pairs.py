@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from edgeseg.data.labels import ClassTable, read_class_file
+from edgeseg.text import first_few
 
 MAX_PIXELS = 89_478_485
 """Largest picture that is read, Pillow's own warning line: some 9459×9459, 268 MB as RGB."""
@@ -314,9 +315,7 @@ def read_list(listing: Path) -> list[str]:
     names = [_listed_name(line) for line in lines if line and not line.startswith("#")]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise DataError(
-            f"{listing}: lists {len(twice)} name(s) twice ({', '.join(twice[:5])}). Remove the repeated lines."
-        )
+        raise DataError(f"{listing}: lists {len(twice)} name(s) twice ({first_few(twice)}). Remove the repeated lines.")
     if not names:
         raise DataError(f"{listing}: lists no name. Write one image name per line.")
     return names

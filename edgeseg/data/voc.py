@@ -25,16 +25,17 @@ import numpy as np
 
 from edgeseg.data.labels import VOC
 from edgeseg.data.local import (
+    PARTLY,
     Archive,
     Source,
     copies_at_home,
-    first_few,
     found_copies,
     full_disk_named,
     indexed_picture,
     write_png,
 )
 from edgeseg.data.pairs import DataError, Pairs, read_list
+from edgeseg.text import first_few
 
 VOC_SPLITS = ("train", "val", "trainval", "train_aug", "paper_train", "paper_val")
 VOC_COUNTS = {"train": 1464, "val": 1449}
@@ -44,7 +45,6 @@ TRAIN_AUG_COUNT = 10582
 
 _LISTS = Path("ImageSets", "Segmentation")
 _GET_SBD = "Get it: edgeseg data get sbd"
-_PARTLY = "for a part on purpose say so: partial=True, on the command line --partial"
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def _listed(folder: Path, part: str, counts: dict[str, int], partial: bool) -> t
     names = tuple(read_list(listing))
     if not partial and len(names) != counts[part]:
         raise DataError(
-            f"{listing}: lists {len(names)} names where {counts[part]} are right. Unpack the archive again; {_PARTLY}."
+            f"{listing}: lists {len(names)} names where {counts[part]} are right. Unpack the archive again. {PARTLY}"
         )
     return names
 
@@ -223,7 +223,7 @@ def _train_aug(labels: SBDCopy, train: Sequence[str], val: Sequence[str], partia
         raise DataError(
             f"{labels.folder}: gives {len(names)} names with VOC's train list and without its val list, where "
             f"{TRAIN_AUG_COUNT} are right. If edgeseg data prepare voc was cut, run it again: it goes on from there; "
-            f"else get the folder anew; {_PARTLY}."
+            f"else get the folder anew. {PARTLY}"
         )
     return names
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from edgeseg.files import atomic_write
 from edgeseg.models.layers import init_weights
+from edgeseg.text import first_few
 
 META_KEY = "edgeseg"
 AUX_SWITCHES = {"aux": "aux_head", "aux_boundary": "aux_boundary"}  # switch → the module that it builds
@@ -321,7 +322,5 @@ def _data_digest(blob: bytes) -> str:
     return hashlib.sha256(memoryview(blob)[8 + _header_size(blob) :]).hexdigest()
 
 
-def _sample(keys: Iterable[str], most: int = 3) -> str:
-    names = list(keys)
-    more = ", …" if len(names) > most else ""
-    return f" ({', '.join(names[:most])}{more})" if names else ""
+def _sample(keys: Sequence[str]) -> str:
+    return f" ({first_few(keys, 3)})" if keys else ""
