@@ -166,45 +166,39 @@ def test_a_file_arrives_whole_and_leaves_no_part(server, tmp_path, proof):
     assert os.listdir(target.parent) == ["file.bin"]
 
 
-def test_a_file_that_is_there_and_right_is_not_fetched_again(server, tmp_path):
+@pytest.mark.parametrize(("there", "requests"), [(BODY, 0), (b"old", 1)])
+def test_a_file_that_is_there_is_fetched_again_only_where_it_is_wrong(server, tmp_path, there, requests):
     target = tmp_path / "file.bin"
-    target.write_bytes(BODY)
-    get(server.url, target, md5=MD5)
-    assert server.seen == []
-
-
-def test_a_file_that_is_there_and_wrong_is_replaced(server, tmp_path):
-    target = tmp_path / "file.bin"
-    target.write_bytes(b"old")
+    target.write_bytes(there)
     get(server.url, target, md5=MD5)
     assert target.read_bytes() == BODY
+    assert len(server.seen) == requests
 
 
 @pytest.mark.parametrize("proof", [{}, {"md5": MD5}])
-def test_a_cut_download_goes_on_where_it_stopped(server, tmp_path, proof):
-    server.cuts = [100_000, 200_000]
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_cut_download_goes_on_where_it_stopped_or_starts_over(server, tmp_path, proof, ranges):
+    server.cuts, server.ranges = [100_000, 200_000], ranges
     get(server.url, tmp_path / "file.bin", **proof)
     assert (tmp_path / "file.bin").read_bytes() == BODY
-    assert [asked for _, asked in server.seen] == [None, "bytes=100000-", "bytes=300000-"]
+    second = "bytes=300000-" if ranges else "bytes=200000-"
+    assert [asked for _, asked in server.seen] == [None, "bytes=100000-", second]
 
 
-def test_a_cut_download_of_a_server_without_ranges_starts_over(server, tmp_path):
-    server.cuts, server.ranges = [100_000], False
-    get(server.url, tmp_path / "file.bin", md5=MD5)
+@pytest.mark.parametrize(
+    ("part", "proof", "asked"),
+    [
+        (BODY[:1000], {"sha256": SHA256}, ["bytes=1000-"]),
+        (BODY, {"md5": MD5}, []),  # all but checked and renamed
+        (b"x" * 1000, {"size": len(BODY)}, [None]),  # nothing would prove that old and new bytes are of one file
+    ],
+)
+def test_a_part_left_by_an_earlier_run_is_taken_up_where_a_hash_proves_it(server, tmp_path, part, proof, asked):
+    part_of(tmp_path / "file.bin").write_bytes(part)
+    get(server.url, tmp_path / "file.bin", **proof)
+    assert [wanted for _, wanted in server.seen] == asked
     assert (tmp_path / "file.bin").read_bytes() == BODY
-
-
-def test_a_part_left_by_an_earlier_run_is_taken_up(server, tmp_path):
-    part_of(tmp_path / "file.bin").write_bytes(BODY[:1000])
-    get(server.url, tmp_path / "file.bin", sha256=SHA256)
-    assert server.seen == [("file", "bytes=1000-")]
-    assert (tmp_path / "file.bin").read_bytes() == BODY
-
-
-def test_without_a_hash_an_old_part_is_not_trusted(server, tmp_path):
-    part_of(tmp_path / "file.bin").write_bytes(b"x" * 1000)
-    get(server.url, tmp_path / "file.bin", size=len(BODY))
-    assert (tmp_path / "file.bin").read_bytes() == BODY
+    assert os.listdir(tmp_path) == ["file.bin"]
 
 
 @pytest.mark.parametrize("stale", [b"x" * 1000, b"x" * len(BODY), b"x" * (len(BODY) + 5)])
@@ -297,13 +291,6 @@ def test_a_full_disk_is_named_with_the_cure(server, tmp_path):
     with pytest.raises(DownloadError, match="the disk is full. Free some space and run the same command again"):
         get(server.url, tmp_path / "file.bin", md5=MD5, size=len(BODY))
     assert not (tmp_path / "file.bin").exists()
-
-
-def test_a_part_that_only_lacks_its_check_is_not_fetched_again(server, tmp_path):
-    part_of(tmp_path / "file.bin").write_bytes(BODY)
-    get(server.url, tmp_path / "file.bin", md5=MD5)
-    assert server.seen == []
-    assert os.listdir(tmp_path) == ["file.bin"]
 
 
 # archives -------------------------------------------------------------------------------------------------------------
