@@ -25,7 +25,6 @@ from edgeseg.data.voc import (
     paper_split,
     prepare_voc_sbd,
     read_sbd_label,
-    voc_names,
     voc_pairs,
 )
 from picture_files import encoded, fill
@@ -72,12 +71,10 @@ def make_sbd(root: Path, names: list[str], cut: int) -> Path:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
-    """A data home with VOC2012's and SBD's lists in their official lengths, and no pictures; to be read only."""
+    """A data home with VOC2012 and SBD of the official lengths, and tiny pictures; to be read only."""
     home = tmp_path_factory.mktemp("home")
-    write_lists(home / "voc2012" / "VOCdevkit" / "VOC2012" / "ImageSets" / "Segmentation", TRAIN, VAL)
-    (home / "voc2012" / "VOCdevkit" / "VOC2012" / "JPEGImages").mkdir()
-    write_lists(home / "sbd" / "benchmark_RELEASE" / "dataset", SBD[:8498], SBD[8498:])
-    (home / "sbd" / "benchmark_RELEASE" / "dataset" / "cls").mkdir()
+    make_voc(home / "voc2012", TRAIN, VAL, SBD)
+    make_sbd(home / "sbd", SBD, 8498)
     return home
 
 
@@ -95,14 +92,14 @@ def small(tmp_path) -> Path:
 
 def test_every_split_has_its_published_size(home, monkeypatch):
     monkeypatch.setenv("EDGESEG_DATA", str(home))
-    names = {split: voc_names(split=split) for split in VOC_SPLITS}
+    names = {split: voc_pairs(split=split).names for split in VOC_SPLITS}
     assert [len(set(names[split])) for split in VOC_SPLITS] == [1464, 1449, 2913, 10582, 10827, 1204]
     assert set(names["train_aug"]) == {*SBD, *TRAIN} - {*VAL}
     assert not set(names["paper_train"]) & set(names["paper_val"])
     assert {*names["paper_train"], *names["paper_val"]} == {*names["train_aug"], *VAL}
     assert {*names["paper_val"]} & {*VAL}  # it mixes: no score on it compares with one on VOC val
     assert {*names["paper_val"]} - {*VAL}
-    assert voc_names(split="paper_val", seed=1) != names["paper_val"]
+    assert voc_pairs(split="paper_val", seed=1).names != names["paper_val"]
 
 
 def test_the_papers_split_is_the_same_everywhere_and_another_for_another_seed():

@@ -102,15 +102,12 @@ def test_a_missing_file_is_fetched_from_its_address_into_the_cache(own, tmp_path
         def log_message(self, *args):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=server_folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=server_folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         replace(record, url=f"http://127.0.0.1:{server.server_port}/{file}").write(own)
         assert NAME in list_weights()
         assert find_weights(NAME) == tmp_path / "cache" / "weights" / file
-    finally:
         server.shutdown()
-        server.server_close()
     assert create_model(NAME).num_classes == 11  # now without the server
 
 

@@ -102,31 +102,16 @@ def voc_pairs(
     Raises:
         DataError: nothing found, lists of wrong length, or pictures or labels missing.
     """
-    names = voc_names(root, split, sbd, seed, partial)
-    voc = _found_voc(root)
-    own = {name for part in VOC_COUNTS for name in _listed(voc / _LISTS, part, VOC_COUNTS, partial)}
-    return _pairs(voc, names, own, None if own.issuperset(names) else _found_sbd(voc, sbd), split)
-
-
-def voc_names(
-    root: str | Path | None = None,
-    split: str = "train",
-    sbd: str | Path | None = None,
-    seed: int = 0,
-    partial: bool = False,
-) -> tuple[str, ...]:
-    """The names of a split's pictures, from the lists alone; arguments and errors as in `voc_pairs`."""
     if split not in VOC_SPLITS:
         raise DataError(f"VOC has no split {split!r}; choose one of {', '.join(VOC_SPLITS)}")
-    voc = _found_voc(root)
+    voc, labels = _found_voc(root), None
     train, val = (_listed(voc / _LISTS, part, VOC_COUNTS, partial) for part in ("train", "val"))
-    if split in ("train", "val", "trainval"):
-        return {"train": train, "val": val, "trainval": train + val}[split]
-    augmented = _train_aug(_found_sbd(voc, sbd), train, val, partial)
-    if split == "train_aug":
-        return augmented
-    paper_train, paper_val = paper_split(augmented + val, seed)
-    return paper_train if split == "paper_train" else paper_val
+    names = {"train": train, "val": val, "trainval": train + val}
+    if split not in names:
+        labels = _found_sbd(voc, sbd)
+        names["train_aug"] = _train_aug(labels, train, val, partial)
+        names["paper_train"], names["paper_val"] = paper_split(names["train_aug"] + val, seed)
+    return _pairs(voc, names[split], {*train, *val}, labels, split)
 
 
 def paper_split(names: Iterable[str], seed: int = 0) -> tuple[tuple[str, ...], tuple[str, ...]]:
