@@ -76,12 +76,7 @@ class PlainLogits(nn.Module):
 
 
 def peer(name: str, num_classes: int) -> Segmenter:
-    """A peer with random weights, always the same ones.
-
-    Args:
-        name: one of `PEERS`.
-        num_classes: take those of the network that it is compared with, since argmax and the last resize depend on
-            them.
+    """One of `PEERS`, with random weights and as many classes as what it is compared with: argmax depends on them.
 
     Raises:
         DeployError: an unknown name, or a package that is missing.
@@ -94,13 +89,7 @@ def peer(name: str, num_classes: int) -> Segmenter:
 
 
 def untrained(name: str, build: Callable[[int], nn.Module], num_classes: int) -> Segmenter:
-    """A network with random weights, always the same ones, to be timed: batch normalisation settled on a few scenes.
-
-    Args:
-        name: as artefacts and benchmarks show it.
-        build: classes → module that gives logits.
-        num_classes: how many.
-    """
+    """A network to be timed, under a name: random weights, always the same ones, batch normalisation settled."""
     from edgeseg.data.streets import Streets
 
     scenes = Streets("train", 4, size=(128, 256))

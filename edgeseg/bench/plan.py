@@ -220,16 +220,7 @@ def make_variant(
     samples: Sequence[Sample],
     calibration: Sequence[np.ndarray] | None = None,
 ) -> Variant:
-    """Compile a network, compare it with its model and save it to a new folder.
-
-    Args:
-        network: what to compile.
-        choice: for which runtime.
-        size: (H, W) of the images.
-        folder: is made.
-        samples: to compare on, with labels of CamVid's classes.
-        calibration: training images of that size, for int8 and fp8.
-    """
+    """Compile a network, compare it with its model on some samples and save it to a new folder."""
     images = calibration if choice.precision in NEED_IMAGES else None
     artefact = compile(network.segmenter, choice.runtime, choice.precision, size, calibration=images, **choice.options)
     found = quality(artefact, network, samples)

@@ -139,9 +139,6 @@ class Roofline:
         """Share of the arithmetic peak that this network reaches under a benchmark's runtimes, by variant.
 
         The peak is that of PyTorch's kernels: another runtime's may be better. Integers have none.
-
-        Args:
-            variants: of a report of `edgeseg.bench.timing.bench`.
         """
         macs = sum(m.macs for m in self.modules)
         return {

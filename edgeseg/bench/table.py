@@ -24,11 +24,7 @@ _SHADES = {"fp32": 1.0, "fp16": 0.75, "bf16": 0.75, "int8": 0.5, "fp8": 0.5}
 
 
 def bench_text(report: Mapping[str, Any]) -> str:
-    """The whole report of `edgeseg.bench.timing.bench` as text.
-
-    Args:
-        report: what `bench` returned, or its JSON read again.
-    """
+    """The whole report of `edgeseg.bench.timing.bench`, or of its JSON read again, as text."""
     rows = table(_COLUMNS, [tuple(_cells(row)) for row in report["variants"]])
     return "\n".join([*_head(report), "", rows, "", *_best(report), "", *_foot(report)])
 
@@ -117,11 +113,7 @@ def _random(row: Mapping[str, Any]) -> bool:
 
 
 def bench_picture(report: Mapping[str, Any]) -> Figure:
-    """Medians as bars with whiskers to p90, labelled with milliseconds and the speed-up over the reference variant.
-
-    Args:
-        report: of `edgeseg.bench.timing.bench`.
-    """
+    """Medians as bars with whiskers to p90, labelled with milliseconds and the speed-up over the reference variant."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 

@@ -126,13 +126,17 @@ def bench(
         ``quality``, ``stages`` and the artefact's own facts.
 
     Raises:
-        DeployError: nothing to measure, variants of several sizes, two of one name, or one that fails.
+        DeployError: nothing to measure, two variants of one name, or one that fails or takes another size.
     """
-    abouts = _checked(variants, images)
     names = [v.name for v in variants]
+    if not names:
+        raise DeployError("a benchmark needs at least one variant, and all were left out")
+    if twins := {n for n in names if names.count(n) > 1}:
+        raise DeployError(f"two variants are called {', '.join(sorted(twins))}: give each runtime once")
     reference = names[0] if reference is None else reference
     if reference not in names:
         raise DeployError(f"no variant {reference!r} to compare with; there are: {'; '.join(names)}")
+    abouts = [Artefact.load(v.folder).about for v in variants]
     with ExitStack() as stack:
         file = Path(stack.enter_context(TemporaryDirectory(prefix="edgeseg-bench-"))) / "images.npy"
         np.save(file, np.stack(images))
@@ -247,21 +251,6 @@ def _rounds(
 
 
 # Numbers --------------------------------------------------------------------------------------------------------------
-
-
-def _checked(variants: Sequence[Variant], images: Sequence[np.ndarray]) -> list[dict[str, Any]]:
-    """The artefacts' descriptions; refuses what cannot be compared."""
-    if not variants or not images:
-        raise DeployError("a benchmark needs at least one variant and one image")
-    names = [v.name for v in variants]
-    if twins := {n for n in names if names.count(n) > 1}:
-        raise DeployError(f"two variants are called {', '.join(sorted(twins))}: give each runtime once")
-    artefacts = [Artefact.load(v.folder) for v in variants]
-    sizes = {a.size for a in artefacts} | {i.shape[:2] for i in images}
-    if len(sizes) > 1:
-        found = ", ".join(f"{h}x{w}" for h, w in sorted(sizes))
-        raise DeployError(f"variants and images of several sizes ({found}): compare one size at a time")
-    return [a.about for a in artefacts]
 
 
 def _facts(variant: Variant, about: Mapping[str, Any]) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def fp16_report(segmenter: Segmenter, images: Sequence[np.ndarray], precision: s
     """Run a segmenter in half and in float32 and say how far apart they are.
 
     Args:
-        segmenter: preprocessing and argmax take part; stays as it is.
+        segmenter: with preprocessing and argmax; stays as it is.
         images: (H, W, 3) uint8 RGB, all of one size; real ones, e.g. test scenes.
         precision: ``"fp16"``, or ``"bf16"``, the way out: float32's range with 8 bits of precision.
 

@@ -119,20 +119,13 @@ def without_password(address: str) -> str:
 
 
 class ImageSource(Source):
-    """Single images at a steady pace.
-
-    Args:
-        name: for messages.
-        images: opens them: (H, W, 3) uint8 RGB each.
-        fps: their pace, 0 for as fast as they can be read.
-    """
+    """Single images, (H, W, 3) uint8 RGB each, at a steady pace; 0: as fast as they can be read."""
 
     def __init__(self, name: str, images: Callable[[], Iterator[np.ndarray]], fps: float | None) -> None:
         self.name, self.paced = name, fps != 0
         self._images, self._fps = images, fps or FPS
 
     def frames(self) -> Generator[Frame, None, None]:
-        """Every image once."""
         images = self._images()
         for number in itertools.count():
             began = time.perf_counter()

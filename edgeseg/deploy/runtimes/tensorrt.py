@@ -146,15 +146,9 @@ class TensorRT(Runtime):
 
 
 def typed_program(graph: Graph, precision: str, rest: str = "fp16") -> tuple[ExportedProgram, Tensor]:
-    """The graph that TensorRT is given, with its number types asserted.
+    """The graph that TensorRT is given, and the example as it takes it: uint8 pixels become floats, exactly.
 
-    Args:
-        graph: module and example on one device; the module is quantised in place for int8 and fp8.
-        precision: one of ``TensorRT.precisions``.
-        rest: see `TensorRT`.
-
-    Returns:
-        The graph, and the example as the graph takes it: uint8 pixels become floats, exactly.
+    Module and example are on one device; for int8 and fp8 the module is quantised in place.
 
     Raises:
         DeployError: other types than asked for, or nothing quantised.
@@ -205,13 +199,7 @@ def signature() -> Mapping[str, inspect.Parameter]:
 def compile_settings(
     known: Collection[str], options: Mapping[str, Any], timings: Path, version: str = ""
 ) -> dict[str, Any]:
-    """The arguments of ``torch_tensorrt.dynamo.compile``, for one version of it.
-
-    Args:
-        known: the version's parameters, see `signature`.
-        options: of `TensorRT`, all of them.
-        timings: file of the timing cache.
-        version: for the message.
+    """The arguments of ``torch_tensorrt.dynamo.compile``, for one version of it with its `signature`.
 
     Raises:
         DeployError: the version does not have an option: it would swallow it.
@@ -297,13 +285,7 @@ def machine() -> dict[str, str]:
 
 
 def check_machine(file: Path, facts: Mapping[str, Any], here: Mapping[str, str]) -> None:
-    """Refuse an engine of another GPU or version, before TensorRT does so in its own words, or does not.
-
-    Args:
-        file: for the message.
-        facts: what `TensorRT.build` returned.
-        here: see `machine`.
-    """
+    """Refuse an engine of another GPU or version, before TensorRT does so in its own words, or does not."""
     keys = ["tensorrt", "torch_tensorrt"]
     if not facts["hardware_compatible"] or float(here["capability"]) < 8:
         keys.append("gpu")
