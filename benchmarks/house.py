@@ -36,6 +36,7 @@ ABOUT = {
     "files": "safe files",
     "machine": "this machine",
     "text": "words, tables",
+    "void": "255: no class",
 }
 COLORS = ("#e8eef7", "#e3f1ee", "#fdf0dc", "#f3e8f3", "#e6f0d9", "#eeeeee")
 WIDTH, HEIGHT, STEP = 1.62, 0.82, 1.45
