@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fuzz import SIDE, TRAIN, become, make_sound, run
+from sound import SIDE, TRAIN, become, make_sound, run
 
 from edgeseg.deploy import Artefact
 from edgeseg.training.checkpoint import read_checkpoint

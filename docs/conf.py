@@ -60,7 +60,7 @@ for page in (HOME / "docs" / "api").glob("*.rst"):  # an earlier build's page of
     module = HOME / page.stem.replace(".", "/")
     if not (module.is_dir() or module.with_suffix(".py").exists()):
         page.unlink()
-viewcode_follow_imported_members = False  # a page shows what its module defines; a constant's type is not of the project
+viewcode_follow_imported_members = False  # a page shows what its module defines; int is not of the project
 templates_path = ["docs/_templates"]
 default_role = "py:obj"  # a name in `single backticks` becomes a link where the reference has it
 autodoc_member_order = "bysource"
