@@ -10,7 +10,7 @@ before the argmax, and be class ids.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -54,6 +54,7 @@ class Scores:
         absent: ids of the classes neither in the target nor predicted (union 0). A class that is only predicted is not
             absent: its IoU is 0 and counts.
         boundary_f1: C values of `BoundaryF1`, or ``None`` if it was not asked for.
+        sizes: the distinct (H, W) of the targets, the smallest area first.
     """
 
     miou: float
@@ -63,6 +64,14 @@ class Scores:
     support: tuple[int, ...]
     absent: tuple[int, ...]
     boundary_f1: tuple[float, ...] | None = None
+    sizes: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def scored_at(self) -> list[int] | dict[str, Any]:
+        """For JSON: [H, W] of the targets; of several sizes ``{"smallest": …, "largest": …, "sizes": how many}``."""
+        if len(self.sizes) < 2:
+            return list(*self.sizes)
+        return {"smallest": list(self.sizes[0]), "largest": list(self.sizes[-1]), "sizes": len(self.sizes)}
 
     def as_dict(self, names: Sequence[str]) -> dict[str, Any]:
         """For JSON: shares as percent with two decimals, NaN as ``None``; per-class values by class name."""
@@ -108,6 +117,7 @@ class ConfusionMatrix:
     def __init__(self, num_classes: int) -> None:
         self.num_classes = _checked_classes(num_classes)
         self.matrix = np.zeros((num_classes, num_classes), np.int64)
+        self._sizes: set[tuple[int, int]] = set()
 
     def update(self, pred: IntArray, target: IntArray) -> None:
         """Count one image or batch.
@@ -126,6 +136,7 @@ class ConfusionMatrix:
         valid = joint[:classes]
         _refuse(np.flatnonzero(valid[:, classes:].any(0)) + classes, "prediction", classes, joint)
         self.matrix += valid[:, :classes]
+        self._sizes.add((int(target.shape[-2]), int(target.shape[-1])))
 
     def merge(self, other: ConfusionMatrix) -> None:
         """Add the counts of another set of images.
@@ -136,10 +147,15 @@ class ConfusionMatrix:
         if other.num_classes != self.num_classes:
             raise ValueError(f"matrices of {self.num_classes} and {other.num_classes} classes cannot be added")
         self.matrix += other.matrix
+        self._sizes |= other._sizes
 
     def all_reduce(self) -> None:
         """Sum over all ranks, in place; without a process group there is nothing to do."""
         self.matrix = _summed_over_ranks(self.matrix)
+        if _in_group():
+            shares: list[Any] = [None] * dist.get_world_size()
+            dist.all_gather_object(shares, self._sizes)
+            self._sizes = set().union(*shares)
 
     def compute(self) -> Scores:
         """Scores of everything counted so far."""
@@ -154,6 +170,7 @@ class ConfusionMatrix:
             mean_accuracy=mean_of_present(_divide(right, support)),
             support=tuple(support.tolist()),
             absent=tuple(np.flatnonzero(union == 0).tolist()),
+            sizes=tuple(sorted(self._sizes, key=lambda size: (size[0] * size[1], size))),
         )
 
 
@@ -230,25 +247,49 @@ def score(
         desc: text in front of the bar.
 
     Raises:
-        ValueError: a prediction that does not fit its label; names the sample.
+        TypeError, ValueError, RuntimeError: of the segmenter, or a prediction that does not fit its label; names the
+            sample's file, or the sample where its data set has no files.
     """
     matrix = ConfusionMatrix(len(pairs.table))
     edges = BoundaryF1(len(pairs.table)) if boundary else None
     rank, world = (dist.get_rank(), dist.get_world_size()) if _in_group() else (0, 1)
     for i in tqdm(range(rank, len(pairs), world), desc=desc, unit="img", disable=not progress, leave=False):
         image, label = pairs[i]
-        pred = segment(image)
         try:
+            pred = segment(image)
             matrix.update(pred, label)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"{pairs.names[i]}: {error}") from error
-        if edges is not None:
-            edges.update(pred, label)
+            if edges is not None:
+                edges.update(pred, label)
+        except (TypeError, ValueError, RuntimeError) as error:
+            if (sample := _sample(pairs, i)) in str(error):
+                raise
+            raise _renamed(error, f"{sample}: {error}") from error
     matrix.all_reduce()
     if edges is None:
         return matrix.compute()
     edges.all_reduce()
     return replace(matrix.compute(), boundary_f1=edges.compute())
+
+
+def size_words(sizes: Sequence[int] | Mapping[str, Any]) -> str:
+    """``"[360, 480]"``, or ``"3 sizes from [120, 160] to [720, 960]"``: in words what `Scores.scored_at` gives."""
+    if isinstance(sizes, Mapping):
+        return f"{sizes['sizes']} sizes from {sizes['smallest']} to {sizes['largest']}"
+    return str(list(sizes))
+
+
+def _sample(pairs: LabelledImages, i: int) -> str:
+    """The sample's file, or its name where the data set has no files."""
+    files = getattr(pairs, "images", None)
+    return str(files[i] if files else pairs.names[i])
+
+
+def _renamed(error: Exception, words: str) -> Exception:
+    """The same kind of error with other words."""
+    try:
+        return type(error)(words)
+    except TypeError:  # a kind that is made of more than words
+        return RuntimeError(words)
 
 
 def percent(share: float) -> float | None:

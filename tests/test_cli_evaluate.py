@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -70,6 +71,19 @@ def test_each_size_is_scored_on_the_same_labels_as_if_alone(evaluate):
     supports = [r["support"] for r in together["sizes"]]
     assert supports[0] == supports[1] == supports[2]
     assert len({r["miou"] for r in together["sizes"]}) > 1
+
+
+def test_images_of_many_sizes_are_said_to_be_so(evaluate, folder, tmp_path):
+    data = tmp_path / "mixed"
+    shutil.copytree(folder, data)
+    for kind in ("images", "labels"):
+        with Image.open(data / kind / "1.png") as picture:
+            picture.crop((0, 0, 64, 48)).save(data / kind / "1.png")
+    sizes = {"smallest": [48, 64], "largest": [64, 96], "sizes": 2}
+    text, result = evaluate("--data", data)
+    assert (result["scored_at"], result["size"]) == (sizes, [64, 96])
+    assert "scored at 2 sizes from [48, 64] to [64, 96]" in text
+    assert evaluate("--data", data, "--size", "native")[1]["size"] == sizes
 
 
 def test_a_last_class_named_background_is_also_left_out_of_a_second_mean(evaluate):

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from edgeseg.metrics import BoundaryF1, ConfusionMatrix, Scores, score
+from edgeseg.metrics import BoundaryF1, ConfusionMatrix, Scores, score, size_words
 from edgeseg.void import VOID
 
 CLASSES = 5
@@ -317,6 +317,29 @@ def test_score_names_the_sample_that_does_not_fit():
         score(lambda image: image[:10, :10, 0], Samples(labels), progress=False)
     with pytest.raises(TypeError, match="frame_0.*argmax"):
         score(lambda image: image[..., 0] / 2, Samples(labels), progress=False)
+
+    def refuse(image):
+        raise RuntimeError("too large for this network")
+
+    with pytest.raises(RuntimeError, match="frame_0: too large"):
+        score(refuse, Samples(labels), progress=False)
+    with_files = Samples(labels)
+    with_files.images = ["photos/first.png", "photos/second.png"]
+    with pytest.raises(RuntimeError, match="photos/first.png: too large"):
+        score(refuse, with_files, progress=False)
+
+
+def test_scores_know_every_size_that_was_scored():
+    matrix, other = ConfusionMatrix(2), ConfusionMatrix(2)
+    assert matrix.compute().scored_at == []
+    for height, width in ((40, 30), (10, 30)):
+        matrix.update(np.zeros((height, width), int), np.zeros((height, width), int))
+    other.update(np.zeros((2, 30, 40), int), np.zeros((2, 30, 40), int))
+    assert other.compute().scored_at == [30, 40]
+    assert size_words(other.compute().scored_at) == "[30, 40]"
+    matrix.merge(other)
+    assert matrix.compute().scored_at == {"smallest": [10, 30], "largest": [40, 30], "sizes": 3}
+    assert size_words(matrix.compute().scored_at) == "3 sizes from [10, 30] to [40, 30]"
 
 
 # ranks

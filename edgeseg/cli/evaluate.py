@@ -54,20 +54,18 @@ def evaluate(
     Classes are matched by name: another order in the data is mapped, other names are refused.
     """
     from edgeseg.data import open_data
-    from edgeseg.metrics import score
+    from edgeseg.metrics import score, size_words
 
     table, views, about = _artefact(model, size, flip) if Path(model).is_dir() else _weight(model, size, flip, device)
     rendered_at = parse_size(data_size) if data_size else None
     pairs = open_data(data, split, size=rendered_at, count=count, definition=definition)
     names = pairs.table.names
     lookup, matched = _match(model, table.names if table else (), data, names, classes_by_number)
-    own = pairs[0][1].shape
     facts: dict[str, Any] = {
         "model": model,
         "data": data,
         "split": split,
         "images": len(pairs),
-        "scored_at": list(own),
         "flip": flip,
         "definition": definition or "A" if data == "camvid" else pairs.table.name,
         "classes_matched": matched,
@@ -76,12 +74,14 @@ def evaluate(
     results: list[dict[str, Any]] = []
     for segment, network_input in views:
         scores = score(partial(_mapped, segment, lookup), pairs, boundary=boundary)
-        seen = list(network_input or own)
+        seen = list(network_input) if network_input else scores.scored_at
+        facts["scored_at"] = scores.scored_at
         results.append({**scores.as_dict(names), **_without_background(scores, names), "size": seen})
         print(scores.table(names))
         if NO_BACKGROUND in results[-1]:
             print(f"mean of the other {len(names) - 1} classes, background left out: {results[-1][NO_BACKGROUND]}")
-        print(f"{len(pairs)} images of {data} {split}, network input {seen}, scored at {list(own)}")
+        sizes = f"network input {size_words(seen)}, scored at {size_words(scores.scored_at)}"
+        print(f"{len(pairs)} images of {data} {split}, {sizes}")
     # one size: one flat object, as records have it
     write_json(json, {**results[0], **facts} if len(results) == 1 else {**facts, "sizes": results})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill, shorten
 from typing import TYPE_CHECKING, Annotated, Any
@@ -166,6 +167,8 @@ def _protocol(record: WeightRecord) -> str:
 
 
 def _size(size: Any) -> str:
+    if isinstance(size, Mapping):  # a score on images of many sizes
+        return f"{_size(size['smallest'])}…{_size(size['largest'])}"
     return "×".join(map(str, size))
 
 

@@ -77,7 +77,8 @@ def write_card(
         LabelError: data of other classes.
     """
     record, segmenter, out = get_record(name), load_segmenter(name, device), Path(out)
-    size = size or tuple(record.metric.get("scored_at") or (360, 480))
+    recorded = record.metric.get("scored_at")
+    size = size or (tuple(recorded) if isinstance(recorded, list | tuple) else (360, 480))
     pairs = open_data(data, split, **known_options(data, size=size, count=count, definition=record.definition))
     match_classes(record.classes, pairs.table.names, name, "the data", "Score it on data of its own classes (--data).")
     matrix, each = measure(segmenter, pairs, f"{data} {split}")
@@ -89,8 +90,8 @@ def write_card(
         data=recognise(data) or Path(data).name,
         split=split,
         images=len(pairs),
-        seen=segmenter.size or pairs[0][1].shape,
-        scored_at=pairs[0][1].shape,
+        seen=list(segmenter.size) if segmenter.size else matrix.compute().scored_at,
+        scored_at=matrix.compute().scored_at,
         matrix=matrix,
         worst=[(pairs.names[i], each[i]) for i in worst],
         conditions=_held_out(segmenter, record, count, size),
@@ -180,8 +181,8 @@ class Card:
     data: str  # what it was scored on now
     split: str
     images: int
-    seen: tuple[int, int]  # network input
-    scored_at: tuple[int, int]  # of the labels
+    seen: list[int] | dict[str, Any]  # network input
+    scored_at: list[int] | dict[str, Any]  # of the labels, see `edgeseg.metrics.Scores.scored_at`
     matrix: ConfusionMatrix
     worst: Sequence[tuple[str, float]]  # name and mean IoU of the frames shown, worst first
     conditions: Mapping[str, Scores]  # on rendered scenes, "plain" first; empty where the classes are others
@@ -266,9 +267,9 @@ class Card:
         """Whether the recorded score is reproduced, where it is of the same images at the same sizes."""
         metric = self.record.metric
         recorded = f"The record says {metric['miou']:.2f} %"
-        sizes = [tuple(metric.get(key) or ()) for key in ("size", "scored_at")]
+        sizes = [metric.get(key) for key in ("size", "scored_at")]
         same_images = (metric["data"], metric["split"], metric.get("images")) == (self.data, self.split, self.images)
-        if not same_images or sizes != [tuple(self.seen), tuple(self.scored_at)]:
+        if not same_images or sizes != [self.seen, self.scored_at]:
             images = f", {metric['images']} images" if "images" in metric else ""
             protocol = f"{metric['data']} {metric['split']}{images}, network input {_size(metric['size'])}"
             return f"{recorded}, on {protocol}: another measurement."
@@ -331,7 +332,9 @@ def _percent(share: float) -> str:
     return "–" if np.isnan(share) else f"{100 * share:.1f}"
 
 
-def _size(size: Sequence[int] | None) -> str:
+def _size(size: Sequence[int] | Mapping[str, Any] | None) -> str:
+    if isinstance(size, Mapping):
+        return f"{size['sizes']} sizes from {_size(size['smallest'])} to {_size(size['largest'])}"
     return "×".join(map(str, size)) if size else "not recorded"
 
 

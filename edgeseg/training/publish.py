@@ -79,10 +79,11 @@ def publish_run(
     sha256 = save_weights(path, model, model.meta, dtype=torch.float16, drop_aux=True)  # type: ignore[arg-type]
     segmenter = load_segmenter(path)
     meta: dict[str, Any] = segmenter.model.meta  # type: ignore[assignment]  # what file and record both say is the file's
-    scored_at = list(data[0][1].shape)
+    scores = score(segmenter.predict, data)
     metric = {
-        **protocol, **score(segmenter.predict, data).as_dict(data.table.names), "images": len(data),
-        "size": list(segmenter.size or scored_at), "scored_at": scored_at, "seeds": [recipe["seed"]],
+        **protocol, **scores.as_dict(data.table.names), "images": len(data),
+        "size": list(segmenter.size) if segmenter.size else scores.scored_at, "scored_at": scores.scored_at,
+        "seeds": [recipe["seed"]],
         "ema": recipe["ema"], "tta": None,
     }  # fmt: skip
     record = WeightRecord(
