@@ -186,9 +186,8 @@ def test_an_archive_that_lies_beside_is_unpacked_kept_and_refused_where_it_is_so
     assert get_source(find_source("voc"), progress=False) == tmp_path / "home" / "voc2012"
     assert recognise(tmp_path / "home" / "voc2012") == "voc"
     assert archive.exists()
-    assert datasets.folders_at_home() == {
-        "camvid": [], "cityscapes": [], "cityscapes20": [], "voc": [tmp_path / "home" / "voc2012"]
-    }  # fmt: skip
+    held = {name: folders for name, folders in datasets.folders_at_home().items() if folders}
+    assert held == {"voc": [tmp_path / "home" / "voc2012"]}
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with pytest.raises(DataError, match="mine: holds something else than voc2012. Remove it, or choose another"):
@@ -204,6 +203,6 @@ def test_the_data_home_is_chosen_or_in_the_cache(monkeypatch, tmp_path):
 
 
 def test_what_cannot_be_prepared_lists_what_can(tmp_path):
-    with pytest.raises(DataError, match="no data set 'streets'; there are camvid, cityscapes, voc to prepare. Own"):
+    with pytest.raises(DataError, match="no data set 'streets'; there are camvid, .* to prepare. Own"):
         prepare("streets", tmp_path)
     assert FOLDER.prepare is None

@@ -92,6 +92,14 @@ def test_a_run_without_weights_is_refused(tmp_path):
         publish_run(tmp_path, NAME, Toy(3), PROTOCOL, folder=tmp_path)
 
 
+def test_a_name_or_licence_file_that_cannot_be_is_refused_before_anything_is_written(published, home, tmp_path):
+    with pytest.raises(WeightError, match=r"name it cross_cbam_m\.TAG"):
+        publish_run(home / "run", "mine", Toy(1), PROTOCOL, tmp_path)
+    with pytest.raises(FileNotFoundError, match="absent.txt"):
+        publish_run(home / "run", NAME, Toy(1), PROTOCOL, tmp_path, "MIT", tmp_path / "absent.txt")
+    assert not list(tmp_path.iterdir())
+
+
 def test_record_and_file_say_the_same_and_the_record_reads_line_by_line(published, home):
     path = home / "weights" / f"{NAME}.json"
     assert json.loads(path.read_text(encoding="utf-8")) == json.loads(json.dumps(asdict(published)))

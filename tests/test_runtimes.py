@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,9 +36,16 @@ from compiled_networks import (
 from edgeseg.deploy import Artefact, DeployError, compile, get_runtime, list_runtimes
 from edgeseg.deploy.runtimes.base import torch_threads
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("aoti", "executorch")]  # to build
-RUNTIMES = ["onnx", "openvino", *SLOW]
-ALL = ["eager", *RUNTIMES, pytest.param("inductor", marks=pytest.mark.slow)]
+GUIDE = Path(__file__).parent.parent / "docs" / "deployment.md"
+SLOW = ("aoti", "executorch", "inductor")  # to build, or at the first call
+
+
+def on_a_cpu(*left_out: str) -> list[Any]:
+    """Every runtime but TensorRT, which has tests of its own, and those that are left out."""
+    names = [name for name in list_runtimes() if name not in ("tensorrt", *left_out)]
+    return [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in names]
+
+
 INT8 = [pytest.param(name, marks=needs(name, "int8")) for name in ("onnx", "openvino")]
 
 # options --------------------------------------------------------------------------------------------------------------
@@ -96,6 +106,14 @@ def test_no_option_bears_the_name_of_what_compile_itself_is_told(name):
             runtime.parse_options([f"{parameter}=3"])
 
 
+@pytest.mark.parametrize("name", list_runtimes())
+def test_the_guide_has_a_row_for_every_runtime_with_its_precisions(name):
+    lines = GUIDE.read_text(encoding="utf-8").splitlines()
+    rows = [line.split("|") for line in lines if line.startswith(f"| `{name}` |")]
+    assert len(rows) == 1, f"docs/deployment.md, 'What an artefact is': one row for `{name}`"
+    assert rows[0][2].split() == list(get_runtime(name).precisions)
+
+
 def test_an_unknown_runtime_lists_the_near_ones():
     with pytest.raises(DeployError, match="did you mean onnx"):
         get_runtime("onxx")
@@ -104,7 +122,7 @@ def test_an_unknown_runtime_lists_the_near_ones():
 # what a runtime makes of a network ------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=ALL)
+@pytest.fixture(scope="module", params=on_a_cpu())
 def tiny(request) -> Artefact:
     """Three convolutions, as this runtime runs them on the CPU."""
     if reason := get_runtime(request.param).why_not("fp32"):
@@ -112,7 +130,7 @@ def tiny(request) -> Artefact:
     return compiled(tiny_segmenter(), request.param)
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", on_a_cpu("eager", "inductor"))  # both run PyTorch's own graph
 def test_the_trained_network_is_the_same_in_float32(runtime):
     if reason := get_runtime(runtime).why_not("fp32"):
         pytest.skip(reason)
@@ -288,3 +306,29 @@ def test_a_trained_network_that_int8_ruins_is_mended_by_the_layers_in_float(runt
     facts = mended.about["graphs"]["labels"]
     assert facts["kept"] == [f"model.{name}" for name in kept]
     assert facts["dtypes"]["int8"] >= 40
+
+
+# their makers ---------------------------------------------------------------------------------------------------------
+
+_BUILD = """
+import sys
+import numpy as np, torch
+from edgeseg.deploy import compile
+from edgeseg.inference import Segmenter
+images = [np.full((32, 32, 3), value, np.uint8) for value in (0, 99)]
+network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.ReLU())
+artefact = compile(Segmenter(network, (0.5,) * 3, (0.25,) * 3), sys.argv[1], "int8", (32, 32), calibration=images,
+                   graphs=("labels",))
+artefact(images[0])
+"""
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_a_runtime_leaves_no_id_of_its_user(runtime, tmp_path):
+    """As they come, ONNX Runtime, OpenVINO and NNCF write one into the home folder, and look up where to report."""
+    if reason := get_runtime(runtime).why_not("int8"):
+        pytest.skip(reason)
+    unsaid = {name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "CI")}
+    homes = dict.fromkeys(("HOME", "LOCALAPPDATA", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"), str(tmp_path))
+    subprocess.run([sys.executable, "-c", _BUILD, runtime], env={**unsaid, **homes}, check=True, capture_output=True)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -25,7 +25,7 @@ def bench(
         typer.Option(help="runtime[:precision[:option=value,…]], may be repeated; default: what this machine runs"),
     ] = None,
     size: Annotated[list[str] | None, typer.Option(help="HxW, may be repeated; default 512x1024")] = None,
-    rounds: Annotated[int | None, typer.Option(min=1, help="turns of every variant; default 30")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="turns of every variant; default: the protocol's")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="of the CPU; default: the physical cores")] = None,
     peers: Annotated[
         bool, typer.Option("--peers", help="add other people's networks, each under every runtime")

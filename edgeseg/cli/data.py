@@ -20,7 +20,7 @@ _Partial = Annotated[bool, typer.Option("--partial", help="Cityscapes, VOC: a pa
 
 @app.command()
 def get(
-    name: Annotated[str, typer.Argument(help="Data set: camvid, voc, sbd (cityscapes: says how).")],
+    name: Annotated[str, typer.Argument(help="Of a data set, e.g. camvid; one that must be fetched by hand says how.")],
     source: Annotated[
         str | None,
         typer.Option(
@@ -45,7 +45,7 @@ def get(
 
 @app.command()
 def prepare(
-    name: Annotated[str, typer.Argument(help="Data set: camvid, cityscapes, voc.")],
+    name: Annotated[str, typer.Argument(help="Of a data set, e.g. camvid; an unknown name lists all.")],
     source: Annotated[
         Path | None, typer.Argument(help="Folder of the copy that was downloaded; VOC: default in the data home.")
     ] = None,
@@ -84,7 +84,7 @@ def prepare(
 
 @app.command()
 def check(
-    data: Annotated[str, typer.Argument(help="A folder, or camvid, cityscapes, cityscapes20, voc.")],
+    data: Annotated[str, typer.Argument(help="A folder, or the name of a data set; an unknown name lists all.")],
     classes: Annotated[Path | None, typer.Option(help="Class file; default: classes.json in the folder.")] = None,
     definition: _Definition = None,
     partial: _Partial = False,

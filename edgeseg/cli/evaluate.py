@@ -26,7 +26,7 @@ NO_BACKGROUND = "miou_without_background"
 def evaluate(
     model: Annotated[str, typer.Argument(help="a weight's name or file, or an artefact's folder")],
     data: Annotated[
-        str, typer.Option(help="camvid, cityscapes, cityscapes20, voc, streets, or a folder of pairs")
+        str, typer.Option(help="name of a data set (an unknown one lists all), or a folder of pairs")
     ] = "camvid",
     split: Annotated[str, typer.Option(help="part of the data set")] = "test",
     definition: Annotated[

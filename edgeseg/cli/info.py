@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -10,17 +13,7 @@ import typer
 from edgeseg.text import parse_size, table, unknown
 
 _CORE = ("torch", "numpy", "pillow", "safetensors", "matplotlib")
-_EXTRAS = {
-    "course": "jupyterlab",
-    "bench": "psutil",
-    "export": "onnxruntime",
-    "executorch": "executorch",
-    "tensorrt": "torch-tensorrt",
-    "video": "av",
-    "peers": "timm",
-    "docs": "sphinx",
-    "dev": "pytest",
-}
+_SHOWN = 6  # packages of an extra; dev has many
 
 
 def check() -> None:
@@ -36,12 +29,15 @@ def check() -> None:
     from edgeseg.data.local import data_home
     from edgeseg.machine import has_bf16, versions
 
-    found = versions(*_CORE, *_EXTRAS.values())
+    extras = _extras()
+    found = versions(*_CORE, *(package for packages in extras.values() for package in packages))
     rows = [(f"  {package}", found.get(package, "missing: pip install -U edgeseg")) for package in _CORE]
     rows += [("  torchvision", _torchvision())]
-    for extra, package in _EXTRAS.items():
-        cure = f"not installed: pip install 'edgeseg[{extra}]'"
-        rows.append((f"  [{extra}]", f"{package} {found[package]}" if package in found else cure))
+    for extra, packages in extras.items():
+        lacking = [package for package in packages if package not in found]
+        held = [f"{package} {found[package]}" for package in packages if package in found]
+        cure = f"lacks {_first(lacking)}: pip install 'edgeseg[{extra}]'"
+        rows.append((f"  [{extra}]", cure if lacking else _first(held)))
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     bf16 = "computes in bfloat16" if has_bf16() else "no bfloat16 instructions: recipes with bf16 train in float32"
     print(f"edgeseg {edgeseg.__version__}, Python {platform.python_version()}, {platform.platform()}")
@@ -55,6 +51,20 @@ def check() -> None:
     with torch.inference_mode():
         shape = tuple(model(torch.zeros(1, 3, 360, 480)).shape)
     print(f"cross_cbam_m: (1, 3, 360, 480) → {shape} in {time.perf_counter() - started:.2f} s, first call: ready")
+
+
+def _extras() -> dict[str, list[str]]:
+    """Extra → the packages that it brings, as the installed edgeseg states them; empty in a bare checkout."""
+    extras: dict[str, list[str]] = {}
+    with suppress(metadata.PackageNotFoundError):
+        for line in metadata.requires("edgeseg") or ():
+            if found := re.match(r"([\w.-]+).*\bextra == ['\"]([\w-]+)['\"]", line):
+                extras.setdefault(found[2], []).append(found[1])
+    return extras
+
+
+def _first(packages: Sequence[str]) -> str:
+    return ", ".join(packages[:_SHOWN]) + (", …" if len(packages) > _SHOWN else "")
 
 
 def _torchvision() -> str:

@@ -146,11 +146,14 @@ def publish(
 ) -> None:
     """Write a run's averaged weights as fp16 with a record; the metric is measured on the written file."""
     from edgeseg.data import open_data
+    from edgeseg.data.labels import CAMVID
     from edgeseg.models.zoo import split_file
     from edgeseg.training.publish import publish_run
 
     pairs = open_data(data, split, size=parse_size(data_size) if data_size else None, count=count)
-    protocol = {"data": data, "split": split, "definition": "A"}
+    # streets have CamVid's classes, too; other data sets have no definitions to tell apart
+    definition = "A" if pairs.table.names == CAMVID.names else pairs.table.name
+    protocol = {"data": data, "split": split, "definition": definition}
     record = publish_run(run, name, pairs, protocol, to, licence, licence_file)
     if part_mb is not None:
         print("parts: " + ", ".join(part.name for part in split_file(to / record.file, int(part_mb * 1e6))))

@@ -73,13 +73,11 @@ class WeightRecord:
     golden: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if self.name.partition(".")[0] != self.arch:
-            raise WeightError(f"record {self.name}: its architecture is {self.arch}; name it {self.arch}.TAG")
+        check_name(self.name, self.arch)
         if Path(self.file).name != self.file or len(self.sha256) != 64:
             raise WeightError(f"record {self.name}: needs a bare file name and a SHA-256 of 64 digits")
-        for word in (self.name, *([] if self.licence_file is None else [self.licence_file])):
-            if not re.fullmatch(r"[\w.-]+", word):
-                raise WeightError(f"record {self.name}: {word!r} becomes a file's name; use letters, digits, - and _")
+        if self.licence_file is not None:
+            _check_word(self.name, self.licence_file)
         absent = [k for k in ("miou", *PROTOCOL) if k not in self.metric]
         if absent:
             raise WeightError(f"record {self.name}: its metric lacks {', '.join(absent)}; null says that there is none")
@@ -112,6 +110,22 @@ class WeightRecord:
         path = Path(folder) / f"{self.name}.json"
         write_text(path, _readable(asdict(self)) + "\n")
         return path
+
+
+def check_name(name: str, arch: str) -> None:
+    """Refuse a name that a weight of this architecture cannot have.
+
+    Raises:
+        WeightError: with the cure.
+    """
+    if name.partition(".")[0] != arch or not name.partition(".")[2]:
+        raise WeightError(f"record {name}: its architecture is {arch}; name it {arch}.TAG")
+    _check_word(name, name)
+
+
+def _check_word(name: str, word: str) -> None:
+    if not re.fullmatch(r"[\w.-]+", word):
+        raise WeightError(f"record {name}: {word!r} becomes a file's name; use letters, digits, - and _")
 
 
 def _readable(value: Any, indent: int = 0) -> str:

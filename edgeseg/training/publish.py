@@ -30,6 +30,7 @@ from edgeseg.models.zoo import (
     PACKAGE_LICENCE,
     PACKAGED,
     WeightRecord,
+    check_name,
     checked_file,
     get_record,
     record_faults,
@@ -64,15 +65,18 @@ def publish_run(
         licence_file: text of a licence of its own, copied beside the record.
 
     Raises:
-        WeightError, OSError: the run has no weights or report, or its data leave the licence open.
+        WeightError, OSError: the run has no weights or report, the name does not begin with its architecture, or its
+            data leave the licence open. Nothing is written then.
         LabelError: ``data`` has other classes than the run, or has them in another order.
     """
     run, folder = Path(run), Path(folder)
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     model = create_model(str(run / "weights.safetensors"))
+    check_name(name, model.meta["arch"])  # type: ignore[index, arg-type]
     recipe, start = report["recipe"], report["start"]
     if licence is None:
         licence, licence_file = _licence_of(recipe["data"], start, recipe.get("teacher"))
+    terms = None if licence_file is None else Path(licence_file).read_bytes()
     known = [c["name"] for c in model.meta["classes"]]  # type: ignore[index]
     match_classes(known, data.table.names, str(run), "the data", "Score it on data of its own classes (--data).")
     path = folder / f"{name}.safetensors"
@@ -104,10 +108,9 @@ def publish_run(
         licence_file=None if licence_file is None else Path(licence_file).name,
         golden=golden_output(segmenter),
     )
-    if licence_file is not None:
-        text = Path(licence_file).read_bytes()  # read first: it may be the very file
+    if licence_file is not None and terms is not None:
         with atomic_write(folder / Path(licence_file).name) as file:
-            file.write(text)
+            file.write(terms)
     record.write(folder)
     return record
 
