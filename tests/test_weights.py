@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import nn
 
 import edgeseg
@@ -211,3 +211,68 @@ def test_a_description_must_be_whole_and_fit_the_classes(tmp_path, trained):
     with pytest.raises(WeightError, match="3 class names for a model of 4 classes"):
         save_weights(tmp_path / "x.safetensors", small(4), META)
     assert not list(tmp_path.iterdir())
+
+
+# descriptions that cannot be -----------------------------------------------------------------------------------------
+
+WRONG = [
+    ("mean", [float("nan"), 0.4, 0.4]), ("mean", [0.4]), ("mean", "grey"), ("mean", [True, 0, 0]), ("std", [0, 0, 0]),
+    ("std", [-1, 1, 1]), ("std", [float("inf")] * 3), ("input_size", [64]), ("input_size", [0, 64]),
+    ("input_size", [64.0, 64.0]), ("input_size", "64x64"), ("num_classes", "3"), ("num_classes", True),
+    ("num_classes", 0), ("classes", ["Sky", "Road", "Car"]), ("classes", [{"name": "Sky"}] * 3),
+    ("classes", [{"name": n, "color": [1, 2, 300]} for n in NAMES]), ("classes", {"0": "Sky"}),
+    ("classes", [{"name": n, "color": [1, 2, 3]} for n in ("Sky", "Sky", "Car")]),
+    ("classes", [{"name": n, "color": [1, 2, 3]} for n in ("Sky", " ", "Car")]), ("table", 3),
+    ("arch", ["cross_cbam_m"]), ("switches", [["width", 16]]), ("provenance", "mine"),
+]  # fmt: skip
+
+
+def described(file, description: str):
+    """The same tensors with another description."""
+    blob = file.read_bytes()
+    size = int.from_bytes(blob[:8], "little")
+    header = {**json.loads(blob[8 : 8 + size]), "__metadata__": {"edgeseg": description}}
+    text = json.dumps(header).encode()
+    file.write_bytes(len(text).to_bytes(8, "little") + text + blob[8 + size :])
+    return file
+
+
+@pytest.mark.parametrize(("key", "value"), WRONG)
+def test_a_description_that_cannot_be_is_refused_by_file_and_key(file, key, value):
+    blob = file.read_bytes()
+    size = int.from_bytes(blob[:8], "little")
+    meta = json.loads(json.loads(blob[8 : 8 + size])["__metadata__"]["edgeseg"])
+    described(file, json.dumps({**meta, key: value}))
+    with pytest.raises(WeightError, match=f"toy.safetensors: .*({key.rstrip('s')}|class name twice)") as refusal:
+        create_model(str(file))
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", "[" * 10**5])
+def test_a_description_that_is_no_object_is_refused_by_file(file, text):
+    with pytest.raises(WeightError, match=r"toy.safetensors: .*descri") as refusal:
+        read_weights(described(file, text))
+    assert "\n" not in str(refusal.value)
+
+
+def test_values_that_are_not_finite_are_refused_also_where_they_were_saved_so(tmp_path, file):
+    """Another program may write a file of this form: its hash is right, and every pixel would be class 0."""
+    meta, state = read_weights(file)
+    key = next(iter(state))
+    state[key].view(-1)[0] = float("nan")
+    digest = hashlib.sha256(_bytes_of(state)).hexdigest()
+    save_file(state, tmp_path / "nan.safetensors", {"edgeseg": json.dumps({**meta, "data_sha256": digest})})
+    with pytest.raises(WeightError, match=f"nan.safetensors: {key} holds values that are not finite"):
+        read_weights(tmp_path / "nan.safetensors")
+
+
+def test_whole_numbers_are_no_weights(file, trained):
+    _, state = read_weights(file)
+    key = next(k for k, v in state.items() if v.ndim == 4)
+    with pytest.raises(WeightError, match=f"{key} is of torch.int32, the model needs torch.float32"):
+        load_weights(small(), {**state, key: state[key].int()})
+
+
+def _bytes_of(state) -> bytes:
+    blob = save(state)
+    return blob[8 + int.from_bytes(blob[:8], "little") :]

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -153,11 +154,7 @@ def weights_from_bytes(
     if sha256 is not None and hashlib.sha256(blob).hexdigest() != sha256:
         raise WeightError(f"{path}: its SHA-256 is not the recorded {sha256}; delete it and fetch or copy it again")
     state = _tensors(blob, path)
-    header = json.loads(blob[8 : 8 + _header_size(blob)])
-    description = header.get("__metadata__", {}).get(META_KEY)
-    if description is None:
-        raise WeightError(f"{path}: safetensors without edgeseg's description; write weights with save_weights")
-    meta = json.loads(description)
+    meta = _description(blob, path)
     if "arch" not in meta:
         raise WeightError(
             f"{path}: a training checkpoint (weights, optimiser and counters), no weight; take the weight file that "
@@ -166,6 +163,9 @@ def weights_from_bytes(
     _check_meta(meta, path)
     if meta.pop("data_sha256", None) != _data_digest(blob):
         raise WeightError(f"{path}: its tensors are not those that were saved; delete it and fetch or copy it again")
+    for key, value in state.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise WeightError(f"{path}: {key} holds values that are not finite; train it again, or take another weight")
     return meta, state
 
 
@@ -261,6 +261,12 @@ def _refuse_misfits(report: LoadReport, own: State, weights: State) -> None:
             f"{report.source}: {key} has shape {tuple(weights[key].shape)}, the model needs {tuple(own[key].shape)}; "
             "build the model with the weight's switches"
         )
+    for key in report.loaded:
+        if own[key].is_floating_point() != weights[key].is_floating_point():
+            raise WeightError(
+                f"{report.source}: {key} is of {weights[key].dtype}, the model needs {own[key].dtype}; fetch or copy "
+                "it again"
+            )
     missing = [k for k in report.missing if not is_aux_key(k)]
     ignored = [k for k in report.ignored if not is_aux_key(k)]
     if missing or ignored:
@@ -290,6 +296,8 @@ def _check_meta(meta: Mapping[str, Any], path: str | Path) -> None:
             f"{path}: the description lacks {', '.join(absent)}; build models with create_model and describe with "
             "weight_meta"
         )
+    if fault := next(_faults(meta), None):
+        raise WeightError(f"{path}: the description has {fault}; fetch or copy it again, or describe with weight_meta")
     if len(meta["classes"]) != meta["num_classes"]:
         raise WeightError(
             f"{path}: {len(meta['classes'])} class names for a model of {meta['num_classes']} classes; give one name "
@@ -297,11 +305,81 @@ def _check_meta(meta: Mapping[str, Any], path: str | Path) -> None:
         )
 
 
+def _description(blob: bytes, path: str | Path) -> dict[str, Any]:
+    """What the header of a safetensors file says of the weight in it."""
+    try:
+        header = json.loads(blob[8 : 8 + _header_size(blob)])
+        description = header.get("__metadata__", {}).get(META_KEY)
+        meta = None if description is None else json.loads(description)
+    except (ValueError, RecursionError) as error:
+        raise WeightError(f"{path}: its description is no JSON ({error}); fetch or copy it again") from error
+    if meta is None:
+        raise WeightError(f"{path}: safetensors without edgeseg's description; write weights with save_weights")
+    if not isinstance(meta, dict):
+        raise WeightError(f"{path}: its description is {meta!r:.60}, no JSON object; fetch or copy it again")
+    return meta
+
+
+def _faults(meta: Mapping[str, Any]) -> Iterator[str]:
+    """What cannot be in a description; architecture and switches are judged by who builds the network."""
+    for key, kind, wanted in (
+        ("arch", str, "a text"),
+        ("table", str, "a text"),
+        ("switches", dict, "names and values"),
+    ):
+        if not isinstance(meta[key], kind):
+            yield f"{key} = {meta[key]!r:.60}, not {wanted}"
+    if type(meta["num_classes"]) is not int or not 1 <= meta["num_classes"] <= 254:
+        yield f"num_classes = {meta['num_classes']!r:.60}, not a whole number from 1 to 254"
+    if meta["input_size"] is not None and not is_size(meta["input_size"]):
+        yield f"input_size = {meta['input_size']!r:.60}, not a height and a width, nor none"
+    if not isinstance(meta.get("provenance", {}), dict):
+        yield f"provenance = {meta['provenance']!r:.60}, not names and values"
+    yield from preprocessing_faults(meta)
+
+
+def is_size(value: object) -> bool:
+    """Whether this is a height and a width, as JSON gives them."""
+    return isinstance(value, list | tuple) and len(value) == 2 and all(type(v) is int and v > 0 for v in value)
+
+
+def preprocessing_faults(about: Mapping[str, Any], unnamed: bool = False) -> Iterator[str]:
+    """What ``mean``, ``std`` and ``classes`` cannot be, one text for each; of a weight's description or an artefact's.
+
+    Args:
+        about: the description.
+        unnamed: whether an empty list of classes will do.
+    """
+    for key in ("mean", "std"):
+        numbers = about[key] if isinstance(about[key], list | tuple) else ()
+        plain = len(numbers) == 3 and all(type(v) in (int, float) and math.isfinite(v) for v in numbers)
+        if not plain or (key == "std" and min(numbers) <= 0):
+            wanted = "three finite numbers" + (" above 0" if key == "std" else "")
+            yield f"{key} = {about[key]!r:.60}, not {wanted}"
+    classes = about["classes"]
+    if unnamed and classes == []:
+        return
+    if not isinstance(classes, list) or not classes or not all(map(_is_class, classes)):
+        yield f"classes = {classes!r:.60}, not a list of a name and a color each"
+    elif len({entry["name"] for entry in classes}) < len(classes):
+        yield "a class name twice"
+
+
+def _is_class(entry: Any) -> bool:
+    """``{"name": "road", "color": [128, 64, 128]}``."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not entry["name"].strip():
+        return False
+    color = entry.get("color")
+    return isinstance(color, list) and len(color) == 3 and all(type(v) is int and 0 <= v <= 255 for v in color)
+
+
 def _read_bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise WeightError(f"{path}: cannot be read ({error.strerror}); give the path of a .safetensors file") from error
+        raise WeightError(
+            f"{path}: cannot be read ({error.strerror or error}); give the path of a .safetensors file"
+        ) from error
 
 
 def _tensors(blob: bytes, path: str | Path) -> dict[str, Tensor]:
