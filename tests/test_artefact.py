@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import stat
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +138,71 @@ def test_what_the_first_release_wrote_still_opens(runtime, tmp_path):
         assert facts.keys() <= written_now["graphs"][graph].keys()
 
 
+def test_a_description_says_what_goes_in_and_what_comes_out(artefact, segmenter):
+    about = artefact.about
+    assert (about["layout"], about["channel_order"]) == ("NCHW", "RGB")
+    assert ([c["name"] for c in about["classes"]], about["mean"], about["std"]) == (
+        list("abcde"),
+        [0.5] * 3,
+        [0.25] * 3,
+    )
+        list("abcde"),
+        [0.5] * 3,
+        [0.25] * 3,
+    )
+    pixels = batch_of(picture())
+    for graph, wanted in (("labels", pixels), ("logits", segmenter.normalise(pixels))):
+        facts = about["graphs"][graph]
+        x = pixels.numpy().astype(np.float64)
+        if facts["input_values"] != "pixels as they are, 0 to 255":
+            assert facts["input_values"] == "(pixels * input_scale - mean) / std"
+            x = (x * facts["input_scale"] - about["mean"][0]) / about["std"][0]
+        np.testing.assert_allclose(x.astype(facts["input_dtype"]), wanted.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_a_saved_artefact_has_the_permissions_of_any_new_folder(artefact, tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        folder = artefact.save(tmp_path / "deep" / "a")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o777 & ~mask
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o666 & ~mask}
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full. Free some space"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk is full. Free some space"),
+        (PermissionError(errno.EACCES, "Permission denied"), r"cannot be written \(Permission denied\)"),
+        (shutil.Error([("a", "b", "the reason")]), "the reason"),
+    ],
+)
+def test_what_cannot_be_written_says_why_and_leaves_nothing(artefact, tmp_path, monkeypatch, error, reason):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(shutil, "copyfile", fail)
+    with pytest.raises(DeployError, match=f"a: .*{reason}"):
+        artefact.save(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("edgeseg.deploy.artefact.write_json", fail)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(DeployError, match=f"edgeseg-.*{reason}.*TMPDIR"):
+        compile(tiny_segmenter(), "eager", size=SIZE, graphs=("labels",), device="cpu")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_an_end_from_outside_leaves_no_half_of_an_artefact(artefact, tmp_path, monkeypatch, end):
+    monkeypatch.setattr(os, "rename", lambda *_: (_ for _ in ()).throw(end))
+    with pytest.raises(end):
+        artefact.save(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_existing_folder_is_never_overwritten(artefact, tmp_path):
     (tmp_path / "taken").mkdir()
     with pytest.raises(DeployError, match="is there already"):
@@ -178,6 +246,27 @@ def test_a_description_cannot_point_out_of_its_folder(artefact, tmp_path):
         Artefact.load(folder)
 
 
+WRONG = [
+    ("runtime", 3), ("runtime", "toaster"), ("precision", "int3"), ("precision", None), ("size", [0, 0]),
+    ("size", "big"), ("size", [64]), ("size", [64.0, 96.0]), ("size", [96, 64]), ("network_size", None),
+    ("network_size", [32, 32]), ("batch", "x"), ("batch", 0), ("batch", True), ("batch", 2), ("graphs", {}),
+    ("graphs", []), ("graphs", {"labels": None}), ("graphs", {"masks": {}}), ("files", {}), ("files", []),
+    ("classes", "abcde"), ("classes", list("abcde")), ("classes", [{"name": "a"}]), ("classes", None), ("table", None),
+    ("mean", [float("nan")] * 3), ("mean", None), ("std", [0, 1, 1]), ("format", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), WRONG)
+def test_a_description_that_cannot_be_is_refused_by_its_file(artefact, tmp_path, key, value):
+    folder = artefact.save(tmp_path / "a")
+    about = json.loads((folder / DESCRIPTION).read_text())
+    for broken in ({**about, key: value}, {k: v for k, v in about.items() if k != key}):
+        (folder / DESCRIPTION).write_text(json.dumps(broken))
+        with pytest.raises(DeployError, match=r"artefact.json: ") as refusal:
+            Artefact.load(folder)
+        assert "\n" not in str(refusal.value)
+
+
 # refusals -------------------------------------------------------------------------------------------------------------
 
 
@@ -186,6 +275,8 @@ def test_a_precision_or_graph_that_does_not_exist_is_refused_with_those_that_do(
         compile(segmenter, "eager", "int8", SIZE)
     with pytest.raises(DeployError, match=r"no graph 'label' \(did you mean labels\?\); there are labels, logits"):
         compile(segmenter, "eager", size=SIZE, graphs=("label",))
+    with pytest.raises(DeployError, match="graphs: none is asked for; there are labels, logits"):
+        compile(segmenter, "eager", size=SIZE, graphs=())
 
 
 def test_a_device_that_is_not_there_is_refused(segmenter):
@@ -197,5 +288,5 @@ def test_a_device_that_is_not_there_is_refused(segmenter):
 
 def test_a_graph_that_was_not_built_is_named(segmenter):
     only = compile(segmenter, "eager", size=SIZE, graphs=("labels",), device="cpu")
-    with pytest.raises(DeployError, match="built without its logits graph"):
+    with pytest.raises(DeployError, match="built without its logits graph; export it with --graphs labels,logits"):
         only.logits(torch.zeros(1, 3, *SIZE))

@@ -2,7 +2,8 @@
 
 An artefact is a folder::
 
-    artefact.json   runtime, precision, size, classes, weights, facts about the graphs, SHA-256 of every file
+    artefact.json   runtime, precision, size, classes, weights, what each graph takes and gives and what it turned out
+                    to be, SHA-256 of every file
     labels.*        uint8 image → class map: the whole `Segmenter`, preprocessing and argmax inside ("e2e")
     logits.*        normalised float image → logits: the network alone ("net")
 
@@ -19,7 +20,7 @@ import secrets
 import shutil
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
@@ -32,9 +33,10 @@ from edgeseg import __version__
 from edgeseg.data.labels import ClassTable
 from edgeseg.deploy.runtimes import get_runtime
 from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, silenced
-from edgeseg.files import file_hash, write_json
+from edgeseg.files import file_hash, no_space, write_json
 from edgeseg.inference import Segmenter, as_pixels, load_segmenter
 from edgeseg.models.registry import SUFFIX
+from edgeseg.models.weights import is_size, preprocessing_faults
 from edgeseg.models.zoo import find_weights
 from edgeseg.text import unknown
 
@@ -44,7 +46,9 @@ if TYPE_CHECKING:
 DESCRIPTION = "artefact.json"
 GRAPHS = ("labels", "logits")
 _FORMAT = 1
-_NEEDED = ("runtime", "precision", "size", "network_size", "batch", "graphs", "files", "classes", "table")
+_NEEDED = (
+    "runtime", "precision", "size", "network_size", "batch", "graphs", "files", "classes", "table", "mean", "std",
+)  # fmt: skip
 
 
 class Artefact:
@@ -111,19 +115,23 @@ class Artefact:
         """Copy it to a new folder, whole or not at all.
 
         Raises:
-            DeployError: the folder exists, or cannot be written.
+            DeployError: the folder exists, or cannot be written; says why.
         """
         target = Path(os.path.abspath(path))
         if target.exists():
             raise DeployError(f"{target}: is there already. Remove it, or choose another folder.")
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(self.folder, temporary)
+            temporary.mkdir(parents=True)
+            for file in sorted(self.folder.iterdir()):
+                # content alone: the folder that it was built in is closed to others, a saved one is as any other
+                shutil.copyfile(file, temporary / file.name)
             os.rename(temporary, target)
-        except OSError as error:
+        except BaseException as error:
             shutil.rmtree(temporary, ignore_errors=True)
-            raise DeployError(f"{target}: cannot be written ({error.strerror}). Choose another folder.") from error
+            if not isinstance(error, OSError):
+                raise
+            raise DeployError(f"{target}: {_unwritten(error)}, or choose another folder.") from error
         return target
 
     @classmethod
@@ -139,18 +147,27 @@ class Artefact:
         """
         folder = Path(path)
         about = _read_description(folder)
-        get_runtime(about["runtime"]).check(about["precision"], building=False)
+        try:
+            get_runtime(about["runtime"]).check(about["precision"], building=False)
+        except DeployError as error:
+            raise DeployError(f"{folder / DESCRIPTION}: {error}") from error
         for name, digest in about["files"].items():
             file = folder / name
             if file.parent != folder or not file.is_file() or file_hash(file) != digest:
                 raise DeployError(
                     f"{file}: missing, or not the file that the artefact was saved with. Copy or export it again."
                 )
+        suffix = get_runtime(about["runtime"]).suffix
+        if unlisted := [f"{name}{suffix}" for name in about["graphs"] if f"{name}{suffix}" not in about["files"]]:
+            raise DeployError(f"{folder / DESCRIPTION}: files does not list {unlisted[0]}. Export the model again.")
         return cls(folder, about, threads)
 
     def _run(self, graph: str, x: Tensor) -> Tensor:
         if graph not in self.about["graphs"]:
-            raise DeployError(f"this artefact was built without its {graph} graph; export it with graphs=labels,logits")
+            raise DeployError(
+                f"{self.folder}: built without its {graph} graph; export it with --graphs labels,logits "
+                '(graphs=("labels", "logits"))'
+            )
         shape, given = tuple(self.about["graphs"][graph]["input"]), tuple(x.shape)
         if given != shape:
             raise DeployError(
@@ -216,14 +233,10 @@ def compile(
     chosen = backend.checked_options(options)
     inputs = [_pixels(image, batch) for image in calibration or ()]
     _check_calibration(precision, inputs, size, chosen)
-    if wrong := [graph for graph in graphs if graph not in GRAPHS]:
-        raise DeployError(unknown("graph", wrong[0], GRAPHS))
+    checked_graphs(graphs)
     source, segmenter = segmenter, load_segmenter(segmenter).reference()
     folder = Path(mkdtemp(prefix="edgeseg-"))
     try:
-        built = {}
-        for name in graphs:
-            built[name] = _build(backend, _graph(segmenter, name, size, batch, inputs), folder, precision, chosen)
         about = {
             "format": _FORMAT,
             "runtime": runtime,
@@ -233,15 +246,23 @@ def compile(
             "options": {k: v for k, v in chosen.items() if v is not None},
             **_network_facts(segmenter, size),
             **_weight_facts(source),
+        }
+        built = {}
+        for name in dict.fromkeys(graphs):
+            graph = _graph(segmenter, name, size, batch, inputs, about)
+            built[name] = _build(backend, graph, folder, precision, chosen)
+        about |= {
             "graphs": built,
             "versions": {"edgeseg": __version__, "torch": torch.__version__, "python": platform.python_version()},
             "machine": platform.machine(),
             "files": {file.name: file_hash(file) for file in sorted(folder.iterdir())},
         }
         write_json(folder / DESCRIPTION, about)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise
+        if not isinstance(error, OSError):
+            raise
+        raise DeployError(f"{folder}: {_unwritten(error)}, or set TMPDIR to another folder.") from error
     artefact = Artefact(folder, _read_description(folder), threads)
     weakref.finalize(artefact, shutil.rmtree, folder, ignore_errors=True)
     return artefact
@@ -250,6 +271,19 @@ def compile(
 def weights_hash(model: str | Path) -> str:
     """SHA-256 of a weight's file, by the weight's name or the file's."""
     return file_hash(Path(model) if str(model).endswith(SUFFIX) else find_weights(str(model)))
+
+
+def checked_graphs(graphs: Sequence[str]) -> tuple[str, ...]:
+    """Names of graphs to build, each once.
+
+    Raises:
+        DeployError: none, or one that does not exist.
+    """
+    if wrong := [graph for graph in graphs if graph not in GRAPHS]:
+        raise DeployError(unknown("graph", wrong[0], GRAPHS))
+    if not graphs:
+        raise DeployError(f"graphs: none is asked for; there are {', '.join(GRAPHS)}")
+    return tuple(dict.fromkeys(graphs))
 
 
 def _check_calibration(
@@ -273,12 +307,22 @@ def _pixels(image: np.ndarray, batch: int) -> Tensor:
     return torch.from_numpy(as_pixels(image)).permute(2, 0, 1)[None].expand(batch, -1, -1, -1)
 
 
-def _graph(segmenter: Segmenter, name: str, size: tuple[int, int], batch: int, images: Sequence[Tensor]) -> Graph:
+def _graph(
+    segmenter: Segmenter,
+    name: str,
+    size: tuple[int, int],
+    batch: int,
+    images: Sequence[Tensor],
+    about: Mapping[str, Any],
+) -> Graph:
     """The whole segmenter, or the network alone; ``images``, (batch, 3, H, W) uint8, are what calibrates them."""
     if name == "labels":
-        return Graph(name, segmenter, torch.zeros(batch, 3, *size, dtype=torch.uint8), images)
+        takes = {"input_dtype": "uint8", "input_scale": 1, "input_values": "pixels as they are, 0 to 255"}
+        return Graph(name, segmenter, torch.zeros(batch, 3, *size, dtype=torch.uint8), images, {**about, **takes})
     example = torch.zeros(batch, 3, *(segmenter.size or size))
-    return Graph(name, segmenter.model, example, [segmenter.normalise(image) for image in images])
+    takes = {"input_dtype": "float32", "input_scale": 1 / 255, "input_values": "(pixels * input_scale - mean) / std"}
+    inputs = [segmenter.normalise(image) for image in images]
+    return Graph(name, segmenter.model, example, inputs, {**about, **takes})
 
 
 def _build(runtime: Runtime, graph: Graph, folder: Path, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -288,6 +332,7 @@ def _build(runtime: Runtime, graph: Graph, folder: Path, precision: str, options
         facts = runtime.build(graph, folder / f"{graph.name}{runtime.suffix}", precision, options)
     return {
         **facts,
+        **{key: value for key, value in graph.about.items() if key.startswith("input_")},
         "input": list(graph.example.shape),
         "bytes": sum(file.stat().st_size for file in folder.glob(f"{graph.name}.*")),
         "build_seconds": round(time.perf_counter() - started, 2),
@@ -300,6 +345,8 @@ def _network_facts(segmenter: Segmenter, size: tuple[int, int]) -> dict[str, Any
     colors = zip(table.names, table.colors, strict=True) if table else ()
     return {
         "network_size": list(segmenter.size or size),
+        "layout": "NCHW",
+        "channel_order": "RGB",
         "arch": getattr(model, "arch", type(model).__name__),
         "classes": [{"name": name, "color": list(color)} for name, color in colors],
         "table": table.name if table else "",
@@ -320,15 +367,50 @@ def _read_description(folder: Path) -> dict[str, Any]:
         about = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DeployError(f"{folder}: no artefact ({error}). Give the folder that edgeseg export wrote.") from error
-    if not isinstance(about, dict) or about.get("format") != _FORMAT or any(key not in about for key in _NEEDED):
-        raise DeployError(f"{folder / DESCRIPTION}: not of this version of edgeseg. Export the model again.")
+    path, cure = folder / DESCRIPTION, "Export the model again."
+    if not isinstance(about, dict) or about.get("format") != _FORMAT:
+        raise DeployError(f"{path}: not of this version of edgeseg. {cure}")
+    if absent := [key for key in _NEEDED if key not in about]:
+        raise DeployError(f"{path}: lacks {', '.join(absent)}. {cure}")
+    if fault := next(_faults(about), None):
+        raise DeployError(f"{path}: {fault}. {cure}")
     return about
+
+
+def _faults(about: Mapping[str, Any]) -> Iterator[str]:
+    """What cannot be in a description. A runtime or precision that does not exist is refused by the runtimes."""
+    for key in ("runtime", "precision", "table"):
+        if not isinstance(about[key], str):
+            yield f"{key} = {about[key]!r}, which is no text"
+    for key in ("size", "network_size"):
+        if not is_size(about[key]):
+            yield f"{key} = {about[key]!r}, which is no height and width"
+    if type(about["batch"]) is not int or about["batch"] < 1:
+        yield f"batch = {about['batch']!r}, which is no number of images"
+    yield from preprocessing_faults(about, unnamed=True)
+    graphs, files = about["graphs"], about["files"]
+    if not isinstance(graphs, dict) or not graphs or any(name not in GRAPHS for name in graphs):
+        yield f"graphs = {graphs!r}, which holds none, or others than {', '.join(GRAPHS)}"
+        return
+    for name, facts in graphs.items():
+        wanted = [about["batch"], 3, *about["size" if name == "labels" else "network_size"]]
+        if not isinstance(facts, dict) or facts.get("input") != wanted:
+            yield f"its {name} graph does not take {wanted}, as batch and size say"
+    if not isinstance(files, dict):
+        yield f"files = {files!r}, which lists none"
 
 
 def _table(classes: Sequence[Mapping[str, Any]], name: str) -> ClassTable | None:
     if not classes:
         return None
     return ClassTable(name, tuple(c["name"] for c in classes), tuple(tuple(c["color"]) for c in classes))
+
+
+def _unwritten(error: OSError) -> str:
+    """Why something cannot be written, and the first half of the cure."""
+    if no_space(error):
+        return "cannot be written, the disk is full. Free some space"
+    return f"cannot be written ({error.strerror or error}). Change its permissions"
 
 
 def _reason(error: Exception) -> str:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import importlib.util
 import io
 import logging
+import os
+import sys
 import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -43,12 +46,14 @@ class Graph:
         module: one tensor in, one tensor out, float32, in eval mode, on the CPU; must not be changed.
         example: an input of the static shape that the graph will have: (N, 3, H, W) uint8 or float32.
         calibration: inputs like ``example`` from which int8 and fp8 take their ranges; empty for other precisions.
+        about: what a reader of the file should know of input, output and classes, where a format has a place for it.
     """
 
     name: str
     module: nn.Module
     example: Tensor
     calibration: Sequence[Tensor] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Runtime(ABC):
@@ -143,6 +148,17 @@ def lacking(packages: Sequence[str], extra: str) -> str | None:
     """Which of these packages are not installed, with the pip line of the extra that brings them; else ``None``."""
     absent = [name for name in packages if importlib.util.find_spec(name) is None]
     return f'{", ".join(absent)} not installed: pip install "edgeseg[{extra}]"' if absent else None
+
+
+def without_telemetry(module: str) -> Any:
+    """Import a module of ONNX Runtime, OpenVINO or NNCF so that it reports to no one.
+
+    As they come, all three look up hosts of their makers and leave an id in the user's home. ONNX Runtime reads the
+    variable when it is loaded; the other two do without the package that reports where it cannot be imported.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return import_module(module)
 
 
 def one_at_a_time(run: Runner) -> Runner:
