@@ -146,10 +146,6 @@ def test_a_description_says_what_goes_in_and_what_comes_out(artefact, segmenter)
         [0.5] * 3,
         [0.25] * 3,
     )
-        list("abcde"),
-        [0.5] * 3,
-        [0.25] * 3,
-    )
     pixels = batch_of(picture())
     for graph, wanted in (("labels", pixels), ("logits", segmenter.normalise(pixels))):
         facts = about["graphs"][graph]
