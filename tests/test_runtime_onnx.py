@@ -79,7 +79,18 @@ def test_symmetric_int8_has_no_zero_points_and_opset_20_is_there():
     assert model.opset_import[0].version == 20
     points = [onnx.numpy_helper.to_array(i) for i in model.graph.initializer if i.name.endswith("zero_point")]
     assert len(points) > 3
-    assert all((p == 0).all() and p.dtype in ("int8", "int32") for p in points)
+    assert all((p == 0).all() and p.dtype == "int8" for p in points)
+
+
+def test_symmetric_int8_leaves_biases_in_float_which_tensorrts_parser_reads():
+    """Its list of operators has DequantizeLinear of INT8 and FP8, and none of INT32, which a rounded bias becomes."""
+    artefact = compiled(trained_segmenter(), "onnx", "int8", "labels", symmetric=True)
+    graph = graph_of(artefact)
+    stored = {i.name: i.data_type for i in graph.initializer}
+    constants = [stored[n.input[0]] for n in graph.node if n.op_type == "DequantizeLinear" and n.input[0] in stored]
+    assert constants == [onnx.TensorProto.INT8] * CONVOLUTIONS  # the weights
+    assert onnx.TensorProto.INT32 not in stored.values()
+    assert artefact.about["graphs"]["labels"]["dtypes"] == {"int8": CONVOLUTIONS}
 
 
 def test_a_half_graph_is_half_and_close():

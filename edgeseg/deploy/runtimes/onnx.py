@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from edgeseg.deploy.quantise import select_layers
-from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, lacking
+from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, lacking, without_telemetry
 from edgeseg.deploy.runtimes.graph import export_graph
 from edgeseg.machine import versions
 from edgeseg.text import Field
@@ -177,9 +177,10 @@ def _quantised(model: Any, excluded: Sequence[str], calibration: Sequence[Tensor
     A ReLU is listed too so that its result, and not what it is about to cut off, sets the range.
     """
     import onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    class Reader(CalibrationDataReader):
+    quantization = without_telemetry("onnxruntime.quantization")
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
             self.inputs: Iterator[Tensor] = iter(calibration)
 
@@ -187,19 +188,21 @@ def _quantised(model: Any, excluded: Sequence[str], calibration: Sequence[Tensor
             x = next(self.inputs, None)
             return None if x is None else {INPUT: x.contiguous().numpy()}
 
+    kinds = quantization.QuantType
     with tempfile.TemporaryDirectory(prefix="edgeseg-") as folder:
         path = Path(folder) / "int8.onnx"
-        quantize_static(
+        quantization.quantize_static(
             copy.deepcopy(model),  # it is changed on the way
             path,
             Reader(),
-            quant_format=QuantFormat.QDQ,
+            quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Relu"],
             nodes_to_exclude=list(excluded),
             per_channel=True,
-            weight_type=QuantType.QInt8,
-            activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
-            extra_options={"ActivationSymmetric": symmetric},
+            weight_type=kinds.QInt8,
+            activation_type=kinds.QInt8 if symmetric else kinds.QUInt8,
+            # TensorRT's parser reads no DequantizeLinear of INT32, which is what a rounded bias becomes
+            extra_options={"ActivationSymmetric": symmetric, "QuantizeBias": not symmetric},
         )
         quantised = onnx.load(path)
     _give_floats(quantised, model, excluded)
@@ -233,8 +236,7 @@ def _give_floats(quantised: Any, original: Any, nodes: Sequence[str]) -> None:
 
 
 def _session(path: Path, threads: int | None, provider: str = _PROVIDERS["cpu"], optimised: Path | None = None) -> Any:
-    import onnxruntime
-
+    onnxruntime = without_telemetry("onnxruntime")
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads or 0
     settings.inter_op_num_threads = 1
@@ -266,8 +268,7 @@ def _what_runs(path: Path) -> dict[str, int]:
 
 def _provider(name: str) -> str:
     """ONNX Runtime's name of a provider that is installed."""
-    import onnxruntime
-
+    onnxruntime = without_telemetry("onnxruntime")
     if _PROVIDERS[name] not in onnxruntime.get_available_providers():
         raise DeployError(
             f"provider={name}: this onnxruntime has no {_PROVIDERS[name]}. With an NVIDIA GPU: pip uninstall "

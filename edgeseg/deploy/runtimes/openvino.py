@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from edgeseg.deploy.quantise import select_layers
-from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, lacking, one_at_a_time
+from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, lacking, one_at_a_time, without_telemetry
 from edgeseg.deploy.runtimes.onnx import export_onnx, layer_nodes
 from edgeseg.machine import versions
 from edgeseg.text import Field
@@ -56,8 +56,7 @@ class OpenVINO(Runtime):
         return lacking(needed, "export") or (_no_bf16() if precision == "bf16" else None)
 
     def build(self, graph: Graph, path: Path, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:
-        import openvino
-
+        openvino = without_telemetry("openvino")
         computes_in = options["rest"] if precision == "int8" else precision
         if computes_in == "bf16" and (reason := _no_bf16()):
             raise DeployError(f"rest=bf16: {reason}")
@@ -101,9 +100,7 @@ class OpenVINO(Runtime):
 
 
 def _core() -> Any:
-    import openvino
-
-    return openvino.Core()
+    return without_telemetry("openvino").Core()
 
 
 def _capabilities() -> list[str]:
@@ -160,8 +157,7 @@ def _convolution_behind(node: Any, nodes: Mapping[str, Any]) -> str | None:
 
 
 def _quantised(model: Any, ignored: Sequence[str], calibration: Sequence[Tensor]) -> Any:
-    import nncf
-
+    nncf = without_telemetry("nncf")
     return nncf.quantize(
         model,
         nncf.Dataset([x.contiguous().numpy() for x in calibration]),
