@@ -21,18 +21,26 @@ def export(
     out: Annotated[Path | None, typer.Option(help="folder to write; default: named after all of this")] = None,
     option: Annotated[list[str] | None, typer.Option(help="name=value of the runtime's own; may be repeated")] = None,
     calibration: Annotated[
-        str | None, typer.Option(help="data set (name or folder) whose train split calibrates int8")
+        str | None, typer.Option(help="data set (name or folder) whose train split calibrates int8; also checked on")
     ] = None,
     calibration_count: Annotated[int, typer.Option(min=1, help="images to calibrate with")] = 64,
+    data: Annotated[
+        str | None, typer.Option(help="data set (name or folder) to check the artefact on; default: --calibration's")
+    ] = None,
+    graphs: Annotated[
+        str, typer.Option(help="labels alone is half as large; the logits are for comparing and timing")
+    ] = "labels,logits",
     json: Annotated[Path | None, typer.Option(help="also write what was built and how it compares here")] = None,
 ) -> None:
     """Compile a model for one runtime and prove that it still computes the same.
 
-    The artefact is checked against the model on test scenes (and CamVid's test frames where present). Outside the
-    tolerance of its precision it is kept under another name, FOLDER.rejected, and the command fails.
+    The artefact is checked against the model, class by class, on test scenes (and CamVid's test frames where present)
+    and on your own data: the val or test split of --data, or of --calibration. Outside the tolerance of its precision
+    it is kept under another name, FOLDER.rejected, and the command fails.
     """
     from edgeseg.deploy import DeployError, compile, get_runtime
-    from edgeseg.deploy.parity import check_parity
+    from edgeseg.deploy.artefact import checked_graphs
+    from edgeseg.deploy.parity import check_parity, mini_set, own_samples
     from edgeseg.deploy.quantise import calibration_images
     from edgeseg.inference import load_segmenter
 
@@ -41,14 +49,23 @@ def export(
     backend = get_runtime(runtime)
     backend.check(precision)
     options = backend.parse_options(option or ())
+    wanted = checked_graphs([name.strip() for name in graphs.split(",")])
+    if "labels" not in wanted:
+        raise DeployError("--graphs: labels is what segments, and cannot be left out; give labels or labels,logits")
+    calibrates = precision in ("int8", "fp8")
+    if calibration is not None and not calibrates:
+        raise DeployError(f"--calibration is for int8 and fp8; to check {precision} on your data: --data {calibration}")
     _check_target(folder)
     segmenter = load_segmenter(model)
     images = None
-    if precision in ("int8", "fp8"):
+    if calibrates:
         images = calibration_images(segmenter, height_width, calibration, count=calibration_count)
+    samples = mini_set(segmenter, height_width)
+    if (checked := data or calibration) is not None:
+        samples += own_samples(segmenter, height_width, checked, calibration_count if checked == calibration else 0)
     print(f"{model} → {runtime} {precision}, {size}: compiling")
-    artefact = compile(model, runtime, precision, height_width, calibration=images, **options)
-    parity = check_parity(artefact, segmenter)
+    artefact = compile(model, runtime, precision, height_width, calibration=images, graphs=wanted, **options)
+    parity = check_parity(artefact, segmenter, samples)
     print(parity)
     kept = artefact.save(folder if parity.passed else _aside(folder))
     write_json(json, {**artefact.about, "model": model, "folder": str(kept), "parity": parity.as_dict()})

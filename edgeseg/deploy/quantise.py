@@ -75,9 +75,14 @@ def calibration_images(
     if count < 1:
         raise DeployError(f"count = {count}: calibration needs at least one image; 32 to 128 are usual")
     images = _training_set(segmenter, size, data, split)
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(images))[:count])
+    chosen = np.sort(shuffled(len(images), seed)[:count])
     bar = tqdm(chosen, desc="calibration images", disable=not progress, leave=False)
     return [resized(images[int(i)][0], size) for i in bar]
+
+
+def shuffled(length: int, seed: int = 0) -> np.ndarray:
+    """The order in which a data set's images are taken to calibrate; the others follow those that are."""
+    return np.random.default_rng(seed).permutation(length)
 
 
 def _training_set(
