@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from edgeseg.data.labels import VOID
 from edgeseg.inference import load_segmenter
@@ -176,11 +177,65 @@ def test_a_run_can_be_lengthened_and_its_log_says_so(run):
     assert {"step": 2, "budget_changed": "iterations: 2 → 5"} in log_rows(run)
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "pickle"])
+def own(names=None, table=TABLE):
+    """The toy data under other names or another class table."""
+    data = Toy()
+    data.names, data.table = names or data.names, table
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (Toy(7), "6 images then, 7 now"),
+        (Toy(5), "6 images then, 5 now"),
+        (own(names=[f"toy{i}" for i in (1, 0, 2, 3, 4, 5)]), "other names or in another order"),
+        (own(names=[f"new{i}" for i in range(6)]), "other names or in another order"),
+        (own(table=replace(TABLE, ids={1: 0, 0: 1, 2: 2, VOID: VOID})), "label values or colours"),
+        (own(table=replace(TABLE, ids={0: 0, 1: 1, 2: 2, VOID: 2})), "label values or colours"),
+        (own(table=replace(TABLE, rgb={(255, 0, 0): 1, (0, 255, 0): 0})), "label values or colours"),
+    ],
+)
+@pytest.mark.parametrize("part", ["training", "validation"])
+def test_a_run_is_not_resumed_on_other_data(tmp_path, data, said, part):
+    longer = replace(TWO_STEPS, iterations=3)
+    fit(TWO_STEPS, Toy(), Toy(), tmp_path, progress=False)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    with pytest.raises(CheckpointError, match=rf"checkpoint\.safetensors.*other {part} data.*{said}.*--out"):
+        fit(longer, *((data, Toy()) if part == "training" else (Toy(), data)), tmp_path, resume=True, progress=False)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_labels_that_were_changed_under_their_names_are_other_data(run):
+    class Relabelled(Toy):
+        def __getitem__(self, i):
+            image, label = super().__getitem__(i)
+            return image, np.where(label == 2, 0, label)
+
+    with pytest.raises(CheckpointError, match="pixels of each class"):
+        fit(replace(TWO_STEPS, iterations=3), Relabelled(), None, run, resume=True, progress=False)
+
+
+def test_a_checkpoint_that_does_not_know_its_data_is_taken_on_trust_and_that_is_said(run, capsys):
+    meta, state = read_checkpoint(run / "checkpoint.safetensors")
+    del meta["data"]
+    save_file(state, run / "checkpoint.safetensors", {"edgeseg": json.dumps(meta)})
+    assert fit(replace(TWO_STEPS, iterations=3), Toy(7), None, run, resume=True, progress=False)["steps"] == 3
+    assert "taken on trust" in capsys.readouterr().out
+
+
+def test_a_run_is_not_resumed_from_another_start(run):
+    with pytest.raises(TrainingError, match="was started from random weights, not from weight cross_cbam_m.streets"):
+        fit(TWO_STEPS, Toy(), None, run, init="cross_cbam_m.streets", resume=True, progress=False)
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "pickle", "meta"])
 def test_a_damaged_checkpoint_is_refused_with_its_name(run, damage):
     path = run / "checkpoint.safetensors"
     data = path.read_bytes()
-    if damage == "pickle":
+    if damage == "meta":
+        save_file(read_checkpoint(path)[1], path, {"edgeseg": "{}"})
+    elif damage == "pickle":
         torch.save({"a": torch.zeros(1)}, path)
     else:
         path.write_bytes(data[: len(data) // 2] if damage == "cut" else b"")

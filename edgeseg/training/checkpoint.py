@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from edgeseg.data.labels import match_classes
+from edgeseg.data.pairs import Dataset
 from edgeseg.files import atomic_write
 
 
@@ -59,19 +61,14 @@ def load_checkpoint(
     model: nn.Module,
     ema: nn.Module,
     optimizer: torch.optim.Optimizer,
-    classes: Sequence[str],
     scaler: torch.amp.GradScaler,
 ) -> dict[str, Any]:
     """Put a run back into the state of `save_checkpoint`; returns its `meta`.
 
     Raises:
-        LabelError: the run's classes are not ``classes``; one of a version that did not note them is taken on trust.
         CheckpointError: the file is cut short, no checkpoint, or of another network; names the file and the cure.
     """
     meta, tensors = read_checkpoint(path)
-    if "classes" in meta:
-        cure = "Resume on the data that the run was started on, or train into another folder (--out)."
-        match_classes(meta["classes"], classes, str(path), "the training data", cure)
     try:
         model.load_state_dict(_part(tensors, "model."))
         ema.load_state_dict(_part(tensors, "ema."))
@@ -95,10 +92,30 @@ def load_checkpoint(
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Meta data and tensors of a checkpoint file."""
+    with _opened(path) as file:
+        return _meta(file), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+
+
+def checkpoint_meta(path: str | Path) -> dict[str, Any]:
+    """Meta data of a checkpoint file alone, without reading its tensors."""
+    with _opened(path) as file:
+        return _meta(file)
+
+
+def _meta(file: Any) -> dict[str, Any]:
+    meta = json.loads((file.metadata() or {})["edgeseg"])
+    missing = {"recipe", "step", "seconds", "loss_sum", "log_bytes", "scaler"} - set(meta)
+    if missing:
+        raise ValueError(f"it does not say {', '.join(sorted(missing))}")
+    return meta
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    """An open checkpoint; what goes wrong while it is read becomes a `CheckpointError`."""
     try:
         with safe_open(path, "pt") as file:
-            meta = json.loads((file.metadata() or {})["edgeseg"])
-            return meta, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            yield file
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such checkpoint; start the run without --resume") from error
     except (SafetensorError, KeyError, ValueError, OSError) as error:
@@ -110,3 +127,40 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+# which data -----------------------------------------------------------------------------------------------------------
+
+_DIFFERENCES = {
+    "images": "{} images then, {} now",
+    "names": "as many images, but of other names or in another order",
+    "values": "label values or colours have another meaning (the class file's ids, colours or void)",
+    "pixels": "the labels themselves are others (pixels of each class)",
+}
+
+
+def data_identity(data: Dataset) -> dict[str, Any]:
+    """What tells a data set from another with the same class names: how many images, which, and what labels mean.
+
+    Args:
+        data: nothing of it is read but its names.
+
+    Returns:
+        ``images``, their number; ``names``, a hash of their names in order; ``values``, a hash of what the class table
+        makes of every file value and colour.
+    """
+    table = data.table
+    values = [sorted(table.ids.items()), sorted(table.rgb.items()), table.rgb_other]
+    return {"images": len(data), "names": _digest(list(data.names)), "values": _digest(values)}
+
+
+def data_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """In what two `data_identity` differ, in words; empty where they do not. What one does not know is not compared."""
+    different = [key for key in _DIFFERENCES if key in then and key in now and then[key] != now[key]]
+    if "images" in different:  # then names and pixels differ for that reason
+        different = [key for key in different if key not in ("names", "pixels")]
+    return "; ".join(_DIFFERENCES[key].format(then[key], now[key]) for key in different)
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

@@ -29,7 +29,14 @@ from edgeseg.models.weights import read_weights
 from edgeseg.models.zoo import find_weights
 from edgeseg.training.augment import Augment
 from edgeseg.training.batches import RawBatch, Resident, Stream, Streamed, augmented, load_samples
-from edgeseg.training.checkpoint import load_checkpoint, save_checkpoint
+from edgeseg.training.checkpoint import (
+    CheckpointError,
+    checkpoint_meta,
+    data_differences,
+    data_identity,
+    load_checkpoint,
+    save_checkpoint,
+)
 from edgeseg.training.compiled import compile_for_training, gradient_fault
 from edgeseg.training.distill import Teacher
 from edgeseg.training.distributed import global_loss, join_group, mean_over_ranks, same_buffers, slowest_clock
@@ -40,6 +47,7 @@ from edgeseg.training.runlog import RunLog
 
 CHECKPOINT = "checkpoint.safetensors"
 RANDOM = "random weights"
+_RESUME_ON = "Resume on the data that the run was started on, or train into another folder (--out)."
 _PRECISE_BN_EPOCH = 2**31  # an epoch number that no run reaches: its augmentations are keyed by it
 _TYPES = {"none": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -87,6 +95,7 @@ def fit(
 
     Raises:
         TrainingError: the folder holds another run, or the loss is no longer finite.
+        CheckpointError: the run to resume was started on other data, or its file is damaged.
         RecipeError: the recipe asks for a head or a backbone that the model does not have.
         WeightError: `init` or `backbone` is damaged or for another network.
         LabelError: `val`, the teacher or the run to resume has other classes than `data`.
@@ -101,9 +110,13 @@ def fit(
     there = (out / CHECKPOINT).exists()
     if there and not resume:
         raise TrainingError(f"{out} holds a run already; go on with it (--resume), or choose another folder (--out)")
+    if there:
+        _check_same_run(out / CHECKPOINT, recipe, data, val, init)
     log = RunLog(out, enabled=rank == 0, progress=progress, tensorboard=tensorboard)
     backbone = None if there else backbone
     run = start_run(recipe, data, device, rank, world, init, backbone, workers, progress)
+    if val is not None:
+        run.identity["validation"] = data_identity(val)
     if there:
         _resume(run, log)
     else:
@@ -138,6 +151,7 @@ class Run:
     device: torch.device
     table: ClassTable  # the classes, in the order of the logits
     start: str  # what the weights were at step 0, for the report
+    identity: dict[str, dict[str, Any]]  # of the training and the validation data, see `data_identity`
     teacher: Teacher | None = None
     step: int = 0
     seconds: float = 0.0  # spent training, over all parts of a run that was resumed
@@ -278,7 +292,12 @@ def start_run(
     optimizer = make_optimizer(model, recipe)
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.amp == "fp16")
     ema = EMA(model, recipe.ema)
-    run = Run(recipe, model, objective, optimizer, ema, scaler, samples, stream, device, table, start, teacher)
+    identity: dict[str, dict[str, Any]] = {"training": data_identity(data)}
+    if isinstance(samples, Resident):  # counted already
+        identity["training"]["pixels"] = samples.pixel_counts.tolist()
+    run = Run(
+        recipe, model, objective, optimizer, ema, scaler, samples, stream, device, table, start, identity, teacher
+    )
     torch.manual_seed(recipe.seed + rank)  # dropout differs between ranks
     return run
 
@@ -342,14 +361,40 @@ def _begin(run: Run, log: RunLog) -> None:
         )
 
 
-def _resume(run: Run, log: RunLog) -> None:
-    """Put a fresh run where its folder's checkpoint is; the budget alone may be another."""
-    path, recipe, stream = log.folder / CHECKPOINT, run.recipe, run.stream
-    meta = load_checkpoint(path, run.model, run.ema.model, run.optimizer, run.table.names, run.scaler)
+def _check_same_run(path: Path, recipe: Recipe, data: Dataset, val: Dataset | None, init: str | Path | None) -> None:
+    """Refuse a checkpoint of another recipe, start or data, before anything is built or read."""
+    meta = checkpoint_meta(path)
     changes = differing(meta["recipe"], recipe)
     others = ", ".join(text for name, text in changes.items() if name not in BUDGETS)
     if others:
-        raise TrainingError(f"{log.folder} was started with another recipe ({others}); resume with the same")
+        raise TrainingError(f"{path.parent} was started with another recipe ({others}); resume with the same")
+    start = meta.get("start")
+    if init is not None and start not in (None, start_text(init)):
+        raise TrainingError(
+            f"{path.parent} was started from {start}, not from {start_text(init)}; leave --init out, which a run to "
+            "resume does not need, or train into another folder (--out)"
+        )
+    if "classes" in meta:
+        match_classes(meta["classes"], data.table.names, str(path), "the training data", _RESUME_ON)
+    _check_same_data(path, meta, "training", data_identity(data))
+    if val is not None:
+        _check_same_data(path, meta, "validation", data_identity(val))
+
+
+def _check_same_data(path: Path, meta: dict[str, Any], part: str, now: dict[str, Any]) -> None:
+    others = data_differences(meta.get("data", {}).get(part, {}), now)
+    if others:
+        raise CheckpointError(f"{path}: the run was started on other {part} data ({others}). {_RESUME_ON}")
+
+
+def _resume(run: Run, log: RunLog) -> None:
+    """Put a fresh run where its folder's checkpoint is; the budget alone may be another."""
+    path, recipe, stream = log.folder / CHECKPOINT, run.recipe, run.stream
+    meta = load_checkpoint(path, run.model, run.ema.model, run.optimizer, run.scaler)
+    _check_same_data(path, meta, "training", run.identity["training"])  # again, now that its pixels are counted
+    if "data" not in meta and stream.rank == 0:
+        print(f"{path}: of a version that did not note its data; that these are the same is taken on trust")
+    changes = differing(meta["recipe"], recipe)
     run.step, run.seconds, run.loss_sum = meta["step"], meta["seconds"], meta["loss_sum"]
     run.start = meta.get("start", run.start)
     if stream.world > 1:  # the stored random state is the first rank's; dropout must differ between ranks
@@ -454,6 +499,7 @@ def _save(run: Run, log: RunLog) -> None:
         "seconds": run.seconds,
         "loss_sum": float(run.loss_sum),
         "start": run.start,
+        "data": run.identity,
         "log_bytes": log.size(),
     }
     path = log.folder / CHECKPOINT
@@ -510,6 +556,7 @@ def _finish(run: Run, val: Dataset | None, log: RunLog, progress: bool) -> dict[
         "epochs": round(run.epoch, 2),
         "minutes": round(run.seconds / 60, 2),
         "images": run.stream.length,
+        "data": run.identity,
     }
     if val is not None:
         report["scores"] = _score(run, val, log, progress)
