@@ -7,11 +7,13 @@ writes nothing outside its own folder and no more than its limit, and a folder a
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import hashlib
 import http.client
 import json
+import math
 import os
 import re
 import secrets
@@ -23,6 +25,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -110,19 +113,85 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path | None, content: Mapping[str, Any]) -> None:
-    """Write a JSON file whole or not at all; nothing without a path."""
+    """Write a JSON file whole or not at all; nothing without a path. What is no finite number becomes ``null``."""
     if path is not None:
-        write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(_with_nulls(content), indent=1, ensure_ascii=False, allow_nan=False)
+        write_text(path, text + "\n")
+
+
+def _with_nulls(content: Any) -> Any:
+    """NaN and infinity, which JSON does not know, as ``None``."""
+    if isinstance(content, Mapping):
+        return {key: _with_nulls(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_with_nulls(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+# reading --------------------------------------------------------------------------------------------------------------
+
+
+def read_text(path: Path) -> str:
+    """A text file, its line ends as they are: UTF-8, or UTF-16 that says so in its first bytes (as PowerShell writes).
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: another encoding; names the file.
+    """
+    blob = path.read_bytes()
+    encoding = "utf-16" if blob.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        text = blob.decode(encoding)
+    except UnicodeDecodeError as error:
+        where = f"byte {error.start} is {blob[error.start]:#04x}"
+        raise ValueError(f"{path}: not a text in UTF-8 ({where}). Save it anew in UTF-8.") from error
+    if "\0" in text:  # UTF-16 without its first bytes, or no text at all
+        raise ValueError(f"{path}: not a text in UTF-8 (it holds zero bytes). Save it anew in UTF-8.")
+    return text
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What a JSON text holds, read strictly: Python's reader lets pass what no other program reads alike.
+
+    Raises:
+        ValueError: no JSON; ``NaN`` or ``Infinity``, which JSON does not know, or a number too large for a float; a key
+            that an object gives twice; brackets in brackets without end.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no number in JSON")
+
+    try:
+        return json.loads(text, parse_constant=refuse, parse_float=_finite, object_pairs_hook=_once)
+    except RecursionError as error:
+        raise ValueError("too many brackets in brackets") from error
+
+
+def _finite(digits: str) -> float:
+    if math.isinf(number := float(digits)):
+        raise ValueError(f"{digits} is too large for a number")
+    return number
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice!r} is given twice")
+    return found
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON file's object; empty where there is no such file, or no object in it.
 
     Raises:
-        ValueError: the file is no JSON; names it.
+        ValueError: the file is no JSON, see `parse_json`; names it.
     """
+    if not path.is_file():
+        return {}
+    text = read_text(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig")) if path.is_file() else {}
+        content = parse_json(text)
     except ValueError as error:
         raise ValueError(f"{path}: not a JSON file ({error}). Write or get it anew.") from error
     return content if isinstance(content, dict) else {}

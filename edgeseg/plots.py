@@ -6,7 +6,6 @@ touched, so that they work alike in a script, a server and a notebook.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from PIL import Image, ImageColor
 
 from edgeseg.data.labels import VOID, ClassTable
 from edgeseg.data.local import indexed_picture
+from edgeseg.files import parse_json, read_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,7 +145,7 @@ def _score_curve(axis: Axes, scores: Sequence[Mapping[str, Any]]) -> None:
 
 def read_log(log: str | Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Training lines and score lines of a run's ``log.jsonl``; a null in it is NaN."""
-    lines = [json.loads(line) for line in Path(log).read_text(encoding="utf-8").splitlines()]
+    lines = [parse_json(line) for line in read_text(Path(log)).splitlines()]
     rows = [{key: math.nan if value is None else value for key, value in line.items()} for line in lines]
     return [r for r in rows if "loss" in r], [r for r in rows if "miou" in r]
 

@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg import files
-from edgeseg.files import DownloadError, atomic_write, cache_folder, extract, fetch
+from edgeseg.files import DownloadError, atomic_write, cache_folder, extract, fetch, read_json, read_text, write_json
 
 # atomic_write ---------------------------------------------------------------------------------------------------------
 
@@ -80,6 +81,53 @@ def test_an_atomic_file_has_the_permissions_of_a_plain_one(tmp_path):
 def test_atomic_write_refuses_to_append(tmp_path):
     with pytest.raises(ValueError, match="choose 'wb'"), atomic_write(tmp_path / "a", "ab"):
         pass
+
+
+# texts and JSON -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_text_is_read_as_utf_8_or_as_utf_16_that_says_so(tmp_path, encoding):
+    mark = {"utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}.get(encoding, b"")
+    (tmp_path / "a.json").write_bytes(mark + '{"a": "ä"}\r\n'.encode(encoding))
+    assert read_json(tmp_path / "a.json") == {"a": "ä"}
+
+
+@pytest.mark.parametrize("blob", ["pö".encode("latin-1"), "p0".encode("utf-16-le"), b"\xff\xfea", b"\x80\0\0"])
+def test_a_text_in_another_encoding_is_refused_by_name_with_the_cure(tmp_path, blob):
+    (tmp_path / "a.txt").write_bytes(blob)
+    with pytest.raises(ValueError, match=r"a\.txt: not a text in UTF-8 .*Save it anew in UTF-8"):
+        read_text(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "Expecting value"),
+        ('{"a": Infinity}', "Infinity is no number in JSON"),
+        ('{"a": [-Infinity]}', "-Infinity is no number"),
+        ('{"a": {"b": NaN}}', "NaN is no number"),
+        ('{"a": 1e999}', "1e999 is too large"),
+        ('{"a": 1, "b": 2, "a": 3}', "the key 'a' is given twice"),
+        ("[" * 100_000, "too many brackets"),
+    ],
+)
+def test_json_that_other_programs_would_read_otherwise_is_refused_by_name(tmp_path, text, words):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match=rf"a\.json: not a JSON file \({words}.*\)\. Write or get it anew"):
+        read_json(tmp_path / "a.json")
+
+
+def test_what_is_no_finite_number_is_written_as_null(tmp_path):
+    write_json(tmp_path / "a.json", {"a": [float("nan"), 1.5], "b": {"c": (float("inf"),)}})
+    assert read_json(tmp_path / "a.json") == {"a": [None, 1.5], "b": {"c": [None]}}
+
+
+def test_the_package_reads_json_by_one_function():
+    package = Path(files.__file__).parent
+    readers = {path.name for path in package.rglob("*.py") if re.search(r"json\.loads?\b", path.read_text("utf-8"))}
+    own = {"workers.py", "recipe.py", "checkpoint.py", "lesson_08.py"}  # what the package itself wrote a moment ago
+    assert readers - own == {"files.py"}
 
 
 BODY = bytes(range(256)) * 2000  # 512 000 bytes: two chunks

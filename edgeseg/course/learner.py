@@ -10,7 +10,6 @@ import ast
 import builtins
 import html
 import importlib.util
-import json
 import linecache
 import os
 import symtable
@@ -24,7 +23,7 @@ from typing import Any, TypeVar
 
 from edgeseg import __version__
 from edgeseg.course.syllabus import SYLLABUS
-from edgeseg.files import write_json, write_text
+from edgeseg.files import parse_json, read_text, write_json, write_text
 from edgeseg.text import table
 
 T = TypeVar("T")
@@ -122,7 +121,7 @@ def _sign(entry: dict[str, Any]) -> str:
 def _read(where: Path) -> dict[str, Any]:
     path = where / _FILE
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["exercises"])
+        return dict(parse_json(read_text(path))["exercises"])
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError):

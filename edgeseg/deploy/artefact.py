@@ -13,7 +13,6 @@ have made. The hashes tell damage, not malice.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import secrets
@@ -33,7 +32,7 @@ from edgeseg import __version__
 from edgeseg.data.labels import ClassTable
 from edgeseg.deploy.runtimes import get_runtime
 from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, silenced
-from edgeseg.files import file_hash, no_space, write_json
+from edgeseg.files import file_hash, no_space, parse_json, read_text, write_json
 from edgeseg.inference import Segmenter, as_pixels, load_segmenter
 from edgeseg.models.registry import SUFFIX
 from edgeseg.models.weights import is_size, preprocessing_faults
@@ -364,9 +363,9 @@ def _weight_facts(source: object) -> dict[str, str]:
 
 def _read_description(folder: Path) -> dict[str, Any]:
     try:
-        about = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        about = parse_json(read_text(folder / DESCRIPTION))
     except (OSError, ValueError) as error:
-        raise DeployError(f"{folder}: no artefact ({error}). Give the folder that edgeseg export wrote.") from error
+        raise DeployError(f"{folder / DESCRIPTION}: no artefact ({error}). Give the folder that edgeseg export wrote.") from error
     path, cure = folder / DESCRIPTION, "Export the model again."
     if not isinstance(about, dict) or about.get("format") != _FORMAT:
         raise DeployError(f"{path}: not of this version of edgeseg. {cure}")

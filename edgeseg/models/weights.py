@@ -23,7 +23,7 @@ from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor, nn
 
-from edgeseg.files import atomic_write
+from edgeseg.files import atomic_write, parse_json
 from edgeseg.models.layers import init_weights
 from edgeseg.text import first_few
 
@@ -308,10 +308,10 @@ def _check_meta(meta: Mapping[str, Any], path: str | Path) -> None:
 def _description(blob: bytes, path: str | Path) -> dict[str, Any]:
     """What the header of a safetensors file says of the weight in it."""
     try:
-        header = json.loads(blob[8 : 8 + _header_size(blob)])
+        header = parse_json(blob[8 : 8 + _header_size(blob)])
         description = header.get("__metadata__", {}).get(META_KEY)
-        meta = None if description is None else json.loads(description)
-    except (ValueError, RecursionError) as error:
+        meta = None if description is None else parse_json(description)
+    except ValueError as error:
         raise WeightError(f"{path}: its description is no JSON ({error}); fetch or copy it again") from error
     if meta is None:
         raise WeightError(f"{path}: safetensors without edgeseg's description; write weights with save_weights")

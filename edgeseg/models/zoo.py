@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from edgeseg.files import atomic_write, cache_folder, fetch, file_hash, write_text
+from edgeseg.files import atomic_write, cache_folder, fetch, file_hash, parse_json, read_text, write_text
 from edgeseg.models.weights import WeightError, read_weights, weights_from_bytes
 from edgeseg.text import unknown
 
@@ -90,7 +90,7 @@ class WeightRecord:
             WeightError: no JSON object, or fields missing or unknown.
         """
         try:
-            values: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+            values: Any = parse_json(read_text(Path(path)))
         except (OSError, ValueError) as error:
             raise WeightError(f"{path}: no readable weight record ({error}); restore it") from error
         known = {f.name for f in fields(cls)}

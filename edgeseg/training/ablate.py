@@ -10,7 +10,6 @@ flatter; decide on a fold (CamVid's ``fold_train`` and ``fold_val``), report on 
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import statistics
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeseg.data.labels import match_classes
 from edgeseg.data.pairs import Dataset
+from edgeseg.files import read_json
 from edgeseg.plots import BLUE, DARK_GREY, GREY
 from edgeseg.text import table
 from edgeseg.training.recipe import Recipe, RecipeError, differing, override
@@ -128,7 +128,7 @@ def _finished(folder: Path, recipe: Recipe, init: str | None, classes: Sequence[
     path = folder / "report.json"
     if not path.is_file():
         return None
-    report = json.loads(path.read_text(encoding="utf-8"))
+    report = read_json(path)
     if differing(report["recipe"], recipe) or report["start"] != start_text(init):
         raise TrainingError(f"{folder} holds a run of another recipe or start; choose another folder (--out)")
     match_classes(report["classes"], classes, str(folder), "the training data", "Choose another folder (--out).")

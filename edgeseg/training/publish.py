@@ -7,7 +7,6 @@ a weight still computes what it did.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from edgeseg.data.labels import match_classes
 from edgeseg.data.pairs import Dataset
 from edgeseg.data.streets import Streets
 from edgeseg.data.streets.dataset import GENERATOR_VERSION
-from edgeseg.files import atomic_write
+from edgeseg.files import atomic_write, parse_json, read_text
 from edgeseg.inference import Segmenter, load_segmenter
 from edgeseg.metrics import score
 from edgeseg.models.registry import create_model
@@ -70,7 +69,7 @@ def publish_run(
         LabelError: ``data`` has other classes than the run, or has them in another order.
     """
     run, folder = Path(run), Path(folder)
-    report = json.loads((run / "report.json").read_text(encoding="utf-8"))
+    report = parse_json(read_text(run / "report.json"))
     model = create_model(str(run / "weights.safetensors"))
     check_name(name, model.meta["arch"])  # type: ignore[index, arg-type]
     recipe, start = report["recipe"], report["start"]
