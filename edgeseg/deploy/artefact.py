@@ -365,7 +365,9 @@ def _read_description(folder: Path) -> dict[str, Any]:
     try:
         about = parse_json(read_text(folder / DESCRIPTION))
     except (OSError, ValueError) as error:
-        raise DeployError(f"{folder / DESCRIPTION}: no artefact ({error}). Give the folder that edgeseg export wrote.") from error
+        raise DeployError(
+            f"{folder / DESCRIPTION}: no artefact ({error}). Give the folder that edgeseg export wrote."
+        ) from error
     path, cure = folder / DESCRIPTION, "Export the model again."
     if not isinstance(about, dict) or about.get("format") != _FORMAT:
         raise DeployError(f"{path}: not of this version of edgeseg. {cure}")
