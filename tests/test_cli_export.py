@@ -19,9 +19,11 @@ MODEL = "cross_cbam_m.streets"
 
 def run(monkeypatch, *words: str) -> int:
     monkeypatch.setattr(sys, "argv", ["edgeseg", *map(str, words)])
-    with pytest.raises(SystemExit) as end:
+    try:
         cli.main()
-    return end.value.code
+    except SystemExit as end:
+        return end.code or 0
+    return 0
 
 
 def test_an_export_ends_with_its_parity(monkeypatch, tmp_path, capsys):
@@ -36,6 +38,20 @@ def test_an_export_ends_with_its_parity(monkeypatch, tmp_path, capsys):
     assert (about["weights"], about["weights_sha256"]) == (MODEL, get_record(MODEL).sha256)
     assert Artefact.load(out).size == (64, 96)
     assert "within tolerance" in capsys.readouterr().out
+
+
+def test_the_logits_graph_can_be_left_out_and_own_data_be_checked_on(monkeypatch, tmp_path, capsys):
+    data, out, report = tmp_path / "data", tmp_path / "m", tmp_path / "m.json"
+    own_data(data, 2, (64, 96))
+    words = ("export", MODEL, "--runtime", "eager", "--option", "device=cpu", "--size", "64x96", "--out", out)
+    assert run(monkeypatch, *words, "--graphs", "labels", "--data", data, "--json", report) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["artefact.json", "labels.pt2"]
+    about = json.loads(report.read_text())
+    assert list(about["graphs"]) == ["labels"]
+    assert about["parity"]["sources"] == ["streets test", f"{data} test"]
+    assert "max abs error –" in capsys.readouterr().out
+    assert run(monkeypatch, "bench", out, "--quick") == 2
+    assert f"{out}: built without its logits graph" in capsys.readouterr().err
 
 
 def test_outside_the_tolerance_the_artefact_is_kept_aside(monkeypatch, tmp_path, capsys):
@@ -60,6 +76,11 @@ def test_outside_the_tolerance_the_artefact_is_kept_aside(monkeypatch, tmp_path,
         (("--runtime", "eager", "--option", "channels_last=2"), "channels_last=2: give true or false"),
         (("--runtime", "eager", "--precision", "int8"), "eager has no int8; it builds fp32, fp16, bf16"),
         (("--size", "640"), "write height x width"),
+        (("--runtime", "eager", "--graphs", "logits"), "labels is what segments"),
+        (("--runtime", "eager", "--graphs", "label"), "did you mean labels?"),
+        (("--runtime", "eager", "--graphs", ""), "there are labels, logits"),
+        (("--runtime", "eager", "--calibration", "streets"), "to check fp32 on your data: --data streets"),
+        (("--runtime", "eager", "--data", "nowhere"), "nowhere"),
     ],
 )
 def test_wrong_words_end_in_one_line_with_the_cure(monkeypatch, tmp_path, capsys, words, message):
@@ -112,7 +133,9 @@ def test_a_fine_tuned_network_of_own_classes_becomes_an_int8_artefact(monkeypatc
     assert run(monkeypatch, "export", weight, *int8) == 2
     assert "--calibration" in capsys.readouterr().err
     assert run(monkeypatch, "export", weight, *int8, "--calibration", data, "--calibration-count", "4") == 0
-    assert sorted(p for p in reads if data in p.parents) == sorted((data / "train" / "images").iterdir())
+    read = [(data / split / "images").iterdir() for split in ("train", "test")]  # calibrates, and is checked on
+    assert sorted(p for p in reads if data in p.parents) == sorted(p for folder in read for p in folder)
+    assert f"(streets test, {data} test): within" in capsys.readouterr().out
     score = ("eval", out, "--data", data, "--split", "test", "--json", tmp_path / "score.json")
     assert run(monkeypatch, *score) == 0
     result = json.loads((tmp_path / "score.json").read_text())

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from compiled_networks import (
     CONVOLUTIONS,
@@ -11,11 +17,14 @@ from compiled_networks import (
     compiled,
     needs,
     rounding,
+    street_images,
     tiny_segmenter,
     trained_segmenter,
     worst_error,
 )
+from edgeseg.data.pairs import read_image
 from edgeseg.deploy import Artefact, DeployError, compile
+from edgeseg.deploy.quantise import resized
 
 onnx = pytest.importorskip("onnx", reason='onnx not installed: pip install "edgeseg[export]"')
 pytestmark = needs("onnx")
@@ -105,3 +114,50 @@ def test_a_half_graph_is_half_and_close():
 def test_a_provider_that_is_not_installed_is_refused_with_the_cure():
     with pytest.raises(DeployError, match="has no CUDAExecutionProvider.*onnxruntime-gpu"):
         compile(tiny_segmenter(), "onnx", size=SIZE, provider="cuda")
+
+
+# without edgeseg ------------------------------------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[1] / "docs" / "onnx.md"
+
+
+@pytest.mark.parametrize(("graph", "precision"), [("labels", "fp32"), ("labels", "int8"), ("logits", "fp32")])
+def test_a_file_alone_says_what_it_takes_and_gives_as_the_description_does(graph, precision):
+    artefact = compiled(trained_segmenter(), "onnx", precision, "labels", "logits")
+    props = {p.key: p.value for p in onnx.load(artefact.folder / f"{graph}.onnx").metadata_props}
+    about = {**artefact.about, **artefact.about["graphs"][graph]}
+    assert json.loads(props.pop("classes")) == [c["name"] for c in about["classes"]]
+    told = ("layout", "channel_order", "input_name", "output_name", "input_dtype", "input_values", "precision")
+    assert [props[key] for key in told] == [about[key] for key in told]
+    for key in ("mean", "std", "size", "network_size", "input_scale", "batch"):
+        assert json.loads(props[key]) == about[key]
+    assert "weights" not in props  # it was made from a network in memory
+    (taken,), (given,) = (getattr(graph_of(artefact, graph), side) for side in ("input", "output"))
+    assert (taken.name, given.name) == (props["input_name"], props["output_name"])
+    kind = onnx.helper.tensor_dtype_to_np_dtype(taken.type.tensor_type.elem_type)
+    assert kind == np.dtype(props["input_dtype"])
+
+
+def test_a_file_alone_names_its_weight():
+    artefact = compile("cross_cbam_m.streets", "onnx", size=SIZE, graphs=("labels",))
+    props = {p.key: p.value for p in onnx.load(artefact.folder / "labels.onnx").metadata_props}
+    assert (props["weights"], props["weights_sha256"]) == ("cross_cbam_m.streets", artefact.about["weights_sha256"])
+
+
+@pytest.mark.parametrize("graph", ["labels", "logits"])
+def test_the_pages_scripts_give_edgesegs_map(plain, graph, tmp_path, monkeypatch, capsys):
+    """Of a photograph of another size that its EXIF turns: what is easily forgotten."""
+    scripts = [block.split("```")[0] for block in PAGE.read_text(encoding="utf-8").split("```python\n")[1:]]
+    (script,) = [text for text in scripts if f"artefact/{graph}.onnx" in text]
+    monkeypatch.chdir(tmp_path)
+    plain.save("artefact")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    scene = street_images("test", 1, (128, 96))[0]
+    Image.fromarray(scene).transpose(Image.Transpose.ROTATE_90).save("frame.jpg", exif=exif, quality=95)
+    exec(builtins.compile(script, str(PAGE), "exec"), {})
+    expected = trained_segmenter().predict(resized(read_image("frame.jpg"), SIZE))
+    assert len(np.unique(expected)) > 3
+    assert np.array_equal(np.asarray(Image.open("mask.png")), expected)
+    assert capsys.readouterr().out
+    assert len([line for line in script.splitlines() if line.strip()]) <= 22

@@ -17,6 +17,7 @@ from compiled_networks import (
     worst_error,
 )
 from edgeseg.deploy import Artefact, DeployError, get_runtime
+from edgeseg.deploy.runtimes.base import without_telemetry
 from edgeseg.inference import Segmenter
 
 pytestmark = needs("openvino")
@@ -27,6 +28,14 @@ def test_bf16_is_bf16_and_close():
     artefact = compiled(trained_segmenter(), "openvino", "bf16", "logits")
     assert artefact.about["graphs"]["logits"]["dtypes"] == {"bfloat16": CONVOLUTIONS}
     assert worst_error(artefact, trained_segmenter()) <= rounding(torch.bfloat16, CONVOLUTIONS)
+
+
+def test_input_and_output_have_the_names_of_the_description():
+    artefact = compiled(tiny_segmenter(), "openvino")
+    for graph, facts in artefact.about["graphs"].items():
+        model = without_telemetry("openvino").Core().read_model(artefact.folder / f"{graph}.xml")
+        names = (model.inputs[0].any_name, model.outputs[0].any_name)
+        assert names == (facts["input_name"], facts["output_name"]) == ("image", graph)
 
 
 @needs("openvino", "int8")

@@ -293,6 +293,10 @@ def _size_of(folder: str) -> Size:
         raise DeployError(
             f"{folder}: made for batches of {artefact.batch}; times here are of one image. Export batch 1"
         )
+    if "logits" not in artefact.about["graphs"]:
+        raise DeployError(
+            f"{folder}: built without its logits graph, which is what net times; export it with --graphs labels,logits"
+        )
     return artefact.size
 
 

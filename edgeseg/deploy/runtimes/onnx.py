@@ -20,6 +20,7 @@ Opset 18 is the default because TensorRT 10's parser (JetPack 6) reads all of it
 from __future__ import annotations
 
 import copy
+import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,11 +82,14 @@ class OnnxRuntime(Runtime):
             layers = layer_nodes(model)
             kept = select_layers(layers, options["keep"])
             model = _quantised(model, [layers[name] for name in kept], graph.calibration, options["symmetric"])
+        names = {"input_name": INPUT, "output_name": graph.name}
+        _describe(model, {**graph.about, **names})
         path.write_bytes(model.SerializeToString())
         runs = _what_runs(path)
         if precision == "int8" and not runs.get("int8"):
             raise DeployError(f"asked for int8, but ONNX Runtime runs {runs}; keep fewer layers in float")
         return {
+            **names,
             **graph_facts(model),
             "runs": runs,
             "kept": sorted(kept),
@@ -135,6 +139,18 @@ def export_onnx(graph: Graph, precision: str = "fp32", opset: int = 18) -> Any:
         del part.metadata_props[:]
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _describe(model: Any, about: Mapping[str, Any]) -> None:
+    """What a reader needs who has the file alone, as the file's metadata: texts, and JSON where it is more than one."""
+    import onnx
+
+    told = {key: value for key, value in about.items() if key not in ("format", "options")}
+    if "classes" in told:
+        told["classes"] = [entry["name"] for entry in told["classes"]]
+    onnx.helper.set_model_props(
+        model, {k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in told.items()}
+    )
 
 
 def layer_nodes(model: Any) -> dict[str, str]:

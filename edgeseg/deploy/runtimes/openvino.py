@@ -18,7 +18,7 @@ from torch import Tensor
 
 from edgeseg.deploy.quantise import select_layers
 from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, lacking, one_at_a_time, without_telemetry
-from edgeseg.deploy.runtimes.onnx import export_onnx, layer_nodes
+from edgeseg.deploy.runtimes.onnx import INPUT, export_onnx, layer_nodes
 from edgeseg.machine import versions
 from edgeseg.text import Field
 
@@ -77,6 +77,8 @@ class OpenVINO(Runtime):
         runs = _what_runs(_compiled(path, hint, 1))
         _check(precision, hint, runs)
         return {
+            "input_name": INPUT,
+            "output_name": graph.name,
             "dtypes": runs,
             "kept": sorted(kept),
             "hint": hint,
