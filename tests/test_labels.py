@@ -261,6 +261,57 @@ def test_void_may_be_one_number_and_the_file_may_start_with_a_byte_order_mark(tm
         ('{"classes": ["a", "b"], "void": [0]}', "value 0 is given to 'a' and to void"),
         ('{"classes": [{"name": "a", "color": [1, 2, 3]}, {"name": "b", "color": [1, 2, 3]}]}', "colour"),
         ('{"classes": ["a"], "void": "none"}', "'none'"),
+        (
+            '{"classes": ["a"], "void": [0, 0, 0]}',
+            r"lists a file value twice; a colour is a list of its own: \[\[0, 0, 0\]\]",
+        ),
+        (
+            '{"classes": ["a", {"name": "b", "id": 255}]}',
+            r'to \'b\' and to void; where it is the class write "void": \[\]',
+        ),
+        ('{"classes": ["a"], "void": [Infinity]}', "not a class file .Infinity is no number"),
+        ('{"classes": ["a"], "classes": ["b"]}', "the key 'classes' is given twice"),
+        # what is not known might change what is known
+        (
+            '{"classes": ["a"], "ignore_index": 0}',
+            "no key of a class file 'ignore_index'.*; there are classes, void. Write",
+        ),
+        ('{"classes": ["a"], "viod": [0]}', "no key of a class file 'viod' .did you mean void"),
+        ('{"classes": ["a"], "background": 0}', "no key of a class file 'background'"),
+        (
+            '{"classes": ["a", {"name": "b", "value": 1}]}',
+            "no key of a class .number 1. 'value'; there are name, color, id",
+        ),
+        (
+            '{"classes": [{"name": "a", "trainId": 0}]}',
+            "no key of a class .number 0. 'trainId'.*; there are name, color, id",
+        ),
+        ('{"classes": [{"name": "a", "colour": [1, 2, 3]}]}', "'colour' .did you mean color"),
+        ('{"classes": "road"}', '"road" is no list of classes'),
+        ('{"classes": {"1": "lane", "0": "bg"}}', 'is no list of classes; .*"id2label"'),
+        ('{"classes": null}', "null is no list of classes"),
+        ('{"classes": ["a", null]}', "null is no class name"),
+        ('{"classes": ["a", ""]}', '"" is no class name'),
+        ('{"classes": ["a", " "]}', '" " is no class name'),
+        ('{"classes": ["a", " b"]}', "' b' begins or ends with a space"),
+        ('{"classes": ["a", 1]}', "1 is no class name"),
+        ('{"classes": ["a", ["b"]]}', "is no class name"),
+        ('{"classes": [{"name": "a", "id": []}]}', "'a' has no file value"),
+        ('{"classes": [{"name": "a", "color": [1.0, 0.0, 0.0]}]}', "1.0 is no file value"),
+        ('{"id2label": {"1": "a", "2": "b"}}', "has the keys 1, 2; its 2 classes are numbered 0 to 1"),
+        ('{"id2label": {"0": "a", "2": "b"}}', "has the keys 0, 2"),
+        ('{"id2label": {"a": 0, "b": 1}}', "has the keys a, b"),
+        ('{"id2label": ["a", "b"]}', "is no object"),
+        ('{"id2label": {"0": "a", "1": ""}}', '"" is no class name'),
+        ('{"id2label": {"0": "a"}, "classes": ["a"]}', "beside 'classes' may mean several things"),
+        ('{"id2label": {"0": "a"}, "ignore_index": 0}', "beside 'ignore_index' may mean"),
+        ('{"id2label": {"0": "a", "1": "b"}, "label2id": {"a": 1, "b": 0}}', "label2id contradicts"),
+        (
+            '{"id2label": {"0": "a"}, "model_type": "segformer", "semantic_loss_ignore_index": 0}',
+            "beside 'semantic_loss",
+        ),
+        ('{"0": "a", "01": "b"}', "has the keys 0, 01"),
+        ('{"a": 0, "b": 1}', 'no "classes" in it'),
     ],
 )
 def test_bad_class_files_are_refused_with_their_name(tmp_path, spec, text):
@@ -273,3 +324,118 @@ def test_bad_class_files_are_refused_with_their_name(tmp_path, spec, text):
 def test_a_missing_class_file_says_what_to_write(tmp_path):
     with pytest.raises(LabelError, match=r'nowhere.json: not a class file.*"classes".*"void": \[255\]\}'):
         read_class_file(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"id2label": {"1": "lane", "0": "bg"}},
+        {"1": "lane", "0": "bg"},
+        {"id2label": {"0": "bg", "1": "lane"}, "label2id": {"bg": 0, "lane": 1}, "num_labels": 2},
+        {
+            "model_type": "segformer",
+            "depths": [2, 2],
+            "semantic_loss_ignore_index": 255,
+            "id2label": {"0": "bg", "1": "lane"},
+        },
+    ],
+)
+def test_numbered_labels_as_hugging_face_writes_them_are_read_by_number(tmp_path, spec):
+    table = read_class_file(class_file(tmp_path, spec))
+    assert table.names == ("bg", "lane")
+    assert table.encode(np.array([[0, 1, 255]], np.uint8)).tolist() == [[0, 1, VOID]]
+
+
+def test_eleven_numbered_labels_are_sorted_by_number_not_as_words(tmp_path):
+    names = [f"c{number}" for number in range(11)]
+    spec = {"id2label": {str(number): names[number] for number in sorted(range(11), key=str)}}
+    assert read_class_file(class_file(tmp_path, spec)).names == tuple(names)
+
+
+def test_a_prepared_folders_class_file_is_one_of_own_data_too(tmp_path):
+    spec = {"classes": ["a"], "void": [255], "definition": "A", "data": "cityscapes", "partial": False, "size": [4, 3]}
+    assert read_class_file(class_file(tmp_path, spec)).names == ("a",)
+
+
+def test_255_that_no_class_has_says_how_to_give_it(tmp_path):
+    table = read_class_file(class_file(tmp_path, {"classes": ["bg", "lane"], "void": []}))
+    with pytest.raises(
+        LabelError, match=r'\[255\] are no label .* Where 255 is a class, .*"id": 255 and "void": \[\]; else'
+    ):
+        table.encode(np.array([[0, 255]], np.uint8))
+    spec = {"classes": ["bg", {"name": "lane", "id": 255}], "void": []}
+    table = read_class_file(class_file(tmp_path, spec))
+    assert table.encode(np.array([[0, 255]], np.uint8)).tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize("names", ["road", ("a", ""), ("a", None)])
+def test_a_table_takes_names_only(names):
+    with pytest.raises(LabelError, match="give texts that are not empty"):
+        ClassTable("mine", names, ((1, 2, 3),) * len(names))
+
+
+# palettes
+
+
+COLORED = ClassTable(
+    "colored", ("bg", "lane", "car"), ((0, 0, 0), (255, 0, 0), (0, 0, 255)),
+    rgb={(0, 0, 0): 0, (255, 0, 0): 1, (0, 0, 255): 2},
+)  # fmt: skip
+
+
+def palette(colors: dict[int, tuple[int, int, int]]) -> np.ndarray:
+    found = np.zeros((256, 3), np.uint8)
+    for index, color in colors.items():
+        found[index] = color
+    return found
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0), (7, 9, 4)])
+def test_a_palette_in_any_order_gives_the_classes_of_its_colours(order):
+    ids = np.array([[0, 1, 2, VOID], [2, 2, 1, 0]], np.uint8)
+    lookup = np.arange(256, dtype=np.uint8)
+    lookup[:3] = order
+    colors = palette({order[i]: COLORED.colors[i] for i in range(3)})
+    assert np.array_equal(COLORED.encode_indexed(lookup[ids], colors), ids)
+    for part in (ids[1:], ids[:, :1], ids[:, 1:2]):  # where few classes show, too
+        assert np.array_equal(COLORED.encode_indexed(lookup[part], colors), part)
+
+
+@pytest.mark.parametrize(
+    "colors",
+    [
+        {0: (9, 9, 9), 1: (8, 8, 8), 2: (7, 7, 7)},  # of no class
+        {0: (9, 9, 9), 1: (255, 0, 0), 2: (0, 0, 255)},  # right as far as they are
+        {1: (255, 0, 0), 2: (0, 0, 255), 255: (224, 224, 192)},
+    ],
+)
+def test_a_palette_that_says_nothing_else_is_read_by_its_values(colors):
+    ids = np.array([[0, 1, 2, VOID]], np.uint8)
+    assert np.array_equal(COLORED.encode_indexed(ids, palette(colors)), ids)
+
+
+@pytest.mark.parametrize(
+    ("colors", "words"),
+    [
+        (
+            {0: (255, 0, 0), 1: (1, 2, 3)},
+            r"value 0 stands for 'bg' and has the colour of 'lane', .*, as value 1 has \(1, 2, 3\)",
+        ),
+        ({1: (255, 0, 0), 2: (0, 0, 255), 255: (255, 0, 0)}, ""),  # seldom set on purpose: stays void
+        ({0: (0, 0, 0), 1: (0, 0, 0), 2: (0, 0, 255)}, "value 1 stands for 'lane' and has the colour of 'bg'"),
+        ({1: (255, 0, 0), 2: (9, 9, 9), 255: (0, 0, 255)}, "value 255 stands for void and has the colour of 'car'"),
+    ],
+)
+def test_a_palette_that_is_neither_is_refused_with_its_file_and_the_cure(colors, words):
+    ids = np.array([[0, 1, 2, VOID]], np.uint8)
+    if not words:
+        assert np.array_equal(COLORED.encode_indexed(ids, palette(colors)), ids)
+        return
+    with pytest.raises(LabelError, match=rf"a.png: its palette contradicts the classes: {words}.*Save it as grey"):
+        COLORED.encode_indexed(ids, palette(colors), "a.png")
+
+
+def test_camvids_palettes_are_read_by_value_as_ever():
+    ids = np.array([[0, 1, 10, 11]], np.uint8)
+    shuffled = palette({i: CAMVID.colors[(i + 3) % 11] for i in range(11)})
+    assert np.array_equal(CAMVID.encode_indexed(ids, shuffled), CAMVID.encode(ids))
