@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeseg.data import open_data
 from edgeseg.data.camvid import (
     CAMVID_SPLITS,
     camvid_frames,
@@ -189,6 +190,29 @@ def test_without_a_path_the_data_home_is_searched(copies, tmp_path, monkeypatch)
     assert "camvid_fastai" in str(camvid_pairs(definition="B").images[0])
 
 
+def test_the_copy_of_the_size_that_is_asked_for_is_taken_and_any_other_refused_by_name(copies, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path))
+    small = prepare_camvid(copies["fastai"], tmp_path / "camvid_480x360", (3, 4), progress=False)
+    os.symlink(copies["fastai"], tmp_path / "camvid_fastai", target_is_directory=True)
+    for split in ("train", "val", "fold_train"):
+        assert small in camvid_pairs(None, split).images[0].parents
+        assert small in camvid_pairs(None, split, size=(3, 4)).images[0].parents
+        assert "camvid_fastai" in str(open_data("camvid", split, size=(6, 8)).images[0])
+    with pytest.raises(
+        DataError, match=r"\.png: is 3x4 .*where 720x960 was asked for. Get the frames in their own size"
+    ):
+        open_data("camvid", size=(720, 960))
+    with pytest.raises(DataError, match=r"is 6x8 .*where 3x4 was asked for.*prepare camvid FOLDER --size 3x4"):
+        open_data(copies["fastai"], size=(3, 4))
+
+
+def test_one_frame_of_another_size_is_found(copies, tmp_path):
+    root = prepare_camvid(copies["fastai"], tmp_path / "small", (3, 4), progress=False)
+    write(root / "val" / "images" / f"{FRAMES['val'][50]}.png", IMAGE)
+    with pytest.raises(DataError, match=f"{FRAMES['val'][50]}.png: is 6x8 .*where 3x4 was asked for"):
+        camvid_pairs(root, "val", size=(3, 4))
+
+
 # prepare --------------------------------------------------------------------------------------------------------------
 
 
@@ -249,6 +273,8 @@ def test_a_size_that_would_squash_the_frames_is_refused_unless_it_is_meant(copie
         prepare_camvid(copies["fastai"], tmp_path / "small", (4, 3), progress=False)
     assert not (tmp_path / "small").exists()
     prepare_camvid(copies["fastai"], tmp_path / "small", (4, 3), stretch=True, progress=False)
+    with pytest.raises(DataError, match=r"is 6x8 .*at 12x16 it would be blown up. Give a larger copy, or .*--stretch"):
+        prepare_camvid(copies["fastai"], tmp_path / "large", (12, 16), progress=False)
     assert camvid_pairs(tmp_path / "small", "val")[0][1].shape == (4, 3)
 
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgeseg.data.check import check_data
 from edgeseg.data.labels import VOID, ClassTable
@@ -67,5 +68,32 @@ def test_the_text_has_sizes_as_height_x_width_and_shares_and_notes(tmp_path):
     rows = [line.split() for line in text.splitlines()]
     assert ["car", "50.00", "1"] in rows
     assert ["void", "14.29", "1"] in rows
-    assert "  note: never seen: sky" in text
+    assert "  warning: no pixel of sky. 14.3 % of the pixels are void: where they are a class" in text
     assert "  note: 1 images are void throughout: 2" in text
+
+
+def test_masks_of_0_and_255_whose_255_is_meant_as_a_class_are_warned_of_with_the_cure(tmp_path):
+    for i in range(2):
+        save(tmp_path / "images" / f"{i}.png", np.zeros((4, 4, 3), np.uint8))
+        save(tmp_path / "labels" / f"{i}.png", np.uint8([[0, 255]] * 4).repeat(2, 1))
+    (tmp_path / "classes.json").write_text('{"classes": ["bg", "lane"]}')
+    (warning,) = check_data(folder_pairs(tmp_path), progress=False).warnings
+    assert warning.startswith("no pixel of lane. 50.0 % of the pixels are void")
+    assert '"id": 255' in warning
+    assert '"void": []' in warning
+    (tmp_path / "classes.json").write_text('{"classes": ["bg", {"name": "lane", "id": 255}], "void": []}')
+    report = check_data(folder_pairs(tmp_path), progress=False)
+    assert (report.warnings, report.pixels.tolist()) == ([], [16, 16, 0])
+    assert report.to_dict()["warnings"] == []
+    (tmp_path / "classes.json").write_text('{"classes": ["bg"]}')
+    report = check_data(folder_pairs(tmp_path), progress=False)
+    assert len(report.warnings) == 1
+    assert "bg is the only class" in report.text()
+
+
+def test_pictures_that_exif_turns_are_told(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    save(tmp_path / "images" / "a.jpg", np.zeros((4, 4, 3), np.uint8), exif=exif)
+    save(tmp_path / "labels" / "a.png", np.uint8([[0, 1, 2, 2]] * 4))
+    assert "1 images are turned by their EXIF orientation (a)" in check_data(folder_pairs(tmp_path, TABLE)).warnings[0]

@@ -119,7 +119,8 @@ def test_without_a_path_the_data_home_is_searched_by_name_and_size(official, dra
     monkeypatch.setenv("EDGESEG_DATA", str(official.parent))
     assert len(open_data("cityscapes", "val")) == 500
     assert len(open_data("cityscapes20").table) == 20
-    assert len(open_data("cityscapes", "val", size=(1024, 2048))) == 500
+    with pytest.raises(DataError, match=r"Img8bit.png: is 2x4 .*, where 1024x2048 was asked for. Give the official"):
+        open_data("cityscapes", "val", size=(1024, 2048))
     with pytest.raises(DataError, match="frames of 1024x2048, not of 512x1024. Write it: .*prepare .*--size 512x1024"):
         open_data("cityscapes", size=(512, 1024))
     assert (recognise(official), recognise("cityscapes20"), recognise(tmp_path)) == ("cityscapes", "cityscapes20", None)

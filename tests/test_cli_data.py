@@ -62,8 +62,8 @@ def make_folder(root: Path, splits=("",)) -> Path:
 def archives(tmp_path_factory) -> Path:
     """fast.ai's archive in small, as a server would offer it."""
     root = tmp_path_factory.mktemp("archives")
-    save(root / "image.png", np.full((6, 8, 3), 90, np.uint8))
-    save(root / "label.png", np.full((6, 8), list(CAMVID32).index("Road"), np.uint8))
+    save(root / "image.png", np.full((72, 96, 3), 90, np.uint8))
+    save(root / "label.png", np.full((72, 96), list(CAMVID32).index("Road"), np.uint8))
     (root / "codes.txt").write_text("\n".join(CAMVID32))
     with tarfile.open(root / "camvid.tgz", "w:gz", compresslevel=1) as tar:
         tar.add(root / "codes.txt", "camvid/codes.txt")

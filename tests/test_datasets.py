@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 import tarfile
 from pathlib import Path
 
@@ -19,11 +20,12 @@ from edgeseg.data.datasets import (
     open_splits,
     prepare,
 )
-from edgeseg.data.labels import CAMVID, LabelError
+from edgeseg.data.labels import CAMVID, VOC, LabelError
 from edgeseg.data.local import data_home, get_source, write_copy
 from edgeseg.data.pairs import DataError, Pairs
 from edgeseg.data.streets import Streets
 from edgeseg.text import Field
+from picture_files import save
 
 README = Path(__file__).parent.parent / "README.md"
 SOURCES = {name: source for record in DATASETS.values() for name, source in record.sources.items()}
@@ -56,7 +58,7 @@ def test_an_option_that_a_data_set_does_not_have_is_refused_by_name(name):
 
 
 def test_options_are_not_ignored_where_they_mean_nothing(folder):
-    for name, options in {"camvid": {"size": (360, 480)}, "voc": {"definition": "B"}, folder: {"count": 3}}.items():
+    for name, options in {"camvid": {"count": 3}, "voc": {"definition": "B"}, folder: {"count": 3}}.items():
         with pytest.raises(DataError, match=f"no option of .* '{next(iter(options))}'"):
             open_data(name, **options)
 
@@ -78,7 +80,7 @@ def test_a_value_out_of_range_says_what_is_wanted(name, options, words):
 def test_settings_for_several_data_sets_are_cut_to_what_one_has(folder):
     settings = {"size": (32, 48), "count": 2, "definition": "B"}
     assert known_options("streets", **settings) == {"size": (32, 48), "count": 2}
-    assert known_options("camvid", **settings) == {"definition": "B"}
+    assert known_options("camvid", **settings) == {"size": (32, 48), "definition": "B"}
     assert known_options(folder, **settings) == {}
 
 
@@ -103,6 +105,91 @@ def test_a_folder_without_splits_is_one_whole(folder):
     assert len(open_data(folder)) == 2
     with pytest.raises(DataError, match="has no splits, so no 'val' either: list names in val.txt, or train with"):
         open_data(folder, "val")
+    with pytest.warns(UserWarning, match=r"has no splits: all of its 2 pairs are taken, .*list names in train.txt"):
+        assert len(open_data(folder, "test")) == 2
+
+
+# a folder's own word --------------------------------------------------------------------------------------------------
+
+OWN = '{"classes": ["bg", "lane"]}'
+PAIR = {"image": np.full((4, 6, 3), 100, np.uint8), "label": np.full((4, 6), 1, np.uint8)}
+LAYOUTS = {
+    "voc": ("JPEGImages/{}.jpg", "SegmentationClass/{}.png", "ImageSets/Segmentation/train.txt"),
+    "camvid split": ("train/images/{}.png", "train/labels/{}.png", "train.txt"),
+    "camvid segnet": ("train/{}.png", "trainannot/{}.png", "train.txt"),
+    "camvid fastai": ("images/{}.png", "labels/{}_P.png", "train.txt"),
+}
+
+
+def lay_out(root: Path, layout: str, names: tuple[str, ...]) -> Path:
+    image, label, listing = (root / pattern for pattern in LAYOUTS[layout])
+    for name in names:
+        save(Path(str(image).format(name)), PAIR["image"])
+        save(Path(str(label).format(name)), PAIR["label"])
+    listing.parent.mkdir(parents=True, exist_ok=True)
+    listing.write_text("\n".join(names))
+    (root / "codes.txt").write_text("Column_Pole\nSky\n")
+    return root
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("names", [("a", "b"), ("0001TP_006690", "0001TP_006720"), ("2007_000032", "2007_000033")])
+def test_classes_of_its_own_win_over_a_layout_and_names_that_are_known(tmp_path, layout, names):
+    root = lay_out(tmp_path / "camvid_and_voc", layout, names)
+    (root / "classes.json").write_text(OWN)
+    assert recognise(root) is None
+    for ds in (open_data(root, "train"), open_splits(root)["train"]):
+        assert (ds.table.names, tuple(ds.names)) == (("bg", "lane"), names)
+        assert (ds[0][1] == 1).all()
+    with pytest.raises(DataError, match="no option of a folder of pairs 'partial'"):
+        open_data(root, "train", partial=True)
+    (root / "classes.json").rename(tmp_path / "mine.json")
+    assert open_data(root, "train", classes=tmp_path / "mine.json").table.names == ("bg", "lane")
+
+
+@pytest.mark.parametrize("layout", ["voc", "camvid split"])
+def test_a_folder_with_its_own_classes_is_no_copy_in_the_data_home(tmp_path, monkeypatch, layout):
+    known = layout.split()[0]
+    root = lay_out(tmp_path / f"{known}_mine", layout, ("0001TP_006690",))
+    (root / "classes.json").write_text(OWN)
+    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path))
+    with pytest.raises(DataError, match=rf"no {known}\* folder"):
+        open_data(known)
+    with pytest.raises(DataError, match="its classes.json names other classes"):
+        DATASETS[known].open(known, root, "train")
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        list(reversed(VOC.names)),
+        [{"name": name, "id": 20 - i} for i, name in enumerate(VOC.names)],
+        {str(i): name for i, name in enumerate(VOC.names)},
+    ],
+)
+def test_the_known_names_with_other_values_are_classes_of_its_own(tmp_path, classes):
+    root = lay_out(tmp_path, "voc", ("2007_000032",))
+    (root / "classes.json").write_text(json.dumps({"classes": classes}))
+    assert recognise(root) is None
+    (root / "classes.json").write_text(json.dumps({"classes": list(VOC.names)}))
+    assert recognise(root) == "voc"
+
+
+def test_strange_pictures_in_vocs_folders_ask_for_classes_even_where_a_part_is_meant(tmp_path):
+    root = lay_out(tmp_path, "voc", ("lane1", "lane2"))
+    (root / "ImageSets" / "Segmentation" / "val.txt").write_text("lane3")
+    for partial in (False, True):
+        with pytest.raises(DataError, match=r"train.txt: lane1, lane2 is no picture of PASCAL VOC.*a classes.json in"):
+            open_data(root, "train", partial=partial)
+
+
+def test_official_folders_with_classes_of_their_own_are_not_cityscapes(tmp_path):
+    (tmp_path / "leftImg8bit" / "train").mkdir(parents=True)
+    assert recognise(tmp_path) == "cityscapes"
+    (tmp_path / "classes.json").write_text(OWN)
+    assert recognise(tmp_path) is None
+    with pytest.raises(DataError, match="no folder images.*the folder holds leftImg8bit"):
+        open_data(tmp_path)
 
 
 def test_neither_a_name_nor_a_folder_lists_the_names():

@@ -275,6 +275,23 @@ def test_grey_palette_and_16_bit_labels_give_the_same_ids(tmp_path):
         assert np.array_equal(label, IDS), name
 
 
+def test_a_palette_in_another_order_than_the_classes_is_read_by_colour(tmp_path):
+    table = ClassTable("own", ("bg", "lane"), ((0, 0, 0), (255, 0, 0)), rgb={(0, 0, 0): 0, (255, 0, 0): 1})
+    picture = Image.fromarray(np.uint8([[1, 1, 0]]))
+    picture.putpalette([255, 0, 0, 0, 0, 0])
+    for name, kept in {"a.png": picture, "a.bmp": picture, "a.gif": picture, "pa.tiff": picture}.items():
+        assert read_label(save(tmp_path / name, kept), table).tolist() == [[0, 0, 1]], name
+
+
+def test_a_gif_is_read_by_its_greys_or_colours_as_its_writers_reorder_palettes(tmp_path):
+    ids = np.array([[0, 2, 2, VOID]], np.uint8)
+    assert read_label(save(tmp_path / "grey.gif", ids), TABLE).tolist() == ids.tolist()
+    picture = Image.fromarray(ids)
+    picture.putpalette(list(np.random.default_rng(2).integers(0, 256, 768)))
+    with pytest.raises(DataError, match=r"color.gif: a GIF, whose writers reorder palettes.*Save labels as PNG"):
+        read_label(save(tmp_path / "color.gif", picture), TABLE)
+
+
 @pytest.mark.parametrize(
     ("bits", "row", "values"), [(1, 0b01100000, [0, 1, 1]), (2, 0b00100100, [0, 2, 1, 0]), (4, 0x12, [1, 2])]
 )
@@ -348,6 +365,24 @@ def test_image_and_label_of_two_sizes_name_both(tmp_path):
         Pairs([image], [label], TABLE)[0]
 
 
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_a_label_that_exif_has_not_turned_is_not_to_be_resized(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = save(tmp_path / "a.jpg", RGB, exif=exif)
+    label = save(tmp_path / "a.png", np.zeros((4, 6), np.uint8))
+    with pytest.raises(DataError, match=rf"a.jpg is 4×6 .*its EXIF orientation .{orientation}. turns .*do not resize"):
+        Pairs([image], [label], TABLE)[0]
+    assert Pairs([image], [save(tmp_path / "a.png", np.zeros((6, 4), np.uint8))], TABLE)[0][1].shape == (6, 4)
+
+
+def test_a_label_on_its_side_is_not_to_be_resized(tmp_path):
+    image = save(tmp_path / "a.png", RGB)
+    label = save(tmp_path / "a_L.png", np.zeros((6, 4), np.uint8))
+    with pytest.raises(DataError, match="turn the label by 90° .*do not resize it"):
+        Pairs([image], [label], TABLE)[0]
+
+
 def test_unequal_numbers_of_files_are_refused():
     with pytest.raises(DataError, match="2 images, 1 labels"):
         Pairs(["a", "b"], ["a"], TABLE)
@@ -389,6 +424,90 @@ def test_a_missing_partner_and_a_second_one_are_listed(tmp_path):
         (tmp_path / "labels" / f"{name}.png").unlink()
     with pytest.raises(DataError, match="e: no label; …"):
         folder_pairs(tmp_path)
+
+
+def test_masks_beside_images_are_labels_and_two_kinds_of_labels_are_refused(tmp_path):
+    make_folder(tmp_path)
+    (tmp_path / "labels").rename(tmp_path / "masks")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("boxes")
+    assert {path.parent.name for path in folder_pairs(tmp_path).labels} == {"masks"}
+    save(tmp_path / "labels" / "a.png", IDS)
+    with pytest.raises(DataError, match="has pictures in labels and masks. Keep the right labels in one"):
+        folder_pairs(tmp_path)
+    for split in ("train", "val"):
+        save(tmp_path / "split" / split / "images" / "a.png", RGB)
+        save(tmp_path / "split" / split / "masks" / "a_mask.png", np.zeros((4, 6), np.uint8))
+    assert find_splits(tmp_path / "split") == ["train", "val"]
+    assert folder_pairs(tmp_path / "split", TABLE, "val").labels == (tmp_path / "split/val/masks/a_mask.png",)
+
+
+def test_a_folder_of_labels_under_another_name_is_named(tmp_path):
+    make_folder(tmp_path)
+    (tmp_path / "labels").rename(tmp_path / "annotations")
+    with pytest.raises(DataError, match=r"no folder labels. Make it .the folder holds annotations, images"):
+        folder_pairs(tmp_path)
+
+
+def make_voc(root: Path, names=("a", "b", "c")) -> Path:
+    for name in names:
+        save(root / "JPEGImages" / f"{name}.jpg", np.full((4, 6, 3), 100, np.uint8))
+        save(root / "SegmentationClass" / f"{name}.png", np.full((4, 6), 1, np.uint8))
+    for split, part in {"train": names[:-1], "val": names[-1:]}.items():
+        (root / "ImageSets" / "Segmentation").mkdir(parents=True, exist_ok=True)
+        (root / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("\n".join(part))
+    return root
+
+
+@pytest.mark.parametrize("inner", ["", "VOCdevkit/VOC2012"])
+def test_own_classes_in_vocs_folders_are_own_classes(tmp_path, inner):
+    make_voc(tmp_path / inner)
+    (tmp_path / "classes.json").write_text('{"classes": ["bg", "lane"]}')
+    assert find_splits(tmp_path) == ["train", "val"]
+    assert folder_pairs(tmp_path, split="train").names == ("a", "b")
+    assert folder_pairs(tmp_path, split="val").table.names == ("bg", "lane")
+    with pytest.raises(DataError, match="it has the splits train, val: ask for one"):
+        folder_pairs(tmp_path)
+
+
+def test_segnets_folders_are_read_as_own_data(tmp_path):
+    for split in ("train", "val"):
+        save(tmp_path / split / f"{split}0.png", RGB)
+        save(tmp_path / f"{split}annot" / f"{split}0.png", np.zeros((4, 6), np.uint8))
+    assert find_splits(tmp_path) == ["train", "val"]
+    assert folder_pairs(tmp_path, TABLE, "val").names == ("val0",)
+
+
+def make_roboflow(folder: Path, rows="Pixel Value, Class\n0, background\n1, lane\n") -> Path:
+    save(folder / "x.rf.1.jpg", RGB)
+    save(folder / "x.rf.1_mask.png", np.full((4, 6), 1, np.uint8))
+    (folder / "_classes.csv").write_text(rows)
+    return folder
+
+
+def test_roboflows_masks_beside_their_pictures_are_read_with_its_classes(tmp_path):
+    for split in ("train", "valid"):
+        make_roboflow(tmp_path / split)
+    assert find_splits(tmp_path) == ["train", "valid"]
+    ds = folder_pairs(tmp_path, split="valid")
+    assert (ds.table.names, ds.names) == (("background", "lane"), ("x.rf.1",))
+    assert (ds[0][1] == 1).all()
+    assert len(folder_pairs(make_roboflow(tmp_path / "flat"))) == 1
+    (tmp_path / "valid" / "_classes.csv").write_text("Pixel Value, Class\n0, lane\n1, background\n")
+    with pytest.raises(LabelError, match=r"valid._classes.csv: other classes or values than in .*train._classes.csv"):
+        folder_pairs(tmp_path, split="valid")
+    (tmp_path / "train" / "x.rf.1_mask.png").unlink()
+    with pytest.raises(DataError, match=r"x.rf.1: no label"):
+        folder_pairs(tmp_path, TABLE, split="train")
+
+
+@pytest.mark.parametrize(
+    "rows", ["", "filename, lane\na.jpg, 1\n", "Pixel Value, Class\nx, lane\n", "Pixel Value, Class\n0, a, b\n",
+             "Pixel Value, Class\n0, a\n0, b\n", "Pixel Value, Class\n0,\n"]
+)  # fmt: skip
+def test_a_list_of_classes_in_another_form_is_refused_by_name(tmp_path, rows):
+    with pytest.raises(LabelError, match=r"_classes.csv: "):
+        folder_pairs(make_roboflow(tmp_path, rows))
 
 
 @pytest.mark.parametrize("empty", ["images", "labels"])
@@ -443,3 +562,18 @@ def test_a_list_with_repeated_unknown_or_no_names_is_refused(tmp_path):
         (tmp_path / "val.txt").write_text(text)
         with pytest.raises(DataError, match=words):
             folder_pairs(tmp_path, split="val")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_list_is_read_in_the_encodings_that_editors_write(tmp_path, encoding):
+    make_folder(tmp_path, ("pö", "b"))
+    (tmp_path / "val.txt").write_bytes("pö\r\n".encode(encoding))
+    assert folder_pairs(tmp_path, split="val").names == ("pö",)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le", "cp437"])
+def test_a_list_in_another_encoding_is_refused_by_name_with_the_cure(tmp_path, encoding):
+    make_folder(tmp_path, ("pö", "b"))
+    (tmp_path / "val.txt").write_bytes("pö\n".encode(encoding))
+    with pytest.raises(DataError, match=r"val.txt: not a text in UTF-8 .*Save it anew in UTF-8"):
+        folder_pairs(tmp_path, split="val")

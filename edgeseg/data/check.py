@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgeseg.data.labels import VOID, ClassTable
-from edgeseg.data.pairs import Dataset, Pairs
+from edgeseg.data.pairs import Dataset, Pairs, read_orientation
 from edgeseg.text import first_few, table
 
 _SHOWN_SIZES = 8  # VOC has some thousand
@@ -31,6 +31,7 @@ class Report:
         std: (3,) their standard deviation.
         all_void: names of the images without a labelled pixel (usable; nothing is learnt from them).
         sizes: (H, W) → number of images.
+        turned: names of the images that an EXIF orientation turns.
     """
 
     table: ClassTable
@@ -42,12 +43,38 @@ class Report:
     std: np.ndarray
     all_void: list[str] = field(default_factory=list)
     sizes: dict[tuple[int, int], int] = field(default_factory=dict)
+    turned: list[str] = field(default_factory=list)
 
     @property
     def share(self) -> np.ndarray:
         """(C + 1,) percent: each class of the labelled pixels, and last void of all pixels."""
         labelled, void = int(self.pixels[:-1].sum()), int(self.pixels[-1])
         return 100.0 * np.append(self.pixels[:-1] / max(1, labelled), void / max(1, labelled + void))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What can be used and is hardly meant: classes without a pixel, one class alone, labels on their side."""
+        found = []
+        absent = [n for n, images in zip(self.table.names, self.images_with_class, strict=False) if images == 0]
+        if absent and self.pixels.any():
+            void = ""
+            if self.pixels[-1]:
+                void = (
+                    f". {self.share[-1]:.1f} % of the pixels are void: where they are a class, give it their "
+                    'file value ("id": 255) and write "void": [] in the class file'
+                )
+            found.append(f"no pixel of {', '.join(absent)}{void}")
+        if len(self.table) == 1:
+            found.append(
+                f"{self.table.names[0]} is the only class: whatever a network gives is right, 100 % of it. Name what "
+                'else there is as a class too, and where that is void today give it "id": 255 and write "void": []'
+            )
+        if self.turned:
+            found.append(
+                f"{len(self.turned)} images are turned by their EXIF orientation ({first_few(self.turned)}): their "
+                "labels must have been drawn on the upright picture"
+            )
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values; shares in percent with two decimals."""
@@ -62,6 +89,7 @@ class Report:
             "mean": [round(float(v), 5) for v in self.mean],
             "std": [round(float(v), 5) for v in self.std],
             "all_void": self.all_void,
+            "warnings": self.warnings,
             "problems": self.problems,
         }
 
@@ -76,9 +104,7 @@ class Report:
             *table(("class", "share %", "images"), rows).splitlines(),
             f"mean {' '.join(f'{v:.4f}' for v in self.mean)}  std {' '.join(f'{v:.4f}' for v in self.std)}",
         ]
-        absent = [n for n, images in zip(self.table.names, self.images_with_class, strict=False) if images == 0]
-        if absent:
-            lines.append(f"note: never seen: {', '.join(absent)}")
+        lines += [f"warning: {warning}" for warning in self.warnings]
         if self.all_void:
             lines.append(f"note: {len(self.all_void)} images are void throughout: {first_few(self.all_void)}")
         lines += [f"problem: {problem}" for problem in self.problems]
@@ -114,7 +140,7 @@ def check_data(ds: Dataset, progress: bool = True) -> Report:
     classes = len(ds.table)
     pixels, images_with_class = np.zeros(classes + 1, np.int64), np.zeros(classes + 1, np.int64)
     levels = np.zeros((3, 256), np.int64)
-    problems, all_void, sizes = [], [], Counter[tuple[int, int]]()
+    problems, all_void, turned, sizes = [], [], [], Counter[tuple[int, int]]()
     for index in tqdm(range(len(ds)), desc="check", unit=" pairs", disable=not progress):
         try:
             image, label = ds[index]
@@ -130,10 +156,12 @@ def check_data(ds: Dataset, progress: bool = True) -> Report:
         images_with_class += counts > 0
         levels += [np.bincount(image[..., channel].ravel(), minlength=256) for channel in range(3)]
         sizes[label.shape] += 1
+        if isinstance(ds, Pairs) and read_orientation(ds.images[index]) != 1:
+            turned.append(ds.names[index])
         if not counts[:classes].any():
             all_void.append(ds.names[index])
     mean, std = _moments(levels)
-    return Report(ds.table, len(ds), problems, pixels, images_with_class, mean, std, all_void, dict(sizes))
+    return Report(ds.table, len(ds), problems, pixels, images_with_class, mean, std, all_void, dict(sizes), turned)
 
 
 def _moments(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -32,8 +32,8 @@ from edgeseg.data.labels import (
     VOID,
     LabelError,
 )
-from edgeseg.data.local import PARTLY, data_home, found_copies, write_copy
-from edgeseg.data.pairs import DataError, Pairs, folder_pairs, read_label, read_list
+from edgeseg.data.local import OWN, PARTLY, data_home, found_copies, has_own_classes, write_copy
+from edgeseg.data.pairs import DataError, Pairs, check_size, folder_pairs, read_label, read_list
 from edgeseg.files import read_json
 from edgeseg.text import first_few
 
@@ -106,6 +106,10 @@ class CityscapesPairs(Pairs):
                 ) from error
             raise
 
+    def size_cure(self, index: int, transposed: bool) -> str:
+        """As in `Pairs`."""
+        return "They are of two copies: unpack both archives again, or prepare the folder anew."
+
 
 def cityscapes_pairs(
     root: str | Path | None = None,
@@ -145,16 +149,21 @@ def cityscapes_pairs(
     copy = _found(root, size)
     if size is not None and size != copy.size:
         raise DataError(f"{copy.root}: holds frames of {_by(copy.size)}, not of {_by(size)}. {_prepare_at(size)}")
-    return _read_prepared(copy, split, classes) if copy.prepared else _read_official(copy, split, classes, partial)
+    pairs = _read_prepared(copy, split, classes) if copy.prepared else _read_official(copy, split, classes, partial)
+    return pairs if size is None else check_size(pairs, size, _prepare_at(size))
 
 
 def find_cityscapes(root: str | Path, classes: int | None = None) -> CityscapesCopy | None:
-    """The copy of Cityscapes in a folder, also one level down; ``None`` without one, or where it has other classes."""
+    """The copy of Cityscapes in a folder, also one level down; ``None`` without one, or where it has other classes, by
+    number (19 or 20) or by a class file of its own."""
     for folder in (Path(root), Path(root) / "cityscapes", Path(root) / "Cityscapes"):
         about = read_json(folder / "classes.json")
+        written = about.get("data") == "cityscapes"
+        if not written and any(has_own_classes(place, CITYSCAPES.names) for place in (Path(root), folder)):
+            return None
         if _tree(folder, "leftImg8bit").is_dir() or _tree(folder, "gtFine").is_dir():
             copy = CityscapesCopy(folder)
-        elif about.get("data") == "cityscapes":
+        elif written:
             copy = _prepared_copy(folder, about)
         else:
             continue
@@ -294,7 +303,7 @@ def _check_cities(files: dict[str, Path], folder: Path, archive: str, split: str
     if foreign:
         raise DataError(
             f"{folder}: {first_few(foreign)} is no city of Cityscapes' {split} split ({', '.join(official)}). Move it "
-            "away; data of your own is read from another layout (edgeseg.data.pairs.folder_pairs)."
+            f"away. {OWN} Its layout is another: images/SPLIT and labels/SPLIT."
         )
     if partial:
         return
@@ -321,6 +330,9 @@ def _holds_label_ids(path: Path) -> bool:
 def _prepared_copy(folder: Path, about: dict[str, Any]) -> CityscapesCopy:
     try:
         width, height = about["size"]
+        names = CITYSCAPES20.names if len(about["classes"]) == len(CITYSCAPES20) else CITYSCAPES.names
+        if has_own_classes(folder, names):
+            raise ValueError("other classes")
         return CityscapesCopy(folder, (height, width), len(about["classes"]), True, about["partial"])
     except (KeyError, TypeError, ValueError) as error:
         wrong = "not as edgeseg data prepare cityscapes writes it"

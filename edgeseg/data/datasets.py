@@ -5,6 +5,7 @@ A new one is its file, with a function that opens it, and its record in `DATASET
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -89,18 +90,26 @@ class DataSet:
 
 def _open_folder(root: Path, split: str, classes: str | None = None) -> Pairs:
     splits = find_splits(root)
-    if not splits and split not in ("train", "all"):
+    if not splits and split not in ("train", "all", "test"):
         raise DataError(
             f"{root} has no splits, so no {split!r} either: list names in {split}.txt, or train with val_split=none"
         )
-    return folder_pairs(root, classes, split if splits else None)
+    pairs = folder_pairs(root, classes, split if splits else None)
+    if not splits and split == "test":
+        warnings.warn(
+            f"{root} has no splits: all of its {len(pairs)} pairs are taken, those that a network may have been "
+            "trained on too. To keep some apart list names in train.txt and test.txt.",
+            stacklevel=4,
+        )
+    return pairs
 
 
 _PARTIAL = Field(bool, False)
 _STRETCH = Field(bool, False)
 _DEFINITION = Field(str, "A", choices=("A", "B"))
 _SIZE = tuple[int, int]
-_CITYSCAPES = {"partial": _PARTIAL, "size": Field(_SIZE | None, None, low=1)}
+_COPY_SIZE = Field(_SIZE | None, None, low=1)
+_CITYSCAPES = {"partial": _PARTIAL, "size": _COPY_SIZE}
 
 DATASETS: dict[str, DataSet] = {
     record.name: record
@@ -108,7 +117,7 @@ DATASETS: dict[str, DataSet] = {
         DataSet(
             "camvid",
             "11 classes, 367 + 101 + 233 frames of 720x960 or smaller",
-            Action(camvid_pairs, {"definition": _DEFINITION}),
+            Action(camvid_pairs, {"definition": _DEFINITION, "size": _COPY_SIZE}),
             lambda root, partial: ("train", "val", "test"),
             find_camvid,
             CAMVID_SOURCES,
@@ -189,12 +198,14 @@ def open_data(name: str | Path, split: str = "train", **options: Any) -> Pairs |
     Args:
         name: one of `NAMES`: ``"camvid"``, ``"cityscapes"`` (19 classes), ``"cityscapes20"`` (the Improved-HRNet
             paper's, with background), ``"voc"``, ``"streets"``; or a folder that holds one of them, or image/label
-            pairs. A folder that `prepare_cityscapes` wrote has the classes that it was written with.
-        split: e.g. ``"train"``, ``"val"``, ``"test"``; see `voc_pairs` for VOC's.
-        options: ``None`` counts as not given. Of CamVid ``definition`` (see `labels.camvid`); of Cityscapes ``size``,
-            the (H, W) of the copy to take, and ``partial``; of VOC ``partial``, ``sbd``, ``seed`` (see `voc_pairs`); of
-            streets ``size`` in pixels, ``count``, ``seed`` and the factors, e.g. ``fog="dense"``; of a folder
-            ``classes``, its class file where that is not ``classes.json`` in it.
+            pairs, see `folder_pairs`. A folder that `prepare_cityscapes` wrote has the classes that it was written
+            with; one that names classes of its own, in a ``classes.json``, is no named data set, whatever its layout.
+        split: e.g. ``"train"``, ``"val"``, ``"test"``; see `voc_pairs` for VOC's. Of a folder without splits
+            ``"train"`` and ``"all"`` are all pairs, and ``"test"`` too, with a warning; it has no other.
+        options: ``None`` counts as not given. Of CamVid ``definition`` (see `labels.camvid`) and ``size``, the (H, W)
+            of the copy to take; of Cityscapes ``size`` and ``partial``; of VOC ``partial``, ``sbd``, ``seed`` (see
+            `voc_pairs`); of streets ``size`` in pixels, ``count``, ``seed`` and the factors, e.g. ``fog="dense"``; of a
+            folder ``classes``, its class file where that is not ``classes.json`` in it.
 
     Raises:
         DataError: no such data set, one that is incomplete, or an option that it does not have.

@@ -134,10 +134,10 @@ class ClassTable:
             if self.ids.get(index) == VOID and index not in wrong:
                 continue  # void stays void, whatever colour shows it
             if class_id is None or self.ids.get(index) == VOID or not self._painted(colors):
-                first = wrong[0]
+                first, owner = wrong[0], self._owner(shown[wrong[0]])
                 raise LabelError(
                     f"{source}: its palette contradicts the classes: value {first} stands for "
-                    f"{self._owner(self.ids.get(first))} and has the colour of {self._owner(shown[first])}, {colors[first]}; "
+                    f"{self._owner(self.ids.get(first))} and has the colour of {owner}, {colors[first]}; "
                     f"by colour alone it cannot be read, as value {index} has {colors[index]}. Save it as grey with "
                     "the file values, or as RGB in the classes' colours; or correct the colours of the class file."
                 )

@@ -8,7 +8,7 @@ again, it goes on, and ends the same to the byte.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from edgeseg.data.labels import VOID, ClassTable
 from edgeseg.data.pairs import DataError, Dataset
 from edgeseg.files import atomic_write, cache_folder, extract, fetch, no_space, read_json, write_json, write_lines
 
+OWN = "Classes of your own need a classes.json in the folder: it is read as your own data then."
 PARTLY = "For a part on purpose say so: partial=True, on the command line --partial."
 Copy = TypeVar("Copy")
 
@@ -56,7 +57,8 @@ def found_copies(
     if root is not None:
         copy = find(Path(root))
         if copy is None:
-            raise DataError(f"{root}: no {what}. To get it: {get}")
+            own = " (its classes.json names other classes)" if (Path(root) / "classes.json").is_file() else ""
+            raise DataError(f"{root}: no {what}{own}. To get it: {get}")
         return [copy]
     copies = copies_at_home(prefix, find)
     if not copies:
@@ -65,6 +67,25 @@ def found_copies(
             f"or give its path. To get it: {get}"
         )
     return copies
+
+
+def has_own_classes(folder: Path, names: Sequence[str]) -> bool:
+    """Whether a folder's class file says that it is no copy of a data set, whatever its folders are called.
+
+    Args:
+        folder: any folder.
+        names: the data set's classes, whose file values are their positions.
+
+    Raises:
+        ValueError: a class file that is no JSON; names it.
+    """
+    if not (folder / "classes.json").is_file():
+        return False
+    entries = read_json(folder / "classes.json").get("classes")
+    if not isinstance(entries, list):
+        return True
+    said = [(e.get("name"), e.get("id", i)) if isinstance(e, dict) else (e, i) for i, e in enumerate(entries)]
+    return said != list(zip(names, range(len(names)), strict=True))
 
 
 # archives -------------------------------------------------------------------------------------------------------------
@@ -164,15 +185,15 @@ def write_copy(
         size: (H, W) to write, in pixels.
         about: what else ``classes.json`` says beside classes, void and size: what tells this copy from others.
         what: what this copy is called in an error message.
-        stretch: accept a size of another aspect than the images'.
+        stretch: accept a size of another aspect than the images', or a larger one.
         progress: show a bar.
 
     Returns:
         The folder.
 
     Raises:
-        DataError: the size would squash the images, the folder holds something else, a pair cannot be read, or the disk
-            is full.
+        DataError: the size would squash or enlarge the images, the folder holds something else, a pair cannot be read,
+            or the disk is full.
     """
     from tqdm import tqdm
 
@@ -182,6 +203,8 @@ def write_copy(
         _refuse_to_squash(first.names[0], first[0][1].shape, size)
     if folder.exists() and any(folder.iterdir()) and read_json(folder / "classes.json") != content:
         raise DataError(f"{folder}: holds something else than {what}. Choose another folder.")
+    if not stretch:
+        _refuse_to_enlarge(first.names[0], first[0][1].shape, size)
     jobs = [(split, i) for split, ds in splits.items() for i in range(len(ds))]
     with full_disk_named(folder):
         write_json(folder / "classes.json", content)
@@ -236,6 +259,15 @@ def _refuse_to_squash(name: str, own: tuple[int, ...], size: tuple[int, int]) ->
             f"{name} is {own[0]}x{own[1]} (height x width): at {size[0]}x{size[1]} it would be squashed. Give "
             f"{size[0]}x{round(size[0] * own[1] / own[0])}, or say that it is meant: stretch=True, on the command line "
             "--stretch."
+        )
+
+
+def _refuse_to_enlarge(name: str, own: tuple[int, ...], size: tuple[int, int]) -> None:
+    """An enlarged copy would pass for one of that size, and shows no more."""
+    if size[0] > own[0] or size[1] > own[1]:
+        raise DataError(
+            f"{name} is {own[0]}x{own[1]} (height x width): at {size[0]}x{size[1]} it would be blown up. Give a larger "
+            "copy, or say that it is meant: stretch=True, on the command line --stretch."
         )
 
 

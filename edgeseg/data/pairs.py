@@ -7,8 +7,8 @@ once:
 * Images: JPEG, PNG, BMP, TIFF, WebP, GIF (first frame), PPM, up to `MAX_PIXELS`. Grey, palette and CMYK become RGB;
   alpha is dropped; 16-bit values keep their high byte (v // 256), grey or colour; an EXIF orientation is applied. What
   Pillow has opened already is read in the same way.
-* Labels: the same formats but JPEG, which blurs ids. Palette files give their indices, not their colours; RGB files go
-  through the class table's colours. Never interpolated.
+* Labels: the same formats but JPEG, which blurs ids. Palette files give their indices, unless their colours are those
+  of other classes; RGB files go through the class table's colours. Never interpolated.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from PIL import Image, ImageFile
 
-from edgeseg.data.labels import ClassTable, read_class_file
+from edgeseg.data.labels import ClassTable, LabelError, read_class_csv, read_class_file
+from edgeseg.files import read_text
 from edgeseg.text import first_few
 
 MAX_PIXELS = 89_478_485
@@ -34,6 +36,10 @@ LABEL_ENDINGS = (
     "_gtFine_labelTrainIds",
 )  # fmt: skip
 """What a label's stem may carry after its image's stem."""
+
+LABEL_FOLDERS = ("labels", "masks")
+CLASS_CSV = "_classes.csv"
+"""Roboflow's list of classes."""
 
 SPLITS = ("train", "val", "valid", "validation", "test")
 
@@ -86,6 +92,46 @@ def read_image(source: str | Path | Image.Image) -> np.ndarray:
         return _rgb(file, path)
 
 
+def read_orientation(path: Path) -> int:
+    """A picture's EXIF orientation, 1 (upright) where it has none or cannot be read."""
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            orientation = image.getexif().get(0x0112, 1)
+    except Exception:  # what is wrong with the file is said where it is read
+        return 1
+    return orientation if orientation in _TURNS else 1
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """A picture's (H, W) once it is upright, from its head alone.
+
+    Raises:
+        DataError: as in `read_image`.
+    """
+    with _opened(path) as image:
+        height, width = image.height, image.width
+    return (width, height) if read_orientation(path) >= 5 else (height, width)
+
+
+def check_size(pairs: Pairs, size: tuple[int, int], cure: str) -> Pairs:
+    """The pairs, once the heads of all their images say that they have one size.
+
+    Args:
+        pairs: the data set.
+        size: (H, W) that is wanted.
+        cure: what to do about another one.
+
+    Raises:
+        DataError: an image of another size; names it.
+    """
+    for path in pairs.images:
+        if (found := read_size(path)) != size:
+            raise DataError(
+                f"{path}: is {found[0]}x{found[1]} (height x width), where {size[0]}x{size[1]} was asked for. {cure}"
+            )
+    return pairs
+
+
 def _rgb(picture: Image.Image, name: str | Path) -> np.ndarray:
     image = _upright(picture)
     mode = image.mode
@@ -121,16 +167,39 @@ def read_label(path: str | Path, table: ClassTable) -> np.ndarray:
             raise DataError(f"{path}: a label saved as JPEG, whose compression changes class ids. Save labels as PNG.")
         mode, stretch = file.mode, _grey_stretch(file)
         image = _upright(file)
-        if mode in ("LA", "PA"):
+        if mode in ("P", "PA"):
+            indices = np.asarray(image) if mode == "P" else np.asarray(image)[..., 0]
+            return _palette_label(indices, _palette(image), path, table, reordered=file.format == "GIF")
+        if mode == "LA":
             raw = np.asarray(image)[..., 0]
         elif mode in ("RGB", "RGBA", "RGBX"):
             raw = np.asarray(image.convert("RGB"))
-        elif mode in ("1", "L", "P", "I") or mode.startswith("I;16"):
+        elif mode in ("1", "L", "I") or mode.startswith("I;16"):
             raw = np.asarray(image)
             raw = raw.astype(np.uint8) if mode == "1" else raw // stretch if stretch > 1 else raw
         else:
             raise DataError(f"{path}: a label of colour mode {mode}. Save labels as 8-bit grey, palette or RGB PNG.")
     return table.encode(raw, path)
+
+
+def _palette(image: Image.Image) -> np.ndarray:
+    """(256, 3) uint8 colours of a palette picture; entries that it does not have are black."""
+    entries = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)[:256]
+    return np.pad(entries, ((0, 256 - len(entries)), (0, 0)))
+
+
+def _palette_label(
+    indices: np.ndarray, palette: np.ndarray, path: Path, table: ClassTable, reordered: bool
+) -> np.ndarray:
+    """The label of a palette picture; ``reordered``: its writers sort palettes, so the indices mean nothing."""
+    if not reordered:
+        return table.encode_indexed(indices, palette, path)
+    colors = palette[np.unique(indices)]
+    if table.rgb and all(tuple(color) in table.rgb for color in colors.tolist()):
+        return table.encode(palette[indices], path)
+    if (colors == colors[:, :1]).all():  # greys: a picture of file values
+        return table.encode(palette[indices][..., 0], path)
+    raise DataError(f"{path}: a GIF, whose writers reorder palettes: its values are not class ids. Save labels as PNG.")
 
 
 @contextmanager
@@ -231,11 +300,29 @@ class Pairs:
         """Image (H, W, 3) uint8 RGB and label (H, W) uint8; `DataError` or `LabelError` name the file at fault."""
         image, label = read_image(self.images[index]), self.read_label(self.labels[index])
         if image.shape[:2] != label.shape:
+            transposed = image.shape[1::-1] == label.shape
             raise DataError(
                 f"{self.images[index]} is {image.shape[1]}×{image.shape[0]} (width × height) and {self.labels[index]} "
-                f"is {label.shape[1]}×{label.shape[0]}. Resize the label (nearest neighbour), or pair the right files."
+                f"is {label.shape[1]}×{label.shape[0]}. {self.size_cure(index, transposed)}"
             )
         return image, label
+
+    def size_cure(self, index: int, transposed: bool) -> str:
+        """What to do about an image and a label of two sizes.
+
+        Args:
+            index: which pair.
+            transposed: whether the one's width is the other's height.
+        """
+        turn = read_orientation(self.images[index]) if transposed else 1
+        if turn != 1:
+            return (
+                f"The picture lies on its side and its EXIF orientation ({turn}) turns it upright; the label was drawn "
+                "on it untold. Turn the label as the picture is turned, or save both anew upright; do not resize it."
+            )
+        if transposed:
+            return "Width and height are exchanged: turn the label by 90° as the picture is turned; do not resize it."
+        return "Resize the label (nearest neighbour), or pair the right files."
 
     def read_label(self, path: Path) -> np.ndarray:
         """One of the label files as (H, W) uint8: where a data set has files of its own kind."""
@@ -245,25 +332,138 @@ class Pairs:
         return f"Pairs({len(self)} pairs, {self.table.name})"
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """Where a folder of own data holds what.
+
+    Attributes:
+        root: its folder.
+        images, labels: sub-folders of a split, as patterns.
+        whole: sub-folders of images and of labels without splits, or with lists; ``None``: there are none.
+        lists: the folder of ``SPLIT.txt``.
+        beside: whether a label lies beside its image and is told by ``_mask``.
+    """
+
+    root: Path
+    images: tuple[str, ...]
+    labels: tuple[str, ...]
+    whole: tuple[str, str] | None
+    lists: Path
+    beside: bool = False
+
+    def splits(self) -> list[str]:
+        """The usual splits that are there."""
+        return [split for split in SPLITS if self.listing(split).is_file() or self.place(self.images, split)]
+
+    def listing(self, split: str) -> Path:
+        """The list of a split, which need not exist."""
+        return self.lists / f"{split}.txt"
+
+    def place(self, patterns: Sequence[str], split: str) -> Path | None:
+        """The first folder of these that is there."""
+        places = (self.root / pattern.format(split) for pattern in patterns)
+        return next((place for place in places if place.is_dir()), None)
+
+    def part(self, kind: str, split: str | None, listed: bool) -> Path:
+        """The folder that holds the ``images`` (or ``labels``) of a split."""
+        patterns = [*getattr(self, kind)] if split else []
+        if self.whole is not None and (split is None or listed):
+            patterns.append(self.whole[kind == "labels"])
+        found = self.place(patterns, split or "")
+        if found is not None:
+            return found
+        wanted = [pattern.format(split) for pattern in patterns] or [p.format("SPLIT") for p in getattr(self, kind)]
+        splits = self.splits()
+        if splits:
+            cure = f"It has the splits {', '.join(splits)}: ask for one of them."
+        else:
+            held = sorted(path.name for path in self.root.iterdir() if path.is_dir() and not path.name.startswith("."))
+            cure = f"Make it (the folder holds {first_few(held) or 'no folder'}), or check the path."
+        raise DataError(f"{self.root}: no folder {' or '.join(wanted)}. {cure}")
+
+
+def _layout(root: Path, images: str = "images", labels: str | None = None) -> _Layout:
+    """The layout of a folder; `folder_pairs` lists them."""
+    places = (images, *(f"{split}/{images}" for split in SPLITS))
+    plain = any((root / place).is_dir() for place in places)
+    if not plain and images == "images" and labels is None:
+        for folder in (root, root / "VOC2012", root / "VOCdevkit" / "VOC2012"):
+            if (folder / "JPEGImages").is_dir():
+                whole = ("JPEGImages", "SegmentationClass")
+                return _Layout(folder, (), (), whole, folder / "ImageSets" / "Segmentation")
+        if any((root / f"{split}annot").is_dir() for split in SPLITS):
+            return _Layout(root, ("{}",), ("{}annot",), None, root)
+        if any(_masks_beside(folder) for folder in (root, *(root / split for split in SPLITS))):
+            return _Layout(root, ("{}",), ("{}",), (".", "."), root, beside=True)
+    kinds = (labels,) if labels else LABEL_FOLDERS
+    found = [kind for kind in kinds if _holds_pictures(root, kind)]
+    if len(found) > 1:
+        both = " and ".join(found)
+        raise DataError(f"{root}: has pictures in {both}. Keep the right labels in one, and move the other away.")
+    kinds = tuple(found) or kinds
+    label_places = [pattern for kind in kinds for pattern in (f"{{}}/{kind}", f"{kind}/{{}}")]
+    return _Layout(root, (f"{{}}/{images}", f"{images}/{{}}"), tuple(label_places), (images, kinds[0]), root)
+
+
+def _holds_pictures(root: Path, kind: str) -> bool:
+    """Whether there are pictures in ``root/KIND``, ``root/KIND/SPLIT`` or ``root/SPLIT/KIND``."""
+    places = [root / kind, *(root / kind / split for split in SPLITS), *(root / split / kind for split in SPLITS)]
+    return any(path.suffix.lower() in SUFFIXES for place in places if place.is_dir() for path in place.iterdir())
+
+
+def _masks_beside(folder: Path) -> bool:
+    """Whether a folder holds labels beside their images, told by ``_mask``, as Roboflow writes them."""
+    if not folder.is_dir():
+        return False
+    if (folder / CLASS_CSV).is_file():
+        return True
+    stems = {path.stem for path in folder.iterdir() if path.suffix.lower() in SUFFIXES}
+    return any(f"{stem}_mask" in stems for stem in stems)
+
+
+def _table(root: Path, layout: _Layout, classes: ClassTable | str | Path | None) -> ClassTable:
+    """The classes that are given, or those that the folder itself names."""
+    if isinstance(classes, ClassTable):
+        return classes
+    places = [folder / "classes.json" for folder in (root, layout.root)]
+    file = classes or next((place for place in places if place.is_file()), None)
+    listed = [place for place in (root, *(root / split for split in SPLITS)) if (place / CLASS_CSV).is_file()]
+    if file is not None or not listed:
+        return read_class_file(file or places[0])
+    tables = [read_class_csv(place / CLASS_CSV) for place in listed]
+    for place, table in zip(listed, tables, strict=True):
+        if table != tables[0]:
+            raise LabelError(
+                f"{place / CLASS_CSV}: other classes or values than in {listed[0] / CLASS_CSV}. Export them together."
+            )
+    return tables[0]
+
+
 def folder_pairs(
     root: str | Path,
     classes: ClassTable | str | Path | None = None,
     split: str | None = None,
     images: str = "images",
-    labels: str = "labels",
+    labels: str | None = None,
 ) -> Pairs:
     """Any folder of images and labels, paired by stem.
 
-    ``root/images/a.jpg`` belongs to ``root/labels/a.png``, or ``a_L.png`` and the other `LABEL_ENDINGS`. With a split,
-    the files lie in ``root/SPLIT/images``, ``root/images/SPLIT`` or ``root/images``, and ``root/SPLIT.txt``, where it
-    exists, lists the names that count, in order (one per line; a line may also hold paths, of which the first counts).
+    ``root/images/a.jpg`` belongs to ``root/labels/a.png``, or ``a_L.png`` and the other `LABEL_ENDINGS`; the labels'
+    folder may be called ``masks``. With a split, the files lie in ``root/SPLIT/images``, ``root/images/SPLIT`` or
+    ``root/images``, and ``root/SPLIT.txt``, where it exists, lists the names that count, in order (one per line; a line
+    may also hold paths, of which the first counts).
+
+    Where there is no ``images``, these layouts are read too: PASCAL VOC's (``JPEGImages``, ``SegmentationClass``,
+    ``ImageSets/Segmentation/SPLIT.txt``), SegNet's (``SPLIT``, ``SPLITannot``) and Roboflow's (``a.jpg`` and
+    ``a_mask.png`` in the folder or in ``SPLIT``, with ``_classes.csv``).
 
     Args:
         root: the folder.
-        classes: class table or class file (see `edgeseg.data.labels.read_class_file`); default ``root/classes.json``.
+        classes: class table or class file (see `edgeseg.data.labels.read_class_file`); default ``root/classes.json``,
+            or Roboflow's ``_classes.csv``.
         split: which part, e.g. ``"train"``.
         images: name of the folder of pictures.
-        labels: name of the folder of labels.
+        labels: name of the folder of labels; default ``labels`` or ``masks``, whichever is there.
 
     Raises:
         DataError: a folder is missing or empty, or an image or label has no partner or several; lists the first few.
@@ -272,46 +472,48 @@ def folder_pairs(
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder. Check the path.")
-    table = classes if isinstance(classes, ClassTable) else read_class_file(classes or root / "classes.json")
-    listing = root / f"{split}.txt"
+    layout = _layout(root, images, labels)
+    table = _table(root, layout, classes)
+    listing = layout.listing(split or "train")
     wanted = read_list(listing) if split and listing.is_file() else None
-    image_files = _by_stem(_part(root, images, split, listed=wanted is not None))
-    label_files = _by_image(_by_stem(_part(root, labels, split, listed=wanted is not None)), image_files)
+    if wanted is None and split is None and layout.splits() and layout.lists != root:
+        raise DataError(f"{root}: it has the splits {', '.join(layout.splits())}: ask for one of them.")
+    image_files = _by_stem(layout.part("images", split, listed=wanted is not None))
+    label_files = _by_stem(layout.part("labels", split, listed=wanted is not None))
+    if layout.beside:
+        masks = {stem for stem in label_files if stem.endswith("_mask") and f"{stem}_mask" not in label_files}
+        image_files = {stem: files for stem, files in image_files.items() if stem not in masks}
+        label_files = {stem: files for stem, files in label_files.items() if stem in masks}
+    label_files = _by_image(label_files, image_files)
     if wanted is None:
         wanted = sorted(image_files.keys() | label_files.keys())
     faults = [f"{name}: {fault}" for name in wanted if (fault := _fault(name, image_files, label_files))]
     if faults:
         raise DataError(
             f"{root}: {len(faults)} of {len(wanted)} names are not one image and one label: {'; '.join(faults[:5])}"
-            f"{'; …' if len(faults) > 5 else ''}. Add or remove files, or list the names that count in a "
-            f"{split or 'train'}.txt and ask for that split."
+            f"{'; …' if len(faults) > 5 else ''}. Add or remove files, or list the names that count in "
+            f"{layout.listing(split or 'train').relative_to(root).as_posix()} and ask for that split."
         )
     return Pairs([image_files[n][0] for n in wanted], [label_files[n][0] for n in wanted], table, wanted, split)
 
 
 def find_splits(root: str | Path) -> list[str]:
     """The usual splits (train, val, test) that a folder has, as a list file or a sub-folder."""
-    root = Path(root)
-    places = ("{}.txt", "{}/images", "images/{}")
-    return [split for split in SPLITS if any((root / place.format(split)).exists() for place in places)]
-
-
-def _part(root: Path, kind: str, split: str | None, listed: bool) -> Path:
-    """The folder that holds the images (or labels) of a split."""
-    places = [root / split / kind, root / kind / split] if split else []
-    if split is None or listed:
-        places.append(root / kind)
-    for place in places:
-        if place.is_dir():
-            return place
-    splits = find_splits(root)
-    cure = f"It has the splits {', '.join(splits)}: ask for one of them." if splits else "Make it, or check the path."
-    raise DataError(f"{root}: no folder {' or '.join(p.relative_to(root).as_posix() for p in places)}. {cure}")
+    return _layout(Path(root)).splits()
 
 
 def read_list(listing: Path) -> list[str]:
-    """The names of a list file: one per line, or the stem of the line's first path; ``#`` starts a comment line."""
-    lines = [line.strip() for line in listing.read_text(encoding="utf-8-sig").splitlines()]
+    """The names of a list file: one per line, or the stem of the line's first path; ``#`` starts a comment line.
+
+    Raises:
+        DataError: in no encoding that `edgeseg.files.read_text` reads, without a name, or with one twice; names it.
+    """
+    try:
+        lines = [line.strip() for line in read_text(listing).splitlines()]
+    except OSError as error:
+        raise DataError(f"{listing}: cannot be read ({error.strerror}). Change its permissions.") from error
+    except ValueError as error:
+        raise DataError(str(error)) from error
     names = [_listed_name(line) for line in lines if line and not line.startswith("#")]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:

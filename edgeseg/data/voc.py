@@ -17,6 +17,7 @@ Pictures are always VOC's. Where VOC has a label of its own (train, val), it is 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +26,14 @@ import numpy as np
 
 from edgeseg.data.labels import VOC
 from edgeseg.data.local import (
+    OWN,
     PARTLY,
     Archive,
     Source,
     copies_at_home,
     found_copies,
     full_disk_named,
+    has_own_classes,
     indexed_picture,
     write_png,
 )
@@ -43,6 +46,7 @@ SBD_COUNTS = {"train": 8498, "val": 2857}
 TRAIN_AUG_COUNT = 10582
 """Pictures of (SBD train ∪ SBD val ∪ VOC train) − VOC val."""
 
+_NAME = re.compile(r"\d{4}_\d{6}")
 _LISTS = Path("ImageSets", "Segmentation")
 _GET_SBD = "Get it: edgeseg data get sbd"
 
@@ -68,6 +72,12 @@ class VOCPairs(Pairs):
     def read_label(self, path: Path) -> np.ndarray:
         """As in `Pairs`."""
         return read_sbd_label(path) if path.suffix == ".mat" else super().read_label(path)
+
+    def size_cure(self, index: int, transposed: bool) -> str:
+        """As in `Pairs`; SBD's labels have VOC's sizes, so that one of the two copies is not what it should be."""
+        if self.labels[index].parent.name == "SegmentationClass":
+            return "One of them is damaged: get the data set again (edgeseg data get voc)."
+        return "One of them is damaged: get both data sets again (edgeseg data get sbd, get voc)."
 
 
 def voc_pairs(
@@ -135,11 +145,11 @@ def paper_split(names: Iterable[str], seed: int = 0) -> tuple[tuple[str, ...], t
 
 
 def find_voc(root: str | Path) -> Path | None:
-    """The folder ``VOC2012`` in or under a folder, ``None`` where there is none."""
+    """The folder ``VOC2012`` in or under a folder, ``None`` where there is none or it has classes of its own."""
     root = Path(root)
     for folder in (root, root / "VOC2012", root / "VOCdevkit" / "VOC2012"):
         if (folder / "JPEGImages").is_dir() and (folder / _LISTS).is_dir():
-            return folder
+            return None if any(has_own_classes(place, VOC.names) for place in (root, folder)) else folder
     return None
 
 
@@ -190,9 +200,16 @@ def _listed(folder: Path, part: str, counts: dict[str, int], partial: bool) -> t
     if not listing.is_file():
         raise DataError(f"{listing}: no such file. Unpack the archive again.")
     names = tuple(read_list(listing))
+    strange = [name for name in names if not _NAME.fullmatch(name)]
+    if strange:
+        raise DataError(
+            f"{listing}: {first_few(strange)} is no picture of PASCAL VOC (2007_000032 is one). {OWN} Else unpack the "
+            "archive again."
+        )
     if not partial and len(names) != counts[part]:
         raise DataError(
-            f"{listing}: lists {len(names)} names where {counts[part]} are right. Unpack the archive again. {PARTLY}"
+            f"{listing}: lists {len(names)} names where {counts[part]} are right. Unpack the archive again. {PARTLY} "
+            f"{OWN}"
         )
     return names
 
