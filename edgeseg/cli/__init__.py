@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import dis
 import errno
+import io
+import os
+import shlex
+import signal
 import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
 
 from edgeseg.cli import ablate, bench, data, evaluate, export, info, live, predict, streets, train, weights
+from edgeseg.files import no_space
 
 app = typer.Typer(
     name="edgeseg",
@@ -32,17 +43,124 @@ app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
 
 
+@app.callback()
+def _options(
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="show where an error came from; also EDGESEG_TRACEBACK=1")
+    ] = False,
+) -> None:
+    """`main` reads it: an error may come before any command runs."""
+
+
 def main() -> None:
-    """Entry point: errors with a known cure end in one line and exit code 2, never in a traceback."""
+    """Entry point: whatever goes wrong ends in one line.
+
+    Exit codes: 2 for an error with a known cure, 1 for a fault of edgeseg itself, 130 for Ctrl-C, 143 for a polite end
+    from outside (129 for a lost terminal); then, too, everything half-done is tidied up. ``--traceback``, anywhere, or
+    ``EDGESEG_TRACEBACK=1`` shows the trace as well.
+    """
+    words = [word for word in sys.argv[1:] if word != "--traceback"]
+    with_trace = words != sys.argv[1:] or os.environ.get("EDGESEG_TRACEBACK", "0") not in ("", "0")
+    for stream in (sys.stdout, sys.stderr):  # a terminal or a log that lacks a sign must not cost a result
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
-        app()
-    except (ValueError, RuntimeError, OSError, ImportError) as error:
-        print(f"edgeseg: {_cure(error)}", file=sys.stderr)
-        sys.exit(2)
+        with _tidy_ends():
+            code = app(words, prog_name="edgeseg", standalone_mode=False)
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:
+        if with_trace:
+            traceback.print_exc()
+        line, code = _last_line(error, words)
+        print(line, file=sys.stderr)
+    if code == 130:
+        print("edgeseg: stopped by Ctrl-C", file=sys.stderr)
+    if code:
+        sys.exit(code)
 
 
-def _cure(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+@contextmanager
+def _tidy_ends() -> Iterator[None]:
+    """Meanwhile a polite end from outside, or the end of the terminal, is an exception: files half-written are removed.
+
+    Not under torchrun, where a rank may wait for the others in a library that hears no exception.
+    """
+
+    def end(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)  # asked twice, it ends at once
+        print(f"edgeseg: ended by {signal.Signals(number).name}", file=sys.stderr)
+        sys.exit(128 + number)
+
+    usual = threading.current_thread() is threading.main_thread() and "RANK" not in os.environ
+    ends = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)] if usual else []
+    ends = [number for number in ends if signal.getsignal(number) is signal.SIG_DFL]  # nohup ignores one
+    for number in ends:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in ends:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _last_line(error: Exception, words: Sequence[str]) -> tuple[str, int]:
+    """What to say of an error, and the exit code."""
+    if hasattr(error, "format_message"):  # typer's own, of options and arguments; which class that is depends on it
+        return _misuse(error)
+    if isinstance(error, OSError):
+        return f"edgeseg: {_of_system(error)}", 2
+    if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
+        first = str(error).strip().partition("\n")[0] or "no more of it"
+        return f"edgeseg: the memory does not suffice ({first}); take a smaller size, batch or model", 2
+    if _known(error):
+        return f"edgeseg: {error}", 2
+    first = str(error).strip().partition("\n")[0]
+    return (
+        f"edgeseg: a fault of edgeseg itself ({type(error).__name__}: {first}). Please report it with what this shows: "
+        f"edgeseg --traceback {shlex.join(words)}"
+    ), 1
+
+
+def _misuse(error: Any) -> tuple[str, int]:
+    message, context = error.format_message().strip(), error.ctx
+    if "\n" in message or not message:  # no command at all: the help
+        return message, error.exit_code
+    return (
+        f"edgeseg: {message.rstrip('.')}. See {context.command_path if context else 'edgeseg'} --help.",
+        error.exit_code,
+    )
+
+
+def _of_system(error: OSError) -> str:
+    if no_space(error):
         place = f" ({error.filename})" if error.filename else ""
         return f"the disk is full{place}; free space and run the same command again, nothing is half-written"
-    return str(error)
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    cures = {
+        errno.EACCES: "; take another place, or the right to use this one",
+        errno.EROFS: "; take another place, this one cannot be written to",
+        errno.ENOTDIR: "; a file stands where a folder should be, take another name",
+        errno.EISDIR: "; a folder stands where a file should be, take another name",
+    }
+    return f"{error.filename}: {error.strerror}{cures.get(error.errno or 0, '')}"
+
+
+def _known(error: BaseException) -> bool:
+    """Whether edgeseg foresaw it: an error of its own kinds, or one that its own code raised, in its own words."""
+    cause = error.__cause__
+    if cause is not None and type(cause) is type(error) and str(error).endswith(str(cause)):
+        return _known(cause)  # only a name was put before it
+    if type(error).__module__.partition(".")[0] == "edgeseg":
+        return True
+    if isinstance(error, ModuleNotFoundError):
+        return not (error.name or "").startswith("edgeseg")
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or not isinstance(error, ValueError | RuntimeError | ImportError):
+        return False
+    code, own = trace.tb_frame.f_code, trace.tb_frame.f_globals.get("__name__", "")
+    # what numpy or torch raise in a line of edgeseg is no word of edgeseg's
+    return own.partition(".")[0] == "edgeseg" and dis.opname[code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
