@@ -191,11 +191,31 @@ def test_what_cannot_be_written_says_why_and_leaves_nothing(artefact, tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_full_disk_is_the_reason_whatever_a_library_calls_it(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed\nframe #0: c10::Error")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(type(get_runtime("eager")), "build", fail)
+    usage = shutil.disk_usage(tmp_path)
+    for free, reason in ((5000, "the disk is full. Free some space, or set TMPDIR"), (1 << 30, "PytorchStreamWriter")):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        with pytest.raises(RuntimeError, match=reason):
+            compile(tiny_segmenter(), "eager", size=SIZE, device="cpu")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
 def test_an_end_from_outside_leaves_no_half_of_an_artefact(artefact, tmp_path, monkeypatch, end):
+    """The command line makes such an end of SIGTERM too."""
     monkeypatch.setattr(os, "rename", lambda *_: (_ for _ in ()).throw(end))
     with pytest.raises(end):
         artefact.save(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(type(get_runtime("eager")), "build", lambda *_: (_ for _ in ()).throw(end))
+    with pytest.raises(end):
+        compile(tiny_segmenter(), "eager", size=SIZE, device="cpu")
     assert list(tmp_path.iterdir()) == []
 
 

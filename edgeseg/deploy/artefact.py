@@ -13,6 +13,7 @@ have made. The hashes tell damage, not malice.
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import secrets
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 DESCRIPTION = "artefact.json"
 GRAPHS = ("labels", "logits")
 _FORMAT = 1
+_LITTLE = 1 << 20  # bytes: with so few left on a disk, that is why a file could not be written
 _NEEDED = (
     "runtime", "precision", "size", "network_size", "batch", "graphs", "files", "classes", "table", "mean", "std",
 )  # fmt: skip
@@ -327,8 +329,13 @@ def _graph(
 def _build(runtime: Runtime, graph: Graph, folder: Path, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Write a graph's files into a folder; returns what there is to tell of it."""
     started = time.perf_counter()
-    with silenced():
-        facts = runtime.build(graph, folder / f"{graph.name}{runtime.suffix}", precision, options)
+    try:
+        with silenced():
+            facts = runtime.build(graph, folder / f"{graph.name}{runtime.suffix}", precision, options)
+    except Exception as error:
+        if not isinstance(error, OSError) and shutil.disk_usage(folder).free < _LITTLE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error  # each library's own words
+        raise
     return {
         **facts,
         **{key: value for key, value in graph.about.items() if key.startswith("input_")},

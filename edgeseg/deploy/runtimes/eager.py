@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -34,7 +35,9 @@ class Eager(Runtime):
     def build(self, graph: Graph, path: Path, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:
         device = _device(options["device"])
         program = export_graph(graph.module, graph.example, precision)
-        torch.export.save(program, path)
+        whole = io.BytesIO()  # on a full disk PyTorch's own writer ends the process
+        torch.export.save(program, whole)
+        path.write_bytes(whole.getbuffer())
         return {**options, "device": device, "dtypes": compute_dtypes(program)}
 
     def open(self, path: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
