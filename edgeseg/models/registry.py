@@ -58,10 +58,10 @@ class Arch:
 
 
 def _switch(kind: Any, default: Any) -> Field:
-    """Whole numbers are widths and counts, from 1 on; the others are probabilities."""
+    """Whole numbers are widths and counts, from 1 to what no machine trains; the others are probabilities."""
     if kind is float:
         return Field(kind, default, 0, 1)
-    return Field(_KINDS.get(kind, kind), default, low=1)
+    return Field(_KINDS.get(kind, kind), default, low=1, high=4096)
 
 
 _HRNET_VARIANTS: Mapping[str, Mapping[str, Any]] = {
@@ -139,9 +139,12 @@ def _from_file(
     arch = meta["arch"]
     if arch not in ARCHS:
         raise UnknownModelError(f"{path}: made for a later version; {unknown('architecture', arch, ARCHS)}")
-    _refuse_other_switches(name, arch, meta["switches"], switches)
+    refuse_other_switches(name, arch, meta["switches"], switches)
     classes = meta["num_classes"] if num_classes is None else num_classes
-    model = _build(arch, classes, {**meta["switches"], **switches})
+    try:
+        model = _build(arch, classes, {**meta["switches"], **switches})
+    except ValueError as error:
+        raise type(error)(f"{path}: {error}") from error
     load_weights(model, state, new_head=new_head, source=path, verbose=verbose or new_head)
     if not new_head:
         model.meta = meta  # type: ignore[assignment]
@@ -163,7 +166,18 @@ def _build(name: str, num_classes: int, switches: Mapping[str, Any]) -> nn.Modul
     return model
 
 
-def _refuse_other_switches(name: str, arch: str, trained: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+def refuse_other_switches(name: str, arch: str, trained: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Refuse switches that a weight was not trained with, but for those of `TRAINING_SWITCHES`.
+
+    Args:
+        name: of the weight, for the message.
+        arch: its architecture.
+        trained: the switches that it brings.
+        asked: those that are wanted.
+
+    Raises:
+        UnknownModelError: names the switch and what the weight has.
+    """
     used = {key: switch.default for key, switch in ARCHS[arch].switches.items()} | dict(trained)
     for key in asked.keys() & used.keys() - TRAINING_SWITCHES:
         if _as_json(asked[key]) != _as_json(used[key]):

@@ -10,6 +10,8 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import pickle
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,15 +28,32 @@ from edgeseg.data.labels import VOID
 from edgeseg.data.pairs import Dataset
 from edgeseg.machine import total_memory
 from edgeseg.training.augment import Augment, class_points
-from edgeseg.training.recipe import Recipe
+from edgeseg.training.recipe import Recipe, RecipeError
 
 
 def open_recipe(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
-    """The data that a recipe trains on, and those that it is scored on, ``None`` where it is not."""
-    known = known_options(recipe.data, size=recipe.data_size, count=recipe.data_count)
+    """The data that a recipe trains on, and those that it is scored on, ``None`` where it is not.
+
+    Raises:
+        RecipeError: it names a size or a count, and its data have none to choose.
+        DataError: as in `edgeseg.data.open_data`.
+    """
+    wanted = {"size": recipe.data_size, "count": recipe.data_count}
+    known = known_options(recipe.data, **wanted)
+    for option, value in wanted.items():
+        if value is not None and option not in known:
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            raise RecipeError(
+                f"recipe {recipe.name}: data_{option}={shown}, but {recipe.data} has no {option} to choose; set "
+                f"data_{option}=none, which takes the data as they are"
+            )
     train = open_data(recipe.data, recipe.split, **known)
     known = {**known, "count": None}  # of scenes to train on
     return train, None if recipe.val_split is None else open_data(recipe.data, recipe.val_split, **known)
+
+
+class WorkerError(RuntimeError):
+    """A process that reads for the training run is gone; the message says what to change."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +130,17 @@ class Resident:
 
 @dataclass
 class Streamed:
-    """Samples read by worker processes, for data sets that do not fit into memory or have images of many sizes."""
+    """Samples read by worker processes, for data sets that do not fit into memory or have images of many sizes.
+
+    What goes wrong with a file is raised as if it had been read here, without the worker's trace.
+    """
 
     data: Dataset
     device: torch.device
     workers: int = 2
     progress: bool = True
 
-    @property
+    @functools.cached_property
     def pixel_counts(self) -> np.ndarray:
         """(C,) pixels per class: reads every label once."""
         counts = np.zeros(256, np.int64)
@@ -134,22 +156,70 @@ class Streamed:
             num_workers=self.workers,
             collate_fn=_padded,
             pin_memory=self.device.type == "cuda",
+            worker_init_fn=_leave_signals_to_the_parent,
         )
-        for step, raw in enumerate(loader, start):
+        for step, raw in enumerate(_alive(iter(loader)), start):
+            if isinstance(raw, Exception):
+                raise raw
             raw.images, raw.labels = (t.to(self.device, non_blocking=True) for t in (raw.images, raw.labels))
             yield stream.keys(step), raw
+
+
+_Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class _WithPoints(torch.utils.data.Dataset[Any]):
     def __init__(self, data: Dataset) -> None:
         self.data = data
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        image, label = self.data[index]
-        return image, label, class_points(label, len(self.data.table), index)
+    def __getitem__(self, index: int) -> _Sample | Exception:
+        """A sample, or what went wrong: a DataLoader would wrap what is raised here into thirty lines of trace."""
+        try:
+            image, label = self.data[index]
+            return image, label, class_points(label, len(self.data.table), index)
+        except Exception as error:
+            return _sendable(error)
 
 
-def _padded(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> RawBatch:
+def _sendable(error: Exception) -> Exception:
+    """The error itself where it survives the way from a worker, else its words."""
+    try:
+        if str(pickle.loads(pickle.dumps(error))) == str(error):
+            return error
+    except Exception:  # a kind whose arguments are not those that it is made from
+        pass
+    return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+def _leave_signals_to_the_parent(_: int) -> None:
+    """Ctrl-C reaches every process of a terminal: the parent says what there is to say, and ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _alive(batches: Iterator[Any]) -> Iterator[Any]:
+    """The same batches; that a worker was killed is said with its cure."""
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise WorkerError(
+                f"a reading process died ({str(error).splitlines()[0].rstrip('. ')}), mostly for want of memory or of "
+                "/dev/shm; train with fewer (--workers 1) or none (--workers 0)"
+            ) from None
+        yield batch
+
+
+def _padded(samples: list[_Sample | Exception]) -> RawBatch | Exception:
+    fault = next((sample for sample in samples if isinstance(sample, Exception)), None)
+    return fault or _stacked(samples)  # type: ignore[arg-type]
+
+
+def _stacked(samples: list[_Sample]) -> RawBatch:
     sizes = np.array([label.shape for _, label, _ in samples])
     height, width = sizes.max(0)
     images = np.zeros((len(samples), 3, height, width), np.uint8)

@@ -7,12 +7,31 @@ is drawn to the teacher's, both softened by a temperature T, with the factor T²
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from edgeseg.data.labels import ClassTable, match_classes
-from edgeseg.models.registry import create_model
+from edgeseg.models.registry import SUFFIX, UnknownModelError, create_model
+from edgeseg.models.weights import read_weights
+from edgeseg.models.zoo import find_weights, list_weights
+from edgeseg.text import unknown
+
+
+def check_teacher(weight: str, table: ClassTable) -> None:
+    """Refuse a teacher by what its file says of itself.
+
+    Raises:
+        UnknownModelError, WeightError: there is none of that name, it is no trained weight, or its file is damaged.
+        LabelError: it has other classes, or the same in another order.
+    """
+    if not weight.endswith(SUFFIX) and weight not in list_weights():
+        missing = unknown("weight", weight, list_weights())
+        raise UnknownModelError(f"teacher: {missing}; a weight file ends in {SUFFIX}")
+    meta = read_weights(Path(weight) if weight.endswith(SUFFIX) else find_weights(weight))[0]
+    cure = "Take a teacher of the same classes in the same order."
+    match_classes([c["name"] for c in meta["classes"]], table.names, f"teacher {weight}", "the training data", cure)
 
 
 class Teacher(nn.Module):
@@ -32,10 +51,8 @@ class Teacher(nn.Module):
 
     def __init__(self, weight: str, table: ClassTable, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
+        check_teacher(weight, table)
         self.model = create_model(weight).eval().requires_grad_(False)
-        known = [c["name"] for c in self.model.meta["classes"]]  # type: ignore[index]
-        cure = "Take a teacher of the same classes in the same order."
-        match_classes(known, table.names, f"teacher {weight}", "the training data", cure)
         own_mean, own_std = (torch.tensor(self.model.meta[k]) for k in ("mean", "std"))  # type: ignore[index]
         given_mean, given_std = torch.tensor(mean), torch.tensor(std)
         self.register_buffer("factor", (given_std / own_std).view(3, 1, 1), persistent=False)

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from edgeseg.data.datasets import known_options
+from edgeseg.data.pairs import DataError
 from edgeseg.text import Field, parse_fields
 
 BUDGETS = ("iterations", "epochs", "minutes")
@@ -41,18 +43,20 @@ class Recipe:
     # data
     data: str = "camvid"  # a name that `open_data` knows, or a folder of image/label pairs
     data_size: tuple[int, int] | None = _of(None, 32, 8192)  # of rendered scenes, or which prepared copy of Cityscapes
-    data_count: int | None = _of(None, 1)  # scenes to render
+    data_count: int | None = _of(None, 1, 1_000_000)  # scenes to render
     split: str = "train"
     val_split: str | None = "val"  # None: no evaluation on the way
     mean: tuple[float, float, float] = _of((0.4119, 0.4251, 0.4327), 0, 1)  # of RGB in 0…1; CamVid's train split
     std: tuple[float, float, float] = _of((0.3071, 0.3116, 0.3072), 0.001, 1)
     # budget: exactly one of the three is positive
-    iterations: int = _of(0, 0)
-    epochs: float = _of(0.0, 0)
-    minutes: float = _of(0.0, 0)  # of wall time: the schedule follows the clock, and a rerun is not bit-identical
+    iterations: int = _of(0, 0, 100_000_000)
+    epochs: float = _of(0.0, 0, 1_000_000)
+    minutes: float = _of(
+        0.0, 0, 1_000_000
+    )  # of wall time: the schedule follows the clock, and a rerun is not bit-identical
     # batch
-    batch: int = _of(8, 1)  # samples per optimiser step, over all ranks
-    accumulate: int = _of(1, 1)  # micro-batches a step is split into, for small memories
+    batch: int = _of(8, 1, 65_536)  # samples per optimiser step, over all ranks
+    accumulate: int = _of(1, 1, 65_536)  # micro-batches a step is split into, for small memories
     crop: tuple[int, int] = _of((288, 384), 32, 8192)  # what the model sees; the networks have stride 32
     # augmentation, by training/augment.py; jitters are half-widths (0.4: factors from 0.6 to 1.4)
     scale: tuple[float, float] = _of((0.5, 2.0), 0.01, 100)  # smallest and largest zoom, drawn log-uniformly
@@ -72,15 +76,15 @@ class Recipe:
     rotate: float = _of(0.0, 0, 180)
     # optimiser
     optimizer: str = _of("sgd", choices=("sgd", "adamw"))
-    lr: float = _of(0.01, 0)
+    lr: float = _of(0.01, 0, 100)
     momentum: float = _of(0.9, 0, 0.9999)  # of SGD
     nesterov: bool = False
-    weight_decay: float = _of(5e-4, 0)
+    weight_decay: float = _of(5e-4, 0, 1)
     decay_conv_only: bool = True  # no decay on BN and biases
     clip: float = _of(0.0, 0)  # largest gradient norm, 0: unlimited
     schedule: str = _of("poly", choices=("poly", "cosine"))
     power: float = _of(0.9, 0, 10)  # of poly
-    min_lr: float = _of(1e-4, 0)
+    min_lr: float = _of(1e-4, 0, 100)
     tail: float = _of(0.0, 0, 0.99)  # share of the budget, at its end, at min_lr; the schedule fits into the rest
     warmup: int = _of(0, 0)  # iterations of warm-up: lr · ((step + 1) / warmup)^warmup_power
     warmup_power: float = _of(1.0, 0, 10)  # 1: linear, 2: quadratic
@@ -103,7 +107,9 @@ class Recipe:
     class_weights: str = _of("none", choices=("none", "enet", "median"))
     # averaging
     ema: float = _of(0.999, 0, 1)  # 0: off
-    precise_bn: int = _of(0, 0)  # batches from which the BN statistics of the final weights are taken anew; 0: off
+    precise_bn: int = _of(
+        0, 0, 100_000
+    )  # batches from which the BN statistics of the final weights are taken anew; 0: off
     # evaluation: the network's input, None: the image's own size. Scored at the image's own size
     eval_size: tuple[int, int] | None = _of(None, 32, 8192)
     eval_every: float = _of(0.0, 0)  # epochs between evaluations on val_split; 0: only at the end
@@ -136,6 +142,16 @@ class Recipe:
             )
         if self.scale[0] > self.scale[1]:
             yield f"scale {self.scale}: give the smallest zoom first, then the largest"
+        if self.min_lr > self.lr:
+            yield f"lr={self.lr:g} would rise to min_lr={self.min_lr:g}; set min_lr to lr or less"
+        if self.nesterov and self.optimizer == "sgd" and not self.momentum:
+            yield "nesterov=true needs a momentum; set momentum=0.9, or nesterov=false"
+        if not all(isinstance(name, str) for name in self.switches):
+            yield f"switches={dict(self.switches)!r}: give names in quotes, e.g. {{'width': 32}}"
+        try:
+            self.as_json()
+        except (TypeError, ValueError, AttributeError):
+            yield f"switches={dict(self.switches)!r}: give numbers, words, true or false, and lists of them"
         if (self.teacher is None) != (self.teacher_weight == 0):
             yield (
                 f"teacher is {self.teacher} and teacher_weight {self.teacher_weight:g}; distillation needs both, e.g. "
@@ -174,7 +190,10 @@ def loss_terms(text: str) -> list[tuple[float, str]]:
         raise RecipeError(
             f"loss {text!r}: write a sum of {', '.join(LOSSES)} with optional factors, e.g. 'ohem + 0.5 dice'"
         )
-    return [(float(term[1] or 1), term[2]) for term in terms if term]
+    factors = [(float(term[1] or 1), term[2]) for term in terms if term]
+    if not all(0 < factor <= 1000 for factor, _ in factors):
+        raise RecipeError(f"loss {text!r}: give factors above 0 and up to 1000, and leave out what is not to count")
+    return factors
 
 
 def differing(old: Mapping[str, Any], recipe: Recipe) -> dict[str, str]:
@@ -190,7 +209,8 @@ def differing(old: Mapping[str, Any], recipe: Recipe) -> dict[str, str]:
 def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
     """Apply ``field=value`` texts from a command line, e.g. ``["lr=0.02", "crop=288,384"]``.
 
-    A budget given so replaces the recipe's own: ``minutes=5`` also sets iterations and epochs to 0.
+    A budget given so replaces the recipe's own: ``minutes=5`` also sets iterations and epochs to 0. So do data: other
+    ones leave data_size and data_count behind where they have none to choose.
 
     Raises:
         RecipeError: no such field (the message lists near names), or a value that it cannot have.
@@ -201,4 +221,15 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
         raise RecipeError(str(error)) from None
     if changes.keys() & set(BUDGETS):
         changes = {**dict.fromkeys(BUDGETS, 0), **changes}
+    if changes.get("data", recipe.data) != recipe.data:
+        changes = {**dict.fromkeys(_options_without(changes["data"])), **changes}
     return replace(recipe, **changes)
+
+
+def _options_without(data: str) -> list[str]:
+    """Fields that choose among copies of a data set, and that this one knows nothing of."""
+    try:
+        known = known_options(data, size=True, count=True)
+    except DataError:  # there is no such data set: said where it is opened
+        return []
+    return [f"data_{option}" for option in ("size", "count") if option not in known]

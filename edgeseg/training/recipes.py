@@ -33,7 +33,7 @@ def cross_cbam_camvid_paper() -> Recipe:
     auxiliary head.
     """
     return Recipe(
-        "cross_cbam_camvid_paper", split="trainval", val_split="test",
+        "cross_cbam_camvid_paper", data_size=(720, 960), split="trainval", val_split="test",
         iterations=10_000, batch=24, crop=(720, 960), scale=(0.5, 2.5),
         lr=0.01, min_lr=1e-4, decay_conv_only=False, aux_loss="focal", aux_weight=1.0, ema=0.0, amp="bf16",
     )  # fmt: skip

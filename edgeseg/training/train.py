@@ -20,15 +20,15 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.data.labels import ClassTable, LabelError, match_classes
-from edgeseg.data.pairs import Dataset
+from edgeseg.data.pairs import DataError, Dataset
 from edgeseg.inference import Segmenter
-from edgeseg.machine import has_bf16
+from edgeseg.machine import has_bf16, total_memory
 from edgeseg.metrics import Scores, score
-from edgeseg.models.registry import ARCHS, SUFFIX, TRAINING_SWITCHES, create_model
+from edgeseg.models.registry import ARCHS, SUFFIX, TRAINING_SWITCHES, create_model, refuse_other_switches
 from edgeseg.models.weights import read_weights
 from edgeseg.models.zoo import find_weights
 from edgeseg.training.augment import Augment
-from edgeseg.training.batches import RawBatch, Resident, Stream, Streamed, augmented, load_samples
+from edgeseg.training.batches import RawBatch, Resident, Stream, Streamed, WorkerError, augmented, load_samples
 from edgeseg.training.checkpoint import (
     CheckpointError,
     checkpoint_meta,
@@ -38,14 +38,15 @@ from edgeseg.training.checkpoint import (
     save_checkpoint,
 )
 from edgeseg.training.compiled import compile_for_training, gradient_fault
-from edgeseg.training.distill import Teacher
+from edgeseg.training.distill import Teacher, check_teacher
 from edgeseg.training.distributed import global_loss, join_group, mean_over_ranks, same_buffers, slowest_clock
 from edgeseg.training.losses import Objective, class_weights
 from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn
 from edgeseg.training.recipe import BUDGETS, Recipe, RecipeError, differing
 from edgeseg.training.runlog import RunLog
+from edgeseg.training.suspicions import suspicions
 
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
 RANDOM = "random weights"
 _RESUME_ON = "Resume on the data that the run was started on, or train into another folder (--out)."
 _PRECISE_BN_EPOCH = 2**31  # an epoch number that no run reaches: its augmentations are keyed by it
@@ -120,16 +121,22 @@ def fit(
     if there:
         _resume(run, log)
     else:
-        _begin(run, log)
+        _begin(run, log, data, val)
     batches, saved = run.samples.batches(run.stream, run.step), time.perf_counter()
-    while run.progress < 1:
-        before = run.epoch
-        train_one_epoch(run, batches, log)
-        if val is not None and _due(recipe.eval_every, before, run.epoch) and run.progress < 1:
-            _score(run, val, log, progress)
-        if rank == 0 and time.perf_counter() - saved > checkpoint_seconds:
-            saved = time.perf_counter()
+    try:
+        while run.progress < 1:
+            before = run.epoch
+            train_one_epoch(run, batches, log)
+            if val is not None and _due(recipe.eval_every, before, run.epoch) and run.progress < 1:
+                _score(run, val, log, progress)
+            if rank == 0 and time.perf_counter() - saved > checkpoint_seconds:
+                saved = time.perf_counter()
+                _save(run, log)
+    except (DataError, LabelError, WorkerError):  # between two steps: nothing is half-done
+        if rank == 0 and run.step:
             _save(run, log)
+            print(f"{run.step} steps are kept in {out / CHECKPOINT}: mend what is named next, and go on with --resume")
+        raise
     return _finish(run, val, log, progress)
 
 
@@ -270,6 +277,7 @@ def start_run(
         ValueError: there is no data, or the ranks cannot share a batch.
     """
     table, stream = data.table, Stream(len(data), recipe.batch, recipe.seed, rank, world)
+    check_network(recipe, table, init)
     torch.manual_seed(recipe.seed)
     model = _fresh(recipe, len(table)) if init is None else _trained(str(init), recipe, table)
     start = start_text(init)
@@ -278,8 +286,6 @@ def start_run(
 
         load_public_backbone(model, backbone)
         start = f"backbone {Path(backbone).name}"
-    if recipe.freeze_epochs:
-        backbone_of(model)  # refuses one that has none
     teacher = Teacher(recipe.teacher, table, recipe.mean, recipe.std).to(device) if recipe.teacher else None
     samples = load_samples(data, device, workers, progress)
     model = model.to(device)
@@ -302,6 +308,60 @@ def start_run(
     return run
 
 
+def check_network(recipe: Recipe, table: ClassTable, init: str | Path | None = None) -> None:
+    """Refuse a recipe whose network, start or teacher cannot be, without reading data or allocating the network.
+
+    Args:
+        recipe, init: see `fit`.
+        table: the classes to be learnt.
+
+    Raises:
+        RecipeError: a network that cannot be built or frozen, does not fit into memory, or is not the one of `init`.
+        UnknownModelError: no such network, switch, weight or teacher.
+        WeightError: `init` or the teacher is damaged.
+        LabelError: a teacher of other classes.
+    """
+    if recipe.model not in ARCHS and (recipe.model.endswith(SUFFIX) or recipe.model.partition(".")[0] in ARCHS):
+        raise RecipeError(
+            f"recipe {recipe.name}: model={recipe.model} is a trained weight; name the architecture there, and the "
+            f"weight to start from with --init {recipe.model}"
+        )
+    arch, switches = recipe.model, recipe.switches
+    if init is not None:
+        meta = _description(init)
+        arch, switches = meta["arch"], {**meta["switches"], **_switches_beside(recipe, meta["arch"])}
+        if arch != recipe.model and arch in ARCHS:
+            raise RecipeError(
+                f"recipe {recipe.name} trains a {recipe.model}, {init} is a {arch}; set model={arch}, or start from "
+                "another weight"
+            )
+        refuse_other_switches(str(init), arch, meta["switches"], recipe.switches)
+    try:
+        with torch.device("meta"):
+            model = create_model(arch, len(table), **{**switches, **_boundary_head(recipe, arch)})
+    except (TypeError, RuntimeError, ArithmeticError, IndexError) as error:  # what torch says of impossible numbers
+        given = ", ".join(f"{k}={v!r}" for k, v in switches.items())
+        first = str(error).strip().partition("\n")[0]
+        raise RecipeError(
+            f"recipe {recipe.name}: no {arch} can be built with {given} ({first}); change them"
+        ) from error
+    parameters = sum(p.numel() for p in model.parameters())
+    if 4 * parameters > total_memory():
+        raise RecipeError(
+            f"recipe {recipe.name}: {arch} would have {parameters} parameters, more than fit into memory; take a "
+            "smaller one"
+        )
+    if recipe.freeze_epochs:
+        backbone_of(model)  # refuses one that has none
+    if recipe.teacher:
+        check_teacher(recipe.teacher, table)
+
+
+def _description(init: str | Path) -> dict[str, Any]:
+    """What a weight's file says of itself."""
+    return read_weights(Path(init) if str(init).endswith(SUFFIX) else find_weights(str(init)))[0]
+
+
 def start_text(init: str | Path | None) -> str:
     """What a report says of the weights at step 0: a name, or a file with its folder, which says whose result it is."""
     if init is None:
@@ -320,12 +380,8 @@ def _trained(init: str, recipe: Recipe, table: ClassTable) -> nn.Module:
 
     Its heads start anew where the classes are others, or are the same in another order.
     """
-    meta = read_weights(Path(init) if init.endswith(SUFFIX) else find_weights(init))[0]
-    arch = meta["arch"]
-    switches = {k: v for k, v in recipe.switches.items() if k in TRAINING_SWITCHES}  # the weight brings the others
-    switches |= _boundary_head(recipe, arch)
-    if arch in ARCHS and "aux" in ARCHS[arch].switches:
-        switches["aux"] = recipe.aux_weight > 0  # the weight may have been published without
+    meta = _description(init)
+    switches = _switches_beside(recipe, meta["arch"])
     try:
         known = [c["name"] for c in meta["classes"]]
         match_classes(known, table.names, init, "the training data", "The heads start anew.")
@@ -333,6 +389,15 @@ def _trained(init: str, recipe: Recipe, table: ClassTable) -> nn.Module:
         print(other_classes)
         return create_model(init, len(table), new_head=True, **switches)
     return create_model(init, verbose=True, **switches)
+
+
+def _switches_beside(recipe: Recipe, arch: str) -> dict[str, Any]:
+    """The switches that a recipe adds to those which a trained weight brings."""
+    switches = {k: v for k, v in recipe.switches.items() if k in TRAINING_SWITCHES}
+    switches |= _boundary_head(recipe, arch)
+    if arch in ARCHS and "aux" in ARCHS[arch].switches:
+        switches["aux"] = recipe.aux_weight > 0  # the weight may have been published without
+    return switches
 
 
 def _boundary_head(recipe: Recipe, arch: str) -> dict[str, Any]:
@@ -344,8 +409,8 @@ def _boundary_head(recipe: Recipe, arch: str) -> dict[str, Any]:
     return {"aux_boundary": True}
 
 
-def _begin(run: Run, log: RunLog) -> None:
-    """Write a fresh log's first line; warn of a backbone that would stay at random weights."""
+def _begin(run: Run, log: RunLog, data: Dataset, val: Dataset | None) -> None:
+    """Write a fresh log's first line; warn of what is probably not meant."""
     log.start(
         recipe=run.recipe.as_json(),
         start=run.start,
@@ -353,12 +418,16 @@ def _begin(run: Run, log: RunLog) -> None:
         images=run.stream.length,
         parameters=sum(p.numel() for p in run.model.parameters()),
     )
-    if run.recipe.freeze_epochs and run.start == RANDOM and run.stream.rank == 0:
-        warnings.warn(
+    if run.stream.rank:
+        return
+    odd = suspicions(run.recipe, data, val, run.samples)
+    if run.recipe.freeze_epochs and run.start == RANDOM:
+        odd.append(
             f"the backbone stays at its random weights for {run.recipe.freeze_epochs:g} epochs; give trained ones "
-            "(backbone or init), or set freeze_epochs=0",
-            stacklevel=3,
+            "(backbone or init), or set freeze_epochs=0"
         )
+    for sentence in odd:
+        warnings.warn(sentence, stacklevel=3)
 
 
 def _check_same_run(path: Path, recipe: Recipe, data: Dataset, val: Dataset | None, init: str | Path | None) -> None:
@@ -493,6 +562,8 @@ def _require_finite(loss: float, run: Run, log: RunLog) -> None:
 
 def _save(run: Run, log: RunLog) -> None:
     _require_finite(float(run.loss_sum), run, log)
+    if not all(torch.isfinite(p).all() for p in run.model.parameters()):
+        _require_finite(math.nan, run, log)  # the last step's loss is of the weights before it
     meta = {
         "recipe": run.recipe.as_json(),
         "step": run.step,
@@ -559,7 +630,12 @@ def _finish(run: Run, val: Dataset | None, log: RunLog, progress: bool) -> dict[
         "data": run.identity,
     }
     if val is not None:
-        report["scores"] = _score(run, val, log, progress)
+        try:
+            report["scores"] = _score(run, val, log, progress)
+        except (DataError, LabelError):
+            weights = log.folder / WEIGHTS
+            print(f"training is done: {weights}; for its score mend what is named next, and go on with --resume")
+            raise
     log.report(report)
     return report
 
