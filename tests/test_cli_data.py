@@ -137,6 +137,26 @@ def test_get_then_prepare_then_check_needs_no_other_word(served, tmp_path):
     assert report["splits"]["test"]["classes"]["Road"] == {"share": 100.0, "pixels": 233 * 48 * 36, "images": 233}
 
 
+def test_a_wrong_hash_is_one_clear_line_and_leaves_nothing(served, tmp_path, monkeypatch):
+    source = CAMVID_SOURCES["fastai"]
+    wrong = dataclasses.replace(source, archives=(dataclasses.replace(source.archives[0], md5="0" * 32),))
+    monkeypatch.setitem(CAMVID_SOURCES, "fastai", wrong)
+    got = edgeseg_data("get", "camvid")
+    assert got.exit_code == 2
+    assert "where 00000000000000000000000000000000 is right" in got.output
+    assert "Traceback" not in got.output
+    assert os.listdir(tmp_path / "home") == []
+
+
+def test_a_folder_that_holds_something_else_is_not_touched(served, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    got = edgeseg_data("get", "camvid", "--to", tmp_path / "mine")
+    assert got.exit_code == 2
+    assert "something else than camvid_fastai. Remove it, or choose another folder" in got.output
+    assert os.listdir(tmp_path / "mine") == ["thesis.txt"]
+
+
 # check ----------------------------------------------------------------------------------------------------------------
 
 
@@ -172,6 +192,24 @@ def test_check_takes_a_class_file_from_elsewhere(tmp_path):
     (root / "classes.json").rename(tmp_path / "mine.json")
     assert edgeseg_data("check", root).exit_code == 2
     assert edgeseg_data("check", root, "--classes", tmp_path / "mine.json").exit_code == 0
+
+
+def test_check_warns_of_what_is_hardly_meant_and_ends_with_0(tmp_path):
+    checked = edgeseg_data("check", make_folder(tmp_path))
+    assert checked.exit_code == 0, checked.output
+    assert "all: 3 pairs, 40x40" in checked.output
+    assert "warning: no pixel of sky" in checked.output
+
+
+def test_check_reads_own_classes_in_vocs_folders(tmp_path):
+    for name in ("a", "b"):
+        save(tmp_path / "JPEGImages" / f"{name}.jpg", np.full((40, 40, 3), 10, np.uint8))
+        save(tmp_path / "SegmentationClass" / f"{name}.png", np.eye(40, dtype=np.uint8))
+    (tmp_path / "classes.json").write_text('{"id2label": {"0": "bg", "1": "lane"}}')
+    checked = edgeseg_data("check", tmp_path)
+    assert checked.exit_code == 0, checked.output
+    assert "aeroplane" not in checked.output
+    assert re.search(r"lane +2.50 +2\n", checked.output)
 
 
 @pytest.mark.parametrize(

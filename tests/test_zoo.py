@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import http.server
 import re
@@ -237,6 +238,24 @@ def test_a_record_that_says_other_things_than_its_file_is_refused(given, cache):
         import_weights(given)
 
 
+def test_one_bad_weight_keeps_the_whole_folder_out(given, cache):
+    put_weight(given, "cross_cbam_m.zzz", seed=1)  # the last to be looked at
+    (given / "cross_cbam_m.zzz.safetensors").write_bytes(b"no weight")
+    with pytest.raises(WeightError, match="zzz"):
+        import_weights(given)
+    assert not cache.exists()
+
+
+def test_a_full_disk_leaves_nothing_half_written(given, cache, monkeypatch):
+    def full(path, mode="wb"):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(zoo, "atomic_write", full)
+    with pytest.raises(OSError, match="No space left"):
+        import_weights(given)
+    assert list_weights() == []
+
+
 def test_another_weight_of_the_same_name_stays_unless_replacing_is_asked_for(given, cache):
     import_weights(given)
     import_weights(given)  # the same again: nothing to refuse
@@ -289,6 +308,11 @@ def test_load_segmenter_says_it_too_and_the_packages_licence_is_silent(licensed,
     assert capsys.readouterr().err == ""
     load_segmenter("cross_cbam_m.camvid2")
     assert "weights licence cross_cbam_m.camvid2" in capsys.readouterr().err
+
+
+def test_checking_a_weight_is_not_loading_it(licensed, capsys):
+    assert verify_weight("cross_cbam_m.camvid") == []
+    assert capsys.readouterr().err == ""
 
 
 def test_the_licences_texts_can_be_read(licensed):
