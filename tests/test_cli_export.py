@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -52,6 +55,23 @@ def test_the_logits_graph_can_be_left_out_and_own_data_be_checked_on(monkeypatch
     assert "max abs error –" in capsys.readouterr().out
     assert run(monkeypatch, "bench", out, "--quick") == 2
     assert f"{out}: built without its logits graph" in capsys.readouterr().err
+
+
+def test_a_polite_end_leaves_neither_an_artefact_nor_what_it_was_built_in(tmp_path):
+    """SIGTERM: a job's time is up, a container is stopped."""
+    for name in ("temporary", "out"):
+        (tmp_path / name).mkdir()
+    words = ("export", MODEL, "--runtime", "onnx", "--size", "64x96", "--out", tmp_path / "out" / "m")
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
+    with subprocess.Popen([sys.executable, "-m", "edgeseg", *map(str, words)], env=environment) as process:
+        deadline = time.monotonic() + 120
+        while not any((tmp_path / "temporary").glob("edgeseg-*")) and time.monotonic() < deadline:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.terminate()
+        assert process.wait(60) == 143
+    assert list(tmp_path.rglob("*edgeseg-*")) == []
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_outside_the_tolerance_the_artefact_is_kept_aside(monkeypatch, tmp_path, capsys):

@@ -102,6 +102,31 @@ def test_symmetric_int8_leaves_biases_in_float_which_tensorrts_parser_reads():
     assert artefact.about["graphs"]["labels"]["dtypes"] == {"int8": CONVOLUTIONS}
 
 
+# Operators of ours that onnx-tensorrt's list has for floats (docs/operators.md of TensorRT 10.15, and of 9.2).
+PARSED = {
+    "Add", "ArgMax", "AveragePool", "Cast", "Concat", "Conv", "DequantizeLinear", "Div", "Mul", "QuantizeLinear",
+    "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Resize", "Sigmoid", "Sub",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("precision", "options"), [("fp32", {}), ("fp16", {}), ("int8", {"symmetric": True})])
+def test_what_goes_to_a_board_is_on_the_list_of_tensorrts_parser(precision, options):
+    graphs = ("labels",) if precision == "int8" else ("labels", "logits")
+    artefact = compiled(trained_segmenter(), "onnx", precision, *graphs, **options)
+    for name in graphs:
+        graph = graph_of(artefact, name)
+        assert {node.op_type for node in graph.node} <= PARSED
+        for node in graph.node:
+            told = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+            if node.op_type == "Resize":
+                assert (told["mode"], told["coordinate_transformation_mode"]) == (b"linear", b"half_pixel")
+                assert not told.get("antialias")
+            if node.op_type.startswith("Reduce"):
+                assert node.input[1] in {i.name for i in graph.initializer}
+            if graph.input[0].name in node.input and name == "labels":
+                assert node.op_type == "Cast"  # uint8 is taken at the border only
+
+
 def test_a_half_graph_is_half_and_close():
     half = compiled(trained_segmenter(), "onnx", "fp16")
     facts = half.about["graphs"]["labels"]

@@ -249,6 +249,15 @@ def test_a_description_that_cannot_be_is_refused_by_file_and_key(file, key, valu
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("switches", [{"nonsense": 1}, {"width": "wide"}, {"backbone": "stdc2"}, {"width": 0}])
+def test_switches_that_cannot_be_are_refused_by_file(file, switches):
+    blob = file.read_bytes()
+    meta = json.loads(json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])["__metadata__"]["edgeseg"])
+    described(file, json.dumps({**meta, "switches": switches}))
+    with pytest.raises(ValueError, match=rf"toy.safetensors: .*{next(iter(switches))}"):
+        create_model(str(file))
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", "[" * 10**5])
 def test_a_description_that_is_no_object_is_refused_by_file(file, text):
     with pytest.raises(WeightError, match=r"toy.safetensors: .*descri") as refusal:

@@ -270,8 +270,11 @@ def compile(
 
 
 def weights_hash(model: str | Path) -> str:
-    """SHA-256 of a weight's file, by the weight's name or the file's."""
-    return file_hash(Path(model) if str(model).endswith(SUFFIX) else find_weights(str(model)))
+    """SHA-256 of a weight's file, by the weight's name, the file's or that of the run's folder that holds it."""
+    path = Path(model)
+    if path.is_dir():
+        return file_hash(path / f"weights{SUFFIX}")
+    return file_hash(path if path.suffix == SUFFIX else find_weights(str(model)))
 
 
 def checked_graphs(graphs: Sequence[str]) -> tuple[str, ...]:
