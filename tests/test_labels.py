@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edgeseg.data import labels
+from edgeseg.data.class_file import read_class_file
 from edgeseg.data.labels import (
     CAMVID,
     CAMVID32,
@@ -23,7 +24,6 @@ from edgeseg.data.labels import (
     bit_palette,
     camvid,
     camvid_from_codes,
-    read_class_file,
 )
 
 # CamVid's 32 colours as grouped by definition A; the first of each line is the head class, all that definition B keeps
@@ -355,6 +355,15 @@ def test_eleven_numbered_labels_are_sorted_by_number_not_as_words(tmp_path):
 def test_a_prepared_folders_class_file_is_one_of_own_data_too(tmp_path):
     spec = {"classes": ["a"], "void": [255], "definition": "A", "data": "cityscapes", "partial": False, "size": [4, 3]}
     assert read_class_file(class_file(tmp_path, spec)).names == ("a",)
+
+
+def test_the_class_files_of_the_guide_are_read(tmp_path):
+    guide = (Path(__file__).parent.parent / "docs" / "data.md").read_text(encoding="utf-8")
+    specs = [s for s in re.findall(r"(?<=`)\{[^`]+\}(?=`)|(?<=```json\n).+(?=\n```)", guide) if "…" not in s]
+    assert len(specs) == 3
+    tables = [read_class_file(class_file(tmp_path, spec)) for spec in specs]
+    assert tables[0].ids == {0: 0, 7: 1, 2: 2, VOID: VOID}
+    assert tables[2].ids == {0: 0, 255: 1}
 
 
 def test_255_that_no_class_has_says_how_to_give_it(tmp_path):

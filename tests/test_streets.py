@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeseg.data.labels import CAMVID, VOID, read_class_file
+from edgeseg.data.class_file import read_class_file
+from edgeseg.data.labels import CAMVID, VOID
 from edgeseg.data.streets import FACTORS, GENERATOR_VERSION, SPLITS, Streets, drive, write_streets
 
 SMALL = (96, 128)

@@ -222,7 +222,7 @@ def write_copy(
 
 
 def class_entries(table: ClassTable) -> dict[str, Any]:
-    """What a class file says of a table whose files hold class ids, see `edgeseg.data.labels.read_class_file`."""
+    """What a class file says of a table whose files hold class ids, see `edgeseg.data.class_file.read_class_file`."""
     classes = [{"name": n, "color": list(c)} for n, c in zip(table.names, table.colors, strict=True)]
     return {"classes": classes, "void": [VOID]}
 

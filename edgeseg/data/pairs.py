@@ -23,7 +23,8 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, ImageFile
 
-from edgeseg.data.labels import ClassTable, LabelError, read_class_csv, read_class_file
+from edgeseg.data.class_file import read_class_csv, read_class_file
+from edgeseg.data.labels import ClassTable, LabelError
 from edgeseg.files import read_text
 from edgeseg.text import first_few
 
@@ -459,8 +460,8 @@ def folder_pairs(
 
     Args:
         root: the folder.
-        classes: class table or class file (see `edgeseg.data.labels.read_class_file`); default ``root/classes.json``,
-            or Roboflow's ``_classes.csv``.
+        classes: class table or class file (see `edgeseg.data.class_file.read_class_file`); default
+            ``root/classes.json``, or Roboflow's ``_classes.csv``.
         split: which part, e.g. ``"train"``.
         images: name of the folder of pictures.
         labels: name of the folder of labels; default ``labels`` or ``masks``, whichever is there.
