@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from edgeseg.data.labels import LabelError
 from edgeseg.training import batches
 from edgeseg.training.augment import Augment
 from edgeseg.training.batches import Resident, Stream, Streamed, augmented, load_samples
 from edgeseg.training.train import fit
-from toy_runs import TINY, Toy
+from toy_runs import TABLE, TINY, Toy
 
 
 def test_an_empty_data_set_is_refused(tmp_path):
@@ -63,6 +66,53 @@ def compare_workers_with_memory():
             assert keys == same_keys
             assert all(map(torch.equal, augmented(a, keys, augment), augmented(b, keys, augment)))
     np.testing.assert_array_equal(resident.pixel_counts, streamed.pixel_counts)
+
+
+BAD_FILE = """
+import os, signal, sys
+sys.argv = ["edgeseg", "train", "camvid_cpu", "data=" + sys.argv[1], "split=all", "val_split=none", "iterations=20",
+            "batch=2", "crop=64,64", "precise_bn=0", "warmup=0", "class_weights=none", "amp=none", "scale=1,1",
+            "switches={'width': 8, 'aspp_channels': 16}", "--out", sys.argv[2]]
+from edgeseg import cli
+from edgeseg.training import batches
+if sys.argv[-1].endswith("killed"):
+    usual = batches._WithPoints.__getitem__
+    batches._WithPoints.__getitem__ = lambda self, i: os.kill(os.getpid(), signal.SIGKILL) or usual(self, i)
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("fault", ["cut", "gone", "label", "killed"])
+def test_what_goes_wrong_in_a_worker_is_one_line_that_names_the_file(tmp_path, fault):
+    for i, (image, label) in enumerate(Toy(12, ((64, 64), (64, 80)))):  # of two sizes: it is streamed
+        for kind, array in (("images", image), ("labels", label)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            Image.fromarray(array).save(tmp_path / kind / f"{i:02}.png")
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": list(TABLE.names), "void": [255]}))
+    bad = tmp_path / ("labels" if fault == "label" else "images") / "01.png"
+    if fault == "cut":
+        bad.write_bytes(bad.read_bytes()[:300])
+    elif fault == "gone":
+        bad.unlink()
+        bad.symlink_to("nowhere.png")
+    elif fault == "label":
+        Image.new("L", (80, 64), 77).save(bad)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", BAD_FILE, str(tmp_path), str(tmp_path / fault)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    said = done.stderr.strip().splitlines()
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    assert said[-1].startswith("edgeseg: a reading process died" if fault == "killed" else f"edgeseg: {bad}: ")
+
+
+def test_an_error_that_does_not_survive_the_way_from_a_worker_keeps_its_words():
+    class OddError(Exception):
+        def __init__(self, first, second):
+            super().__init__(f"{first} and {second}")
+
+    assert str(batches._sendable(OddError("a", "b"))) == "OddError: a and b"
+    error = LabelError("labels/a.png: value 7")
+    assert batches._sendable(error) is error
 
 
 def test_images_of_many_sizes_and_sets_beyond_half_of_the_memory_are_streamed(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from edgeseg.training.batches import open_recipe
 from edgeseg.training.recipe import FIELDS, Recipe, RecipeError, override
 from edgeseg.training.recipes import get_recipe
 
@@ -43,6 +44,9 @@ def test_a_value_of_another_type_is_refused(text):
         "eval_size=10,10", "data_size=10,10", "crop=16,64", "ema=2", "flip=3", "momentum=5", "std=0,0,0", "mean=-1,0,0",
         "scale=2,1", "scale=0,1", "aux_weight=-1", "boundary_weight=-1", "weight_decay=-1", "clip=-1", "batch=0",
         "accumulate=0", "epochs=-1", "data_count=0", "seed=-1", "temperature=0", "loss_stride=0", "hue=0.7",
+        "epochs=1e99", "minutes=1e99", "lr=1e99", "weight_decay=1e99", "precise_bn=100000000", "batch=100000000",
+        "data_count=100000000", "lr=1e-9", "min_lr=1", "momentum=0", "loss=0ce", "switches={1: 2}",
+        "switches={'width': {8}}", "switches={'width': b'8'}",
     ],
 )  # fmt: skip
 def test_a_value_out_of_range_is_refused_in_one_line_before_anything_is_read(text):
@@ -68,6 +72,22 @@ def test_an_unknown_field_or_loss_lists_those_that_exist(text, listed):
 def test_numpys_numbers_are_numbers_and_are_written_as_such():
     recipe = Recipe("mine", iterations=np.int64(3), crop=(np.int64(64), 96), lr=np.float32(0.5))
     assert recipe.as_json() == Recipe("mine", iterations=3, crop=(64, 96), lr=0.5).as_json()
+
+
+def test_other_data_leave_behind_a_size_and_a_count_that_they_have_not(tmp_path):
+    streets = get_recipe("streets_cpu")
+    own = override(streets, [f"data={tmp_path}"])
+    assert (own.data_size, own.data_count) == (None, None)
+    assert override(streets, [f"data={tmp_path}", "data_size=64,64"]).data_size == (64, 64)
+    assert override(streets, ["data=cityscapes"]).data_size == streets.data_size
+    assert override(streets, ["data=streets"]) == streets
+
+
+@pytest.mark.parametrize("option", ["data_size=64,64", "data_count=5"])
+def test_a_size_or_a_count_that_the_data_have_not_is_refused_before_they_are_opened(tmp_path, option):
+    recipe = override(get_recipe("streets_cpu"), [f"data={tmp_path}", option])
+    with pytest.raises(RecipeError, match=f"{option}.*set {option.partition('=')[0]}=none"):
+        open_recipe(recipe)
 
 
 def test_a_new_budget_replaces_the_old_one():

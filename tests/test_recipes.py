@@ -18,6 +18,7 @@ def test_every_recipe_builds_and_says_where_its_numbers_come_from():
 def test_the_papers_camvid_recipe_has_its_printed_numbers():
     r = get_recipe("cross_cbam_camvid_paper")
     assert (r.batch, r.iterations, r.crop, r.scale) == (24, 10_000, (720, 960), (0.5, 2.5))
+    assert r.data_size == (720, 960)
     assert (r.lr, r.min_lr, r.momentum, r.weight_decay, r.power) == (0.01, 1e-4, 0.9, 5e-4, 0.9)
 
 

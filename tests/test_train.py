@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from edgeseg.data.labels import VOID
+from edgeseg.data.pairs import DataError
 from edgeseg.inference import load_segmenter
 from edgeseg.models.registry import create_model
 from edgeseg.training import train
@@ -261,6 +262,54 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_a_checkpoint_where_th
     assert not steps_saved or checkpoint.read_bytes() == before
     assert log_rows(run)[-1]["loss"] is None
     assert "NaN" not in (run / "log.jsonl").read_text()
+
+
+class Broken(Toy):
+    """The toy data, in which one file cannot be read once so many were."""
+
+    def __init__(self, after, n=6, sizes=((64, 64),)):
+        super().__init__(n, sizes)
+        self.left = after
+
+    def __getitem__(self, i):
+        self.left -= 1
+        if self.left < 0 and i < len(self):
+            raise DataError(f"images/{i}.png: truncated")
+        return super().__getitem__(i)
+
+
+def test_a_file_that_cannot_be_read_costs_no_step_that_was_taken(tmp_path, capsys):
+    sizes = ((64, 64), (64, 80))
+    with pytest.raises(DataError, match=r"images/\d\.png: truncated"):
+        fit(TINY, Broken(8 + 6 + 8, sizes=sizes), None, tmp_path, workers=0, progress=False)
+    step = read_checkpoint(tmp_path / "checkpoint.safetensors")[0]["step"]
+    assert 0 < step < TINY.iterations
+    assert f"{step} steps are kept" in capsys.readouterr().out
+    fit(TINY, Toy(6, sizes), None, tmp_path, resume=True, workers=0, progress=False)
+    fit(TINY, Toy(6, sizes), None, tmp_path / "whole", workers=0, progress=False)
+    assert_same(tensors(tmp_path), tensors(tmp_path / "whole"))
+
+
+def test_a_validation_file_that_cannot_be_read_costs_no_training(tmp_path, capsys):
+    with pytest.raises(DataError, match="truncated"):
+        fit(TWO_STEPS, Toy(), Broken(1), tmp_path, progress=False)
+    assert str(tmp_path / "weights.safetensors") in capsys.readouterr().out
+    assert not (tmp_path / "report.json").exists()
+    assert fit(TWO_STEPS, Toy(), Toy(), tmp_path, resume=True, progress=False)["scores"]["step"] == 2
+
+
+def test_weights_that_are_not_finite_are_not_saved_whatever_the_last_loss_was(tmp_path, monkeypatch):
+    step = train.training_step
+
+    def overflowing(run, keys, raw):
+        loss = step(run, keys, raw)
+        next(run.model.parameters()).data.fill_(float("inf"))
+        return loss
+
+    monkeypatch.setattr(train, "training_step", overflowing)
+    with pytest.raises(TrainingError, match="Lower lr"):
+        fit(replace(TINY, iterations=1), Toy(), None, tmp_path, progress=False)
+    assert not (tmp_path / "weights.safetensors").exists()
 
 
 # number formats -------------------------------------------------------------------------------------------------------
