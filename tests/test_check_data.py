@@ -4,12 +4,17 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from edgeseg.data import open_data
 from edgeseg.data.check import check_data
 from edgeseg.data.labels import VOID, ClassTable
 from edgeseg.data.pairs import Pairs, folder_pairs
+from edgeseg.training.batches import Resident
+from edgeseg.training.suspicions import suspicions
 from picture_files import save
+from toy_runs import TINY, write_pairs
 
 TABLE = ClassTable("three", ("road", "car", "sky"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)))
 
@@ -89,6 +94,17 @@ def test_masks_of_0_and_255_whose_255_is_meant_as_a_class_are_warned_of_with_the
     report = check_data(folder_pairs(tmp_path), progress=False)
     assert len(report.warnings) == 1
     assert "bg is the only class" in report.text()
+
+
+def test_a_run_that_is_scored_on_what_it_trains_on_is_suspected(tmp_path):
+    write_pairs(tmp_path)
+    train = open_data(tmp_path, "train")
+    samples = Resident(train, torch.device("cpu"), progress=False)
+    (said,) = suspicions(TINY, train, open_data(tmp_path, "all"), samples)
+    assert said.startswith(
+        "4 images are in both the training data and the validation data (0.png, 1.png, 2.png, 3.png)"
+    )
+    assert suspicions(TINY, train, None, samples) == []
 
 
 def test_pictures_that_exif_turns_are_told(tmp_path):

@@ -396,7 +396,7 @@ def _layout(root: Path, images: str = "images", labels: str | None = None) -> _L
             return _Layout(root, ("{}",), ("{}annot",), None, root)
         if any(_masks_beside(folder) for folder in (root, *(root / split for split in SPLITS))):
             return _Layout(root, ("{}",), ("{}",), (".", "."), root, beside=True)
-    kinds = (labels,) if labels else LABEL_FOLDERS
+    kinds: tuple[str, ...] = (labels,) if labels else LABEL_FOLDERS
     found = [kind for kind in kinds if _holds_pictures(root, kind)]
     if len(found) > 1:
         both = " and ".join(found)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from edgeseg.data.check import in_two_splits
 from edgeseg.data.pairs import Dataset, Pairs
 from edgeseg.text import first_few
 from edgeseg.training.batches import Resident, Streamed
@@ -50,6 +51,11 @@ def suspicions(recipe: Recipe, data: Dataset, val: Dataset | None, samples: Resi
             f"the validation data have no pixel of any class in {_share(val)}, all is void: there will be no score. "
             f"{_OTHER_VALUE}"
         )
+    if val is not None:
+        shared = in_two_splits({"the training data": data, "the validation data": val})
+        found += [
+            f"{line}: scores will be too good. Choose another split or val_split" for line in shared
+        ]
     return found
 
 
