@@ -172,6 +172,25 @@ def test_frames_that_damage_took_away_are_counted(tmp_path, name):
     assert (source.missing > 0) == (name != "a.avi")  # there the damage hits pixels, but no beginning of a frame
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "places"),
+    [("a.mp4", "libx264", 40), ("a.ts", "libx264", 40), ("a.avi", "mpeg4", 20), ("a.mkv", "libx264", 20)],
+)
+def test_a_badly_damaged_video_says_how_many_frames_it_lost(tmp_path, name, codec, places):
+    source = open_source(str(damage(make_video(tmp_path / name, 200, codec=codec), places)))
+    frames, _ = read(source)
+    assert 20 < len(frames) < 198
+    assert len(frames) + source.missing == 200
+
+
+def test_a_truncated_video_counts_what_is_not_there(tmp_path):
+    for name in ("a.mkv", "a.avi"):
+        source = open_source(str(cut(make_video(tmp_path / name, 200), 0.6)))
+        frames, error = read(source)
+        assert "truncated" in error
+        assert len(frames) + source.missing == pytest.approx(200, abs=1)
+
+
 def test_packets_lost_on_the_way_are_counted(tmp_path):
     path = make_video(tmp_path / "a.ts", 200)
     content, packet = bytearray(path.read_bytes()), 188

@@ -287,8 +287,10 @@ class VideoSource(Source):
             tally.add(round(step / interval) if abs(step) < _JUMP else 1)
             self.missing = earlier + tally.missing
             yield Frame(self._picture(frame), shown, work + time.perf_counter() - began)
-        absent = 0 if self.live else self._absent_at_end(container, stream, tally, seconds + interval)
-        self.missing = earlier + tally.missing + absent
+        if not self.live:
+            absent, promised = self._absent_at_end(container, stream, tally, seconds + interval, interval)
+            self.missing = earlier + tally.missing + absent
+            self._refuse_loss(stream, tally, absent, seconds + interval, promised)
 
     def _decoded(self, container: Any, stream: Any, tally: _Tally) -> Iterator[tuple[Any, float]]:
         """PyAV's frames, and the seconds that each took to decode."""
@@ -319,25 +321,34 @@ class VideoSource(Source):
         image = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
         return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
-    def _absent_at_end(self, container: Any, stream: Any, tally: _Tally, seconds: float) -> int:
-        """Frames that the header promised and nothing told of; not every format has such a number.
+    def _absent_at_end(
+        self, container: Any, stream: Any, tally: _Tally, seconds: float, interval: float
+    ) -> tuple[int, float]:
+        """Frames that the header promised and nothing told of, by their number or by the time; and the promised time.
+
+        Not every format has such a number.
 
         Raises:
-            SourceError: the file is truncated, or holds nothing.
+            SourceError: the file holds nothing.
         """
         if tally.frames == 0:
             raise SourceError(f"{self.name}: holds no frame that can be decoded. {self._cure()}")
         promised = float(stream.duration * stream.time_base) if stream.duration else 0.0
         if not promised and len(container.streams) == 1:
             promised = (container.duration or 0) / self._av.time_base
-        absent = max(0, stream.frames - tally.hidden - tally.frames - tally.missing)
-        if absent > 2 + 0.02 * stream.frames or seconds < 0.98 * promised - 0.5:
-            of = f"{stream.frames} frames" if stream.frames else f"about {promised:.0f} s"
-            raise SourceError(
-                f"{self.name}: ended after {tally.frames} frames ({seconds:.1f} s) of {of}: the file is truncated. "
-                "Copy or record it again; what was there has been processed."
-            )
-        return absent
+        if stream.frames:
+            return max(0, stream.frames - tally.hidden - tally.frames - tally.missing), promised
+        return (round((promised - seconds) / interval) if seconds < 0.98 * promised - 0.5 else 0), promised
+
+    def _refuse_loss(self, stream: Any, tally: _Tally, absent: int, seconds: float, promised: float) -> None:
+        """Raises a `SourceError` that says how much is lost, where the end is, or frames of which nothing tells."""
+        if seconds >= 0.98 * promised - 0.5 and absent <= 2 + 0.02 * stream.frames:
+            return
+        of = f"{stream.frames} frames" if stream.frames else f"about {promised:.0f} s"
+        raise SourceError(
+            f"{self.name}: ended after {tally.frames} frames ({seconds:.1f} s) of {of}, {tally.missing + absent} could "
+            "not be read: the file is truncated or damaged. Copy or record it again; what was there has been processed."
+        )
 
     def _why(self, error: Exception) -> str:
         if isinstance(error, self._av.error.ExitError | TimeoutError):
