@@ -101,9 +101,7 @@ def test_a_run_that_is_scored_on_what_it_trains_on_is_suspected(tmp_path):
     train = open_data(tmp_path, "train")
     samples = Resident(train, torch.device("cpu"), progress=False)
     (said,) = suspicions(TINY, train, open_data(tmp_path, "all"), samples)
-    assert said.startswith(
-        "4 images are in both the training data and the validation data (0.png, 1.png, 2.png, 3.png)"
-    )
+    assert said.startswith("4 images are in both the training data and the validation data (0.png, 1.png")
     assert suspicions(TINY, train, None, samples) == []
 
 

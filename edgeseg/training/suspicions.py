@@ -53,9 +53,7 @@ def suspicions(recipe: Recipe, data: Dataset, val: Dataset | None, samples: Resi
         )
     if val is not None:
         shared = in_two_splits({"the training data": data, "the validation data": val})
-        found += [
-            f"{line}: scores will be too good. Choose another split or val_split" for line in shared
-        ]
+        found += [f"{line}: scores will be too good. Choose another split or val_split" for line in shared]
     return found
 
 
