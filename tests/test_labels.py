@@ -383,6 +383,13 @@ def test_a_table_takes_names_only(names):
         ClassTable("mine", names, ((1, 2, 3),) * len(names))
 
 
+def test_a_class_is_found_in_any_case_unless_two_differ_in_nothing_else():
+    table = ClassTable("mine", ("Road", "road", "Car"), ((1, 2, 3),) * 3)
+    assert [table.index(name) for name in ("Road", "road", "car")] == [0, 1, 2]
+    with pytest.raises(LabelError, match="no class 'ROAD' in mine; it has Road, road, Car"):
+        table.index("ROAD")
+
+
 # palettes
 
 

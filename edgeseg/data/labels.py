@@ -70,11 +70,13 @@ class ClassTable:
         return palette
 
     def index(self, name: str) -> int:
-        """Class id of a class name, upper and lower case alike."""
-        lowered = [n.lower() for n in self.names]
-        if name.lower() not in lowered:
+        """Class id of a class name, upper and lower case alike where only one class is meant then."""
+        alike = [i for i, known in enumerate(self.names) if known.lower() == name.lower()]
+        if name in self.names:
+            return self.names.index(name)
+        if len(alike) != 1:
             raise LabelError(f"no class {name!r} in {self.name}; it has {', '.join(self.names)}")
-        return lowered.index(name.lower())
+        return alike[0]
 
     def encode(self, raw: np.ndarray, source: str | Path = "label") -> np.ndarray:
         """File values to class ids.
