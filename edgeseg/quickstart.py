@@ -21,7 +21,7 @@ from edgeseg.data.pairs import Dataset
 from edgeseg.files import write_json
 from edgeseg.inference import load_segmenter
 from edgeseg.training.recipes import Recipe, get_recipe
-from edgeseg.training.train import evaluate, fit
+from edgeseg.training.train import CHECKPOINT, evaluate, fit
 from edgeseg.training.trivial import fit_pixel_mlp
 
 TEST_SCENES = 200
@@ -64,7 +64,7 @@ def run_quickstart(
     recipe = replace(get_recipe("streets_cpu"), seed=seed)
     if minutes is not None:
         recipe = replace(recipe, minutes=minutes)
-    for name in ("checkpoint.safetensors", "log.jsonl"):
+    for name in (CHECKPOINT, "log.jsonl"):
         (out / name).unlink(missing_ok=True)
     print(f"1/4  rendering {recipe.data_count} training and {TEST_SCENES} test scenes, {_by(recipe.data_size)} pixels")
     train, test = _render("train", recipe, recipe.data_count), _render("test", recipe, TEST_SCENES)

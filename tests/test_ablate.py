@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 from dataclasses import replace
@@ -52,6 +53,21 @@ def test_every_variant_is_checked_before_the_first_trains(tmp_path):
         train(tmp_path, [PLAIN, Variant("wrong", ("nothing=1",))])
     with pytest.raises(RecipeError, match="name of its own"):
         train(tmp_path, [PLAIN, PLAIN])
+    for change in (
+        "switches={'widht':8}",
+        "switches={'dilations':5}",
+        "model=cross_cbam_x",
+        "boundary_weight=1 model=hrnet",
+    ):
+        with pytest.raises(ValueError, match="variant wrong: "):
+            train(tmp_path, [PLAIN, Variant.parse(f"wrong: {change}")])
+    for start in (
+        "cross_cbam_m.nowhere",
+        "nowhere.safetensors",
+        "cross_cbam_m.streets",
+    ):  # the last is of another width
+        with pytest.raises((ValueError, RuntimeError), match=start):
+            train(tmp_path, [PLAIN, Variant("wrong", (), start)])
     assert not list(tmp_path.iterdir())
 
 
@@ -70,6 +86,16 @@ def test_variants_are_trained_once_and_read_again(trained):
     times = {p: p.stat().st_mtime_ns for p in folder.rglob("weights.safetensors")}
     assert train(folder, [PLAIN, SLOW], (0, 1)) == first
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("weights.safetensors")} == times
+
+
+def test_variants_are_not_read_or_taken_up_on_other_data_or_from_another_start(trained, tmp_path):
+    folder = shutil.copytree(trained[0], tmp_path / "runs")
+    for data, val, part in ((Toy(7), Toy(3), "training"), (Toy(), Toy(4), "validation")):
+        with pytest.raises(TrainingError, match=f"other {part} data.*--out"):
+            list(run_variants(SHORT, [PLAIN], (0,), data, val, folder, progress=False))
+    (folder / "plain/seed0/report.json").unlink()
+    with pytest.raises(TrainingError, match="random weights, now weight seed1/weights"):
+        train(folder, [Variant("plain", (), str(folder / "plain/seed1/weights.safetensors"))])
 
 
 def test_a_run_that_was_cut_is_taken_up(trained, tmp_path):
@@ -127,12 +153,15 @@ def edgeseg(tmp_path, monkeypatch, capsys):
     def run(command, *words, void=False):
         for label in (root / "labels").glob("*.png") if void else ():
             Image.new("L", (64, 64), VOID).save(label)
-        line = ["edgeseg", command, "streets_cpu", *tiny, *words, "--out", tmp_path / "runs"]
+        given = {str(word).partition("=")[0] for word in words}
+        usual = [change for change in tiny if change.partition("=")[0] not in given]
+        line = ["edgeseg", command, "streets_cpu", *usual, "--out", tmp_path / "runs", *words]
         monkeypatch.setattr(sys, "argv", [str(word) for word in line])
         try:
             cli.main()
         except SystemExit as end:
             return end.code, *capsys.readouterr()
+        return 0, *capsys.readouterr()
 
     return run
 
@@ -148,6 +177,21 @@ def test_the_command_writes_a_line_per_run_and_a_picture(tmp_path, edgeseg):
     assert [(r["variant"], r["recipe"]["loss"]) for r in rows] == [("plain", "ce"), ("ohem", "ohem")]
     assert "ohem" in out
     assert (tmp_path / "effects.png").stat().st_size > 1000
+
+
+def test_a_run_ends_with_commands_that_work_as_they_stand(tmp_path, edgeseg, monkeypatch, capsys):
+    for name in ("with", "without a score"):
+        code, out, error = edgeseg("train", *(["val_split=none"] if name != "with" else []), "--out", tmp_path / name)
+        assert code == 0, error
+        assert ("mIoU" in out) == (name == "with")
+        commands = [shlex.split(line, comments=True) for line in out.partition("Next\n")[2].splitlines()]
+        assert [command[1] for command in commands] == ["predict", "eval", "export"]
+        for command in commands[:2]:  # an export is another test's
+            words = [str(tmp_path / "toy/images/0.png") if word == "PICTURE.jpg" else word for word in command]
+            words += ["--out", str(tmp_path / "predictions")] if command[1] == "predict" else []
+            monkeypatch.setattr(sys, "argv", words)
+            cli.main()
+            assert "Next" not in capsys.readouterr().out
 
 
 def test_images_that_are_all_void_have_no_score_and_no_report_is_lost(tmp_path, edgeseg):

@@ -61,6 +61,15 @@ def test_a_boundary_loss_asks_for_a_network_with_a_boundary_head():
         ({"switches": {"widht": 8}}, "no switch 'widht'"),
         ({"model": "cross_cbam_x"}, "cross_cbam_l"),
         ({"teacher": "cross_cbam_x.camvid", "teacher_weight": 1.0}, "cross_cbam_x.camvid"),
+        ({"teacher": "cross_cbam_m", "teacher_weight": 1.0}, "teacher: no weight 'cross_cbam_m'"),
+        ({"teacher": "cross_cbam_m.streets", "teacher_weight": 1.0}, "the training data has left, right, dot"),
+        ({"switches": {"dilations": 5}}, "dilations=5: give numbers with commas"),
+        ({"switches": {"dilations": (0, 3)}}, "dilations"),
+        ({"switches": {"width": 7}}, "width must be even"),
+        ({"switches": {"width": 10**18}}, "width"),
+        ({"switches": {"use_ccbam": "no"}}, "use_ccbam='no': give true or false"),
+        ({"model": "cross_cbam_m.streets"}, "architecture.*--init cross_cbam_m.streets"),
+        ({"model": "run/weights.safetensors"}, "architecture.*--init run/weights.safetensors"),
     ],
 )
 def test_a_network_that_there_is_not_is_refused_before_any_data_are_read(change, message):
@@ -70,6 +79,20 @@ def test_a_network_that_there_is_not_is_refused_before_any_data_are_read(change,
 
     with pytest.raises(ValueError, match=message):
         start_run(replace(TINY, **change), Unread(), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "stdc1_seg", "switches": {}}, "trains a stdc1_seg, .* is a cross_cbam_m; set model=cross_cbam_m"),
+        ({"switches": {"width": 16}}, "was trained with width=8"),
+    ],
+)
+def test_a_start_is_of_the_recipes_own_network(tmp_path, change, message):
+    fit(replace(TINY, iterations=1), Toy(), None, tmp_path, progress=False)
+    with pytest.raises(ValueError, match=message):
+        start(replace(TINY, **change), init=tmp_path / "weights.safetensors")
+    assert start(replace(TINY, switches={}), init=tmp_path / "weights.safetensors").model.switches["width"] == 8
 
 
 def test_training_switches_of_the_recipe_reach_a_trained_weight(tmp_path):

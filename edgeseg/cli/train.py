@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeseg.text import table
+
+if TYPE_CHECKING:
+    from edgeseg.data.pairs import Dataset
+    from edgeseg.training.recipe import Recipe
 
 _Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: CUDA where there is one")]
 
@@ -48,7 +53,7 @@ def train(
     from edgeseg.training.recipe import differing, override
     from edgeseg.training.recipes import get_recipe, list_recipes, summary
     from edgeseg.training.runlog import told
-    from edgeseg.training.train import fit
+    from edgeseg.training.train import CHECKPOINT, WEIGHTS, fit
 
     if recipe == "list":
         print(table(("", ""), [(name, summary(name)) for name in list_recipes()], "<<"))
@@ -59,13 +64,52 @@ def train(
     _say(f"{chosen.name}: {len(data)} images of {chosen.data} ({chosen.split}) → {folder}")
     if changed := differing(base.as_json(), chosen):
         _say("changed: " + ", ".join(changed.values()))
-    report = fit(
-        chosen, data, val, folder, device=device, init=init, backbone=backbone, resume=resume, workers=workers,
-        tensorboard=tensorboard, checkpoint_seconds=60 * checkpoint_minutes,
-    )  # fmt: skip
-    if "scores" in report:
-        miou = told(report["scores"]["miou"])
-        _say(f"mIoU {miou} on {chosen.val_split}; weights: {folder / 'weights.safetensors'}")
+    try:
+        report = fit(
+            chosen, data, val, folder, device=device, init=init, backbone=backbone, resume=resume, workers=workers,
+            tensorboard=tensorboard, checkpoint_seconds=60 * checkpoint_minutes,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        kept = (folder / CHECKPOINT).exists()
+        _say("the same command with --resume goes on from its checkpoint" if kept else "nothing was saved yet")
+        raise
+    scored = f"mIoU {told(report['scores']['miou'])} on {chosen.val_split}; " if "scores" in report else ""
+    _say(f"{scored}weights: {folder / WEIGHTS}\nNext")
+    for command in _next_commands(chosen, data, folder / WEIGHTS):
+        _say(f"  {command}")
+
+
+def _next_commands(recipe: Recipe, data: Dataset, weights: Path) -> list[str]:
+    """What to do with a run's result: commands that work as they stand, but for the picture's name."""
+    from edgeseg.data.datasets import known_options
+
+    split, name = _split_to_score(recipe), shlex.quote(str(weights))
+    scored = f"edgeseg eval {name} --data {shlex.quote(recipe.data)} --split {shlex.quote(split)}"
+    if recipe.data_size and "size" in known_options(recipe.data, size=recipe.data_size):
+        scored += " --data-size {}x{}".format(*recipe.data_size)
+    if split == recipe.split:
+        scored += "   # the very images it was trained on"
+    height, width = recipe.eval_size or data[0][0].shape[:2]
+    return [
+        f"edgeseg predict PICTURE.jpg --model {name}",
+        scored,
+        f"edgeseg export {name} --size {height}x{width}",
+    ]
+
+
+def _split_to_score(recipe: Recipe) -> str:
+    """The split that a run was scored on; without one the last that its data have, for others the one trained on."""
+    from edgeseg.data.datasets import DATASETS, recognise
+    from edgeseg.data.pairs import find_splits
+
+    if recipe.val_split is not None:
+        return recipe.val_split
+    known = recognise(recipe.data)
+    if known is None:
+        splits = find_splits(recipe.data)
+    else:
+        splits = list(DATASETS[known].splits(None if recipe.data.lower() in DATASETS else Path(recipe.data), False))
+    return splits[-1] if splits else recipe.split
 
 
 def _say(text: str) -> None:

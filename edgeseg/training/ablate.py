@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,9 @@ from edgeseg.data.pairs import Dataset
 from edgeseg.files import read_json
 from edgeseg.plots import BLUE, DARK_GREY, GREY
 from edgeseg.text import table
+from edgeseg.training.checkpoint import checkpoint_meta, data_differences, data_identity
 from edgeseg.training.recipe import Recipe, RecipeError, differing, override
-from edgeseg.training.train import TrainingError, fit, start_text
+from edgeseg.training.train import CHECKPOINT, TrainingError, check_network, fit, start_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,7 +108,8 @@ def run_variants(
 
     Raises:
         RecipeError: two variants of one name, or a variant that cannot be.
-        TrainingError: a folder holds a run by another recipe.
+        UnknownModelError, WeightError: a variant's switch, start or teacher that there is not.
+        TrainingError: a folder holds a run by another recipe, from another start or on other data.
         LabelError: a folder holds a run on other classes.
     """
     names = [v.name for v in variants]
@@ -116,23 +118,53 @@ def run_variants(
     jobs = [(v, seed, v.recipe(base, seed)) for seed in seeds for v in variants]  # all are checked before any runs
     for variant, seed, recipe in jobs:
         folder = Path(out) / variant.name / f"seed{seed}"
-        report = _finished(folder, recipe, variant.init, data.table.names)
+        if seed == jobs[0][1]:  # other seeds build the same network
+            _named(variant, check_network, recipe, data.table, variant.init)
+        _check_start(folder, variant.init)
+        _finished(folder, recipe, variant.init, data, val)
+    for variant, seed, recipe in jobs:
+        folder = Path(out) / variant.name / f"seed{seed}"
+        report = _finished(folder, recipe, variant.init, data, val)
         if report is None:
             report = fit(recipe, data, val, folder, device=device, init=variant.init, resume=True, progress=progress)
         kept = {k: report[k] for k in ("steps", "minutes", "start", "recipe")}
         yield {"variant": variant.name, "seed": seed, **report["scores"], **kept}
 
 
-def _finished(folder: Path, recipe: Recipe, init: str | None, classes: Sequence[str]) -> dict[str, Any] | None:
-    """The report of a run that ended; `fit` looks after one that did not."""
+def _named(variant: Variant, check: Callable[..., None], *arguments: Any) -> None:
+    """Run a check whose errors are to name the variant."""
+    try:
+        check(*arguments)
+    except ValueError as error:
+        raise RecipeError(f"variant {variant.name}: {error}") from error
+
+
+def _check_start(folder: Path, init: str | None) -> None:
+    """Refuse a run that is not finished and was begun from another start: going on would mix the two up."""
+    path = folder / CHECKPOINT
+    start = checkpoint_meta(path).get("start") if path.is_file() else None
+    if start not in (None, start_text(init)):
+        raise TrainingError(
+            f"{folder} holds a run of another recipe or start ({start}, now {start_text(init)}); choose another folder "
+            "(--out)"
+        )
+
+
+def _finished(folder: Path, recipe: Recipe, init: str | None, data: Dataset, val: Dataset) -> dict[str, Any] | None:
+    """The report of a run that ended with a score; `fit` looks after one that did not."""
     path = folder / "report.json"
     if not path.is_file():
         return None
     report = read_json(path)
     if differing(report["recipe"], recipe) or report["start"] != start_text(init):
         raise TrainingError(f"{folder} holds a run of another recipe or start; choose another folder (--out)")
-    match_classes(report["classes"], classes, str(folder), "the training data", "Choose another folder (--out).")
-    return report
+    cure = "Choose another folder (--out)."
+    match_classes(report["classes"], data.table.names, str(folder), "the training data", cure)
+    for part, now in (("training", data), ("validation", val)):
+        others = data_differences(report.get("data", {}).get(part, {}), data_identity(now))
+        if others:
+            raise TrainingError(f"{folder} holds a run on other {part} data ({others}). {cure}")
+    return report if "scores" in report else None
 
 
 def effects(rows: Sequence[dict[str, Any]]) -> list[Effect]:

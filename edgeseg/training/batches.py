@@ -157,7 +157,7 @@ class Streamed:
             collate_fn=_padded,
             pin_memory=self.device.type == "cuda",
             worker_init_fn=_leave_signals_to_the_parent,
-            generator=torch.Generator(),  # a loader draws when it starts: from the run's numbers, a resumed run had others
+            generator=torch.Generator(),  # it draws at its start: from the run's numbers, a resumed run had others
         )
         for step, raw in enumerate(_alive(iter(loader)), start):
             if isinstance(raw, Exception):
