@@ -40,6 +40,27 @@ def has_bf16() -> bool:
     return torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
+def usable_device(name: Any) -> Any:
+    """The ``torch.device`` that a word names, tried out.
+
+    Args:
+        name: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, …, or a ``torch.device``.
+
+    Raises:
+        ValueError: no such kind of device, or not on this machine.
+    """
+    import torch
+
+    try:
+        device = torch.device(name)
+        if device.type != "meta":  # which holds no values
+            torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, ImportError) as error:  # each kind of device has its own way to be absent
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"device {name}: cannot be used here ({reason}). Give cpu, or see edgeseg check.") from error
+    return device
+
+
 def physical_cores() -> int:
     """Physical cores that this process may use: its affinity, without hyper-threads, within its container's quota."""
     siblings = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeseg import cli
+from edgeseg import cli, create_model
+from edgeseg.deploy import compile
 from edgeseg.models import papers
+from edgeseg.models.weights import save_weights
 
 TINY = ("batch=2", "crop=64,64", "precise_bn=0", "switches={'width': 8, 'aspp_channels': 16}", "val_split=none",
         "--device", "cpu")  # fmt: skip
@@ -165,6 +167,76 @@ def test_predict_goes_on_after_a_picture_that_fails_and_lists_the_failures(segme
     assert "good.mask.png" in out
     assert "more.mask.png" in out
     assert {p.name for p in (tmp_path / "predictions").glob("*.mask.png")} == {"good.mask.png", "more.mask.png"}
+
+
+def test_predict_takes_a_folder_and_the_folder_of_a_run(run, trained, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.png", "a.jpg"):
+        photo(tmp_path / "photos" / name)
+    (tmp_path / "photos" / "notes.txt").write_text("no picture")
+    for out in ("o", "photos", "photos"):  # the last time with its own results among them
+        code, text, err = run("predict", "photos", "--model", trained, "--out", out)
+        assert code == 0, err
+        assert text.index("a.mask.png") < text.index("b.mask.png")
+        assert sorted(p.name for p in (tmp_path / out).glob("*.mask.png")) == ["a.mask.png", "b.mask.png"]
+    photo(tmp_path / "photos" / "a.png")
+    code, _, err = run("predict", "photos", "--model", trained, "--out", "p")
+    assert (code, (tmp_path / "p").exists()) == (2, False)
+    (tmp_path / "empty").mkdir()
+    code, _, err = run("predict", "empty", "--model", trained)
+    assert code == 2
+    assert "empty: holds no pictures" in err
+    for command in (
+        ["predict", "photos/b.png", "--model"],
+        ["eval"],
+        ["export"],
+        ["bench"],
+        ["live", "streets", "--model"],
+    ):
+        code, _, err = run(*command, "empty")
+        assert code == 2
+        assert "weights.safetensors" in err
+        assert "artefact.json" in err
+
+
+def test_predict_sees_far_larger_pictures_at_the_scale_of_training(run, trained, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    meta = create_model(str(trained / "weights.safetensors")).meta
+    meta["provenance"]["trained_at"] = [64, 96]
+    save_weights(tmp_path / "w.safetensors", create_model(str(trained / "weights.safetensors")), meta)
+    photo(tmp_path / "large.png", (960, 480))
+    seen = {}
+    for size in (None, "native", "64x128"):
+        words = ("--size", size) if size else ()
+        code, out, err = run("predict", "large.png", "--model", "w.safetensors", *words)
+        assert code == 0, err
+        seen[size] = "seen at 111x222" in out
+        with Image.open(tmp_path / "predictions" / "large.mask.png") as mask:
+            assert mask.size == (960, 480)
+    assert seen == {None: True, "native": False, "64x128": False}
+    assert "UNSURE" in out  # after two steps of training
+
+
+def test_predict_takes_an_artefact_and_pictures_of_any_size(run, trained, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    artefact = compile(trained, "eager", "fp32", (64, 96)).save(tmp_path / "artefact")
+    for name, size in (("same", (96, 64)), ("other", (150, 90))):
+        photo(tmp_path / f"{name}.png", size)
+        code, out, err = run("predict", f"{name}.png", "--model", artefact)
+        assert code == 0, err
+        assert ("not at 90x150" in out) == (name == "other")
+        with Image.open(tmp_path / "predictions" / f"{name}.mask.png") as mask:
+            assert mask.size == size
+    code, _, err = run("predict", "same.png", "--model", artefact, "--flip")
+    assert code == 2
+    assert "is compiled" in err
+
+
+@pytest.mark.parametrize("device", ["toaster", "cuda:99", ""])
+def test_a_device_that_there_is_not_is_refused(run, trained, tmp_path, device):
+    code, _, err = run("predict", photo(tmp_path / "a.png"), "--model", trained, "--device", device)
+    assert code == 2
+    assert f"device {device}: cannot be used here" in err
 
 
 def test_live_refuses_to_record_over_what_it_reads(run, tmp_path):

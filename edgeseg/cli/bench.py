@@ -47,13 +47,22 @@ def bench(
     from edgeseg.bench.plan import Plan
     from edgeseg.bench.roofline import roofline_picture
     from edgeseg.bench.table import bench_picture, bench_text
+    from edgeseg.inference import find_model
 
     def draw(figure: Callable[[Any], Figure], what: Any, suffix: str) -> None:
         if picture is not None:
             print(f"picture: {plots.save(figure(what), picture.with_stem(picture.stem + suffix))}")
 
     sizes = [parse_size(text) for text in size or ()]
-    plan = Plan(models, runtime or (), sizes, with_peers=peers, threads=threads, rounds=rounds, quick=quick)
+    plan = Plan(
+        [find_model(model) for model in models],
+        runtime or (),
+        sizes,
+        with_peers=peers,
+        threads=threads,
+        rounds=rounds,
+        quick=quick,
+    )
     result: dict[str, Any] = {"format": 1, "runs": [], "rooflines": [], "left_out": plan.left_out}
     for height, width in plan.sizes:
         report = plan.run((height, width), reference)

@@ -24,7 +24,7 @@ NO_BACKGROUND = "miou_without_background"
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="a weight's name or file, or an artefact's folder")],
+    model: Annotated[str, typer.Argument(help="a weight's name or file, or the folder of a run or of an artefact")],
     data: Annotated[
         str, typer.Option(help="name of a data set (an unknown one lists all), or a folder of pairs")
     ] = "camvid",
@@ -54,8 +54,10 @@ def evaluate(
     Classes are matched by name: another order in the data is mapped, other names are refused.
     """
     from edgeseg.data import open_data
+    from edgeseg.inference import find_model
     from edgeseg.metrics import score, size_words
 
+    model = find_model(model)
     table, views, about = _artefact(model, size, flip) if Path(model).is_dir() else _weight(model, size, flip, device)
     rendered_at = parse_size(data_size) if data_size else None
     pairs = open_data(data, split, size=rendered_at, count=count, definition=definition)

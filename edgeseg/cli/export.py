@@ -42,7 +42,7 @@ def export(
     from edgeseg.deploy.artefact import checked_graphs
     from edgeseg.deploy.parity import check_parity, mini_set, own_samples
     from edgeseg.deploy.quantise import calibration_images
-    from edgeseg.inference import load_segmenter
+    from edgeseg.inference import find_model, load_segmenter
 
     height_width = parse_size(size)
     folder = out or Path(f"{Path(model).name.removesuffix('.safetensors')}.{runtime}.{precision}.{size}")
@@ -56,6 +56,7 @@ def export(
     if calibration is not None and not calibrates:
         raise DeployError(f"--calibration is for int8 and fp8; to check {precision} on your data: --data {calibration}")
     _check_target(folder)
+    model = find_model(model)
     segmenter = load_segmenter(model)
     images = None
     if calibrates:

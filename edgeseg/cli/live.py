@@ -24,7 +24,7 @@ def live(
         typer.Argument(help="camera number, video file, rtsp:// or http:// address, folder of pictures, or streets"),
     ],
     model: Annotated[
-        str, typer.Option(help="a weight's name or file, or an artefact's folder")
+        str, typer.Option(help="a weight's name or file, or the folder of a run or of an artefact")
     ] = "cross_cbam_m.streets",
     size: Annotated[
         str | None, typer.Option(help="HxW that frames are scaled to; default: the artefact's, or the source's own")
@@ -83,13 +83,14 @@ def live(
 
 def _open_model(model: str, device: str, threads: int | None) -> tuple[Segmenter | Artefact, tuple[int, int] | None]:
     """What segments, and the only size that it takes."""
+    from edgeseg.inference import find_model, load_segmenter
+
+    model = find_model(model)
     if Path(model).is_dir():
         from edgeseg.deploy import Artefact
 
         artefact = Artefact.load(model, threads)
         return artefact, artefact.size
-    from edgeseg.inference import load_segmenter
-
     if threads is not None:
         import torch
 

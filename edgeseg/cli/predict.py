@@ -4,62 +4,74 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeseg.files import check_targets
+from edgeseg.text import parse_size
 
 if TYPE_CHECKING:
     import numpy as np
 
     from edgeseg.data.labels import ClassTable
+    from edgeseg.deploy import Artefact
+    from edgeseg.inference import Segmenter
+
+    Segment = Callable[[np.ndarray], tuple[np.ndarray, list[str]]]  # picture → class ids, and what to say of it
 
 MASK, OVERLAY = ".mask.png", ".overlay.png"
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="pictures to segment; earlier results are passed over")],
-    model: Annotated[str, typer.Option(help="a weight's name or file")] = "cross_cbam_m.streets",
+    images: Annotated[
+        list[Path], typer.Argument(help="pictures to segment, or folders of them; earlier results are passed over")
+    ],
+    model: Annotated[
+        str, typer.Option(help="a weight's name or file, or the folder of a run or of an artefact")
+    ] = "cross_cbam_m.streets",
     out: Annotated[
         Path, typer.Option(help="folder for the results; there, those of pictures of the same name are replaced")
     ] = Path("predictions"),
+    size: Annotated[
+        str | None,
+        typer.Option(help="network input HxW, or 'native'; default: as trained, far larger pictures are shrunk"),
+    ] = None,
     flip: Annotated[bool, typer.Option("--flip", help="average with the mirrored image")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, …; of a weight, an artefact knows its own")] = "cpu",
 ) -> None:
     """Segment pictures: OUT/NAME.mask.png holds the class ids, OUT/NAME.overlay.png shows them.
 
-    The mask is a palette PNG: its values are the ids, its look the classes' colours. Read the ids with
-    np.asarray(Image.open("NAME.mask.png")); converted to RGB or grey they are lost. Pictures that cannot be segmented
-    are listed at the end.
+    The mask is a palette PNG of the picture's own size, whatever the network sees: its values are the ids, its look the
+    classes' colours. Read the ids with np.asarray(Image.open("NAME.mask.png")); converted to RGB or grey they are lost.
+    Pictures that cannot be segmented are listed at the end; those that the network is unsure of are marked.
     """
     from PIL import Image
 
     from edgeseg import plots
-    from edgeseg.inference import as_pixels, load_segmenter
+    from edgeseg.inference import as_pixels
 
     pictures = _pictures(images)
     check_targets(
         ((str(path), out / f"{path.stem}{MASK}") for path in pictures),
         "Rename one, or segment them in two runs, each with its own --out.",
     )
-    segmenter = load_segmenter(model, device)
-    table = segmenter.table
-    assert table is not None  # loaded weights always say their classes
+    segment, table = _open_model(model, size, flip, device)
     out.mkdir(parents=True, exist_ok=True)
     failures = []
     for path in pictures:
         try:
             pixels = as_pixels(path)
-            mask = segmenter.predict(pixels, flip)
+            mask, remarks = segment(pixels)
         except (ValueError, RuntimeError) as error:
             failures.append(str(error) if str(error).startswith(str(path)) else f"{path}: {error}")
             continue
         Image.fromarray(plots.overlay(pixels, mask, table)).save(out / f"{path.stem}{OVERLAY}")
         written = plots.save_mask(mask, table, out / f"{path.stem}{MASK}")
-        print(f"{path} → {written}, {path.stem}{OVERLAY}: {_shares(mask, table)}")
+        print(f"{path} → {written}, {path.stem}{OVERLAY}: {'; '.join([_shares(mask, table), *remarks])}")
     if len(failures) < len(pictures):
         print(f'class ids of a mask: np.asarray(Image.open("{out / f"NAME{MASK}"}"))')
     if failures:
@@ -67,9 +79,74 @@ def predict(
         raise ValueError(head + "\n".join(failures))
 
 
+def _open_model(model: str, size: str | None, flip: bool, device: str) -> tuple[Segment, ClassTable]:
+    """What segments one picture and remarks on it, and the classes."""
+    from edgeseg.inference import find_model, load_segmenter
+
+    model = find_model(model)
+    if (Path(model) / "artefact.json").is_file():
+        return _artefact(model, size, flip)
+    wished = None if size in (None, "native") else parse_size(str(size))
+    segmenter = load_segmenter(model, device)
+    if size is not None:
+        segmenter.size = None
+    assert segmenter.table is not None  # loaded weights always say their classes
+    return partial(_by_weight, segmenter, wished, size is None, flip), segmenter.table
+
+
+def _by_weight(
+    segmenter: Segmenter, wished: tuple[int, int] | None, by_itself: bool, flip: bool, pixels: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    from edgeseg.inference import OUT_OF_DEPTH, fitting_size
+
+    own, remarks = pixels.shape[:2], []
+    if by_itself and segmenter.size is None:
+        wished = fitting_size(own, segmenter.trained_at)
+        if wished:
+            remarks.append(
+                f"seen at {wished[0]}x{wished[1]}, nearer to its training than {own[0]}x{own[1]} (that: --size native)"
+            )
+    mask, sure = segmenter.predict_surely(pixels, flip, wished)
+    if sure < OUT_OF_DEPTH:
+        remarks.append(f"UNSURE ({sure:.0%} on average): perhaps no picture of the kind that it learnt")
+    return mask, remarks
+
+
+def _artefact(folder: str, size: str | None, flip: bool) -> tuple[Segment, ClassTable]:
+    from edgeseg.deploy import Artefact
+
+    if size is not None or flip:
+        raise ValueError(f"{folder} is compiled: leave --size and --flip away, or take the weight it was made from")
+    artefact = Artefact.load(folder)
+    if artefact.table is None:
+        raise ValueError(f"{folder}: an artefact without names of classes. Export it from a weight, which has them.")
+    return partial(_by_artefact, artefact), artefact.table
+
+
+def _by_artefact(artefact: Artefact, pixels: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """A compiled network takes one size: the picture is brought to it, and the mask back to the picture's."""
+    import numpy as np
+    from PIL import Image
+
+    own, fixed = pixels.shape[:2], artefact.size
+    if own == fixed:
+        return artefact(pixels), []
+    seen = Image.fromarray(pixels).resize(fixed[::-1], Image.Resampling.BILINEAR)
+    mask = Image.fromarray(artefact(np.array(seen))).resize(own[::-1], Image.Resampling.NEAREST)
+    return np.array(mask), [f"seen at the artefact's {fixed[0]}x{fixed[1]}, not at {own[0]}x{own[1]}"]
+
+
 def _pictures(paths: Iterable[Path]) -> list[Path]:
-    """Every picture once, without results of this command, which patterns like ``*.png`` match, too."""
-    once = list({os.path.abspath(path): path for path in paths}.values())
+    """Every picture once, those of folders by name, without results of this command, which patterns match, too."""
+    from edgeseg.data.pairs import SUFFIXES
+
+    given: list[Path] = []
+    for path in paths:
+        held = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+        if not held:
+            raise ValueError(f"{path}: holds no pictures ({', '.join(SUFFIXES)}). Give the folder with them.")
+        given += held
+    once = list({os.path.abspath(path): path for path in given}.values())
     pictures = [path for path in once if not path.name.lower().endswith((MASK, OVERLAY))]
     own = [str(path) for path in once if path not in pictures]
     if not pictures:
