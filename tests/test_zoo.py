@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import http.server
+import json
 import re
 import shutil
 import threading
@@ -76,6 +77,23 @@ def test_a_record_is_read_as_it_was_written(own):
     record = get_record(NAME)
     replace(record, seeds=(1, 2), url="https://example.org/x").write(own)
     assert get_record(NAME) == replace(record, seeds=(1, 2), url="https://example.org/x")
+
+
+WRONG = [
+    ("name", 3), ("arch", None), ("file", ["a"]), ("file", "../a.safetensors"), ("sha256", "x" * 64), ("sha256", 1),
+    ("classes", "Sky"), ("classes", []), ("classes", ["Sky", "Sky"]), ("classes", [1, 2, 3]), ("size", [64]),
+    ("size", "big"), ("mean", [float("nan")] * 3), ("mean", 0.5), ("std", [0, 1, 1]), ("seeds", ["a"]), ("seeds", 3),
+    ("metric", None), ("metric", "miou"), ("metric", {}), ("licence", None), ("url", 3), ("golden", []), ("recipe", {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), WRONG)
+def test_a_record_that_cannot_be_is_refused_by_its_file(own, key, value):
+    path = own / f"{NAME}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(WeightError, match=rf"{NAME}.json: ") as refusal:
+        get_record(NAME)
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_weight_that_is_not_its_records_is_refused(own):

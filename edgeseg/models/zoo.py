@@ -12,14 +12,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from edgeseg.files import atomic_write, cache_folder, fetch, file_hash, parse_json, read_text, write_text
-from edgeseg.models.weights import WeightError, read_weights, weights_from_bytes
+from edgeseg.models.weights import WeightError, is_size, preprocessing_faults, read_weights, weights_from_bytes
 from edgeseg.text import unknown
 
 PACKAGED = Path(__file__).parent / "pretrained"
@@ -73,8 +73,10 @@ class WeightRecord:
     golden: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        if fault := next(self._faults(), None):
+            raise WeightError(f"record {self.name!r:.60}: {fault}; restore the record")
         check_name(self.name, self.arch)
-        if Path(self.file).name != self.file or len(self.sha256) != 64:
+        if Path(self.file).name != self.file or not re.fullmatch("[0-9a-f]{64}", self.sha256):
             raise WeightError(f"record {self.name}: needs a bare file name and a SHA-256 of 64 digits")
         if self.licence_file is not None:
             _check_word(self.name, self.licence_file)
@@ -82,12 +84,32 @@ class WeightRecord:
         if absent:
             raise WeightError(f"record {self.name}: its metric lacks {', '.join(absent)}; null says that there is none")
 
+    def _faults(self) -> Iterator[str]:
+        """Values that a field cannot have."""
+        for key in ("name", "arch", "file", "sha256", "definition", "recipe", "data", "licence"):
+            if not isinstance(getattr(self, key), str):
+                yield f"{key} = {getattr(self, key)!r:.60}, not a text"
+        for key in ("url", "licence_file"):
+            if not isinstance(getattr(self, key), str | None):
+                yield f"{key} = {getattr(self, key)!r:.60}, not a text or null"
+        if not isinstance(self.metric, Mapping):
+            yield f"metric = {self.metric!r:.60}, not names and values"
+        if not isinstance(self.golden, Mapping | None):
+            yield f"golden = {self.golden!r:.60}, not names and values, nor null"
+        if not isinstance(self.seeds, tuple) or any(type(seed) is not int for seed in self.seeds):
+            yield f"seeds = {self.seeds!r:.60}, not a list of whole numbers"
+        if not is_size(self.size):
+            yield f"size = {self.size!r:.60}, not a height and a width"
+        texts = isinstance(self.classes, tuple) and all(isinstance(name, str) for name in self.classes)
+        named = [{"name": name, "color": [0, 0, 0]} for name in self.classes] if texts else self.classes
+        yield from preprocessing_faults({"mean": self.mean, "std": self.std, "classes": named})
+
     @classmethod
     def read(cls, path: str | Path) -> WeightRecord:
         """Read a record file.
 
         Raises:
-            WeightError: no JSON object, or fields missing or unknown.
+            WeightError: no JSON object, fields missing or unknown, or a value that a field cannot have; names the file.
         """
         try:
             values: Any = parse_json(read_text(Path(path)))
@@ -104,6 +126,8 @@ class WeightRecord:
             return cls(**plain)
         except (TypeError, AttributeError) as error:
             raise WeightError(f"{path}: a field holds a value of another kind ({error}); restore the record") from error
+        except WeightError as error:
+            raise WeightError(f"{path}: {error}") from error
 
     def write(self, folder: str | Path) -> Path:
         """Write the record as ``NAME.json`` into a folder; returns its path."""
