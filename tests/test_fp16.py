@@ -57,6 +57,28 @@ def test_the_float_type_with_float32s_range_is_safe_too_and_less_exact(trained, 
     assert brain.peaks[0].share < 1e-30
 
 
+def test_a_thin_class_that_half_loses_is_not_outvoted_by_the_rest():
+    class Narrow(nn.Module):
+        """Gives class 1 to red pixels by a margin that half cannot hold."""
+
+        def __init__(self):
+            super().__init__()
+            self.score = nn.Conv2d(2, 2, 1, bias=False)
+            self.score.weight = nn.Parameter(torch.tensor([[1, 0], [1, 1e-4]]).view(2, 2, 1, 1))
+
+        def forward(self, x):
+            red = (x[:, :1] > 1).to(x.dtype)
+            return self.score(torch.cat([torch.ones_like(red), red], 1))
+
+    image = np.zeros((*SIZE, 3), np.uint8)
+    image[:4, :10, 0] = 255
+    report = fp16_report(segmenter_around(Narrow()), [image])
+    assert report.agreement >= AGREEMENT
+    assert report.lost == ("class 1",)
+    assert not report.passed
+    assert "class 1 lost: NOT SAFE" in str(report)
+
+
 def test_the_layer_that_overflows_is_named(scenes):
     large, quiet = nn.Conv2d(3, 4, 1, bias=False), nn.Conv2d(4, 5, 1)
     with torch.no_grad():

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.fx import Interpreter, Node
 
+from edgeseg.deploy.parity import LEAST_SHARE
 from edgeseg.deploy.runtimes.base import DeployError
 from edgeseg.deploy.runtimes.graph import DTYPES, export_graph
 from edgeseg.inference import Segmenter, as_pixels
@@ -54,6 +55,7 @@ class Fp16Report:
         not_finite: infinities and NaNs that any operation gave, over all images.
         first_not_finite: the first such operation's layer and name.
         peaks: every operation's largest value, nearest to overflow first.
+        lost: classes that float32 gives to a thousandth of the pixels or more, and half to none of these.
     """
 
     precision: str
@@ -62,11 +64,12 @@ class Fp16Report:
     not_finite: int
     first_not_finite: str | None
     peaks: tuple[Peak, ...]
+    lost: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Nothing infinite, and enough pixels with the same class."""
-        return self.not_finite == 0 and self.agreement >= AGREEMENT
+        """Nothing infinite, enough pixels with the same class, and no class lost."""
+        return self.not_finite == 0 and self.agreement >= AGREEMENT and not self.lost
 
     def table(self, rows: int = 8) -> str:
         """The layers nearest to overflow, as plain text."""
@@ -78,9 +81,10 @@ class Fp16Report:
     def __str__(self) -> str:
         verdict = "safe" if self.passed else "NOT SAFE; take bf16, or keep the layers below in float32"
         first = f", first in {self.first_not_finite}" if self.first_not_finite else ""
+        lost = f", {', '.join(self.lost)} lost" if self.lost else ""
         return (
             f"{self.precision} on {self.images} images: {100 * self.agreement:.3f} % of the pixels keep their class, "
-            f"{self.not_finite} values not finite{first}: {verdict}\n{self.table()}"
+            f"{self.not_finite} values not finite{first}{lost}: {verdict}\n{self.table()}"
         )
 
 
@@ -103,21 +107,26 @@ def fp16_report(segmenter: Segmenter, images: Sequence[np.ndarray], precision: s
     segmenter = segmenter.reference()
     exact = _Watch(export_graph(segmenter, inputs[0], "fp32").module())
     half = _Watch(export_graph(segmenter, inputs[0], precision).module())
-    same = 0
+    given, kept = torch.zeros(256, dtype=torch.int64), torch.zeros(256, dtype=torch.int64)  # pixels of every class
     with torch.inference_mode():
         for x in inputs:
-            same += int((exact.run(x) == half.run(x)).sum())
-    pixels = sum(x.shape[2] * x.shape[3] for x in inputs)
+            expected = exact.run(x)
+            given += torch.bincount(expected.flatten(), minlength=256)
+            kept += torch.bincount(expected[expected == half.run(x)], minlength=256)
+    pixels = int(given.sum())
+    names = segmenter.table.names if segmenter.table else tuple(f"class {i}" for i in range(256))
+    lost = tuple(name for i, name in enumerate(names) if given[i] >= LEAST_SHARE * pixels and not kept[i] and given[i])
     limit = torch.finfo(DTYPES[precision]).max
     peaks = [Peak(*_place(node), largest, largest / limit) for node, largest in exact.largest.items()]
     first = next(iter(half.broken), None)
     return Fp16Report(
         precision,
         len(inputs),
-        same / pixels,
+        int(kept.sum()) / pixels,
         sum(half.broken.values()),
         " ".join(filter(None, _place(first))) if first else None,
         tuple(sorted(peaks, key=lambda p: -p.largest)),
+        lost,
     )
 
 

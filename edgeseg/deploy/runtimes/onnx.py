@@ -194,9 +194,10 @@ def _quantised(model: Any, excluded: Sequence[str], calibration: Sequence[Tensor
     """
     import onnx
 
-    quantization = without_telemetry("onnxruntime.quantization")
+    without_telemetry("onnxruntime")
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self.inputs: Iterator[Tensor] = iter(calibration)
 
@@ -204,19 +205,18 @@ def _quantised(model: Any, excluded: Sequence[str], calibration: Sequence[Tensor
             x = next(self.inputs, None)
             return None if x is None else {INPUT: x.contiguous().numpy()}
 
-    kinds = quantization.QuantType
     with tempfile.TemporaryDirectory(prefix="edgeseg-") as folder:
         path = Path(folder) / "int8.onnx"
-        quantization.quantize_static(
+        quantize_static(
             copy.deepcopy(model),  # it is changed on the way
             path,
             Reader(),
-            quant_format=quantization.QuantFormat.QDQ,
+            quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Relu"],
             nodes_to_exclude=list(excluded),
             per_channel=True,
-            weight_type=kinds.QInt8,
-            activation_type=kinds.QInt8 if symmetric else kinds.QUInt8,
+            weight_type=QuantType.QInt8,
+            activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
             # TensorRT's parser reads no DequantizeLinear of INT32, which is what a rounded bias becomes
             extra_options={"ActivationSymmetric": symmetric, "QuantizeBias": not symmetric},
         )
