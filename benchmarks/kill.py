@@ -2,8 +2,8 @@
 
     python benchmarks/kill.py [--kills 50] [--seed 0]
 
-Half of the kills fall on one training run that is resumed each time: its weights and its log must in the end be those
-of an uninterrupted run, bit for bit, and at every moment its checkpoint must open or not be there. The other half fall
+Half of the kills fall on training runs that are resumed each time: weights and log must in the end be those of an
+uninterrupted run, bit for bit, and at every moment its checkpoint must open or not be there. The other half fall
 on exports, each into a folder of its own: that must then be missing, or open and be whole.
 """
 
@@ -57,32 +57,39 @@ def result(folder: Path) -> tuple[str, list[dict[str, Any]]]:
 
 
 def kill_training(folder: Path, kills: int, rng: np.random.Generator) -> list[str]:
-    """Faults of a run that is killed so often."""
+    """Faults of runs that are killed so often in all: one after another, each resumed until it ends."""
     started = time.perf_counter()
     code, text = run((*TRAINING, "--out", "whole"), folder)
     seconds = time.perf_counter() - started
     if code:
         raise SystemExit(text)
-    faults, hit = [], 0
-    for _ in range(20 * kills):
-        if hit == kills or not killed((*TRAINING, "--out", "cut"), folder, rng.uniform(0.05, 0.35) * seconds):
-            break
-        hit += 1
-        checkpoint = folder / "cut" / "checkpoint.safetensors"
-        if checkpoint.exists():
-            read_checkpoint(checkpoint)
-    code, text = run((*TRAINING, "--out", "cut"), folder)
+    faults: list[str] = []
+    hit, runs = 0, 0
+    while hit < kills:
+        name, before = f"cut{runs}", hit
+        while hit < kills and killed((*TRAINING, "--out", name), folder, rng.uniform(0.05, 0.35) * seconds):
+            hit += 1
+            if (folder / name / "checkpoint.safetensors").exists():
+                read_checkpoint(folder / name / "checkpoint.safetensors")
+        faults += differences(folder, name, hit - before)
+        runs += 1
+    print(f"training: {hit} kills of {runs} runs of {STEPS} steps and {seconds:.1f} s: {len(faults)} faults")
+    return faults
+
+
+def differences(folder: Path, name: str, hit: int) -> list[str]:
+    """In what a run that was killed so often, and now goes on to its end, is not the one that never was."""
+    code, text = run((*TRAINING, "--out", name), folder)
     if code:
         return [f"training does not go on after {hit} kills: {text.strip().splitlines()[-1]}"]
-    (weights, rows), (cut_weights, cut_rows) = result(folder / "whole"), result(folder / "cut")
+    faults, (weights, rows), (cut_weights, cut_rows) = [], result(folder / "whole"), result(folder / name)
     if weights != cut_weights:
         faults.append(f"other weights after {hit} kills")
     if rows != cut_rows:
-        differ = next((a, b) for a, b in zip(rows, [*cut_rows, {}], strict=False) if a != b)
+        differ = next((a, b) for a, b in zip([*rows, {}], [*cut_rows, {}], strict=False) if a != b)
         faults.append(f"another log after {hit} kills ({len(rows)} lines against {len(cut_rows)}): {differ}")
-    if left := [p.name for p in (folder / "cut").iterdir() if p.name.startswith(".")]:
+    if left := [p.name for p in (folder / name).iterdir() if p.name.startswith(".")]:
         faults.append(f"left behind: {left}")
-    print(f"training: {hit} kills of a run of {STEPS} steps and {seconds:.1f} s: {len(faults)} faults")
     return faults
 
 
