@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeseg import cli, create_model
+from edgeseg import cli
 from edgeseg.deploy import compile
+from edgeseg.inference import load_segmenter
 from edgeseg.models import papers
-from edgeseg.models.weights import save_weights
 
 TINY = ("batch=2", "crop=64,64", "precise_bn=0", "switches={'width': 8, 'aspp_channels': 16}", "val_split=none",
         "--device", "cpu")  # fmt: skip
@@ -201,14 +201,12 @@ def test_predict_takes_a_folder_and_the_folder_of_a_run(run, trained, monkeypatc
 
 def test_predict_sees_far_larger_pictures_at_the_scale_of_training(run, trained, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    meta = create_model(str(trained / "weights.safetensors")).meta
-    meta["provenance"]["trained_at"] = [64, 96]
-    save_weights(tmp_path / "w.safetensors", create_model(str(trained / "weights.safetensors")), meta)
+    assert load_segmenter(trained).trained_at == (64, 96)
     photo(tmp_path / "large.png", (960, 480))
     seen = {}
     for size in (None, "native", "64x128"):
         words = ("--size", size) if size else ()
-        code, out, err = run("predict", "large.png", "--model", "w.safetensors", *words)
+        code, out, err = run("predict", "large.png", "--model", trained, *words)
         assert code == 0, err
         seen[size] = "seen at 111x222" in out
         with Image.open(tmp_path / "predictions" / "large.mask.png") as mask:

@@ -117,7 +117,9 @@ def test_a_terminal_without_the_signs_costs_no_result(monkeypatch):
     monkeypatch.setattr(sys, "stdout", log)
     monkeypatch.setattr(sys, "argv", ["edgeseg", "models"])
     monkeypatch.setattr("edgeseg.models.registry.list_models", lambda *_: ["größe→"])
-    cli.main()
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0
     log.flush()
     assert b"gr??e?" in log.buffer.getvalue()
 

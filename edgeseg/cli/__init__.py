@@ -76,8 +76,7 @@ def main() -> None:
         print(line, file=sys.stderr)
     if code == 130:
         print("edgeseg: stopped by Ctrl-C", file=sys.stderr)
-    if code:
-        sys.exit(code)
+    sys.exit(code or 0)
 
 
 @contextmanager

@@ -112,13 +112,27 @@ class RunLog:
         figure = panel(rows, data.table, names=[data.names[int(i)] for i in chosen])
         save(figure, self.folder / "samples.png")
 
-    def weights(self, model: nn.Module, recipe: Recipe, table: ClassTable, step: int, start: str) -> None:
-        """Write ``weights.safetensors``: the averaged weights with all that is needed to use them."""
+    def weights(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        table: ClassTable,
+        step: int,
+        start: str,
+        trained_at: tuple[int, int] | None,
+    ) -> None:
+        """Write ``weights.safetensors``: the averaged weights with all that is needed to use them.
+
+        Args:
+            model, recipe, table, step, start: of the run.
+            trained_at: (H, W) of its images, where known: prediction shrinks far larger pictures.
+        """
         if not self.enabled:
             return
         meta = weight_meta(
             table.names, table.colors, table.name, recipe.mean, recipe.std, recipe.eval_size,
             recipe=recipe.name, data=recipe.data, split=recipe.split, seed=recipe.seed, start=start, steps=step,
+            trained_at=trained_at and list(trained_at),
         )  # fmt: skip
         save_weights(self.folder / "weights.safetensors", model, meta)
 

@@ -10,6 +10,7 @@ import math
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -22,11 +23,8 @@ from torch import Tensor, nn
 from edgeseg.data.labels import ClassTable, LabelError, match_classes
 from edgeseg.data.pairs import DataError, Dataset
 from edgeseg.inference import Segmenter
-from edgeseg.machine import has_bf16, total_memory
+from edgeseg.machine import has_bf16
 from edgeseg.metrics import Scores, score
-from edgeseg.models.registry import ARCHS, SUFFIX, TRAINING_SWITCHES, create_model, refuse_other_switches
-from edgeseg.models.weights import read_weights
-from edgeseg.models.zoo import find_weights
 from edgeseg.training.augment import Augment
 from edgeseg.training.batches import RawBatch, Resident, Stream, Streamed, WorkerError, augmented, load_samples
 from edgeseg.training.checkpoint import (
@@ -38,16 +36,16 @@ from edgeseg.training.checkpoint import (
     save_checkpoint,
 )
 from edgeseg.training.compiled import compile_for_training, gradient_fault
-from edgeseg.training.distill import Teacher, check_teacher
+from edgeseg.training.distill import Teacher
 from edgeseg.training.distributed import global_loss, join_group, mean_over_ranks, same_buffers, slowest_clock
 from edgeseg.training.losses import Objective, class_weights
+from edgeseg.training.network import RANDOM, backbone_of, build_network, check_network, start_text
 from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn
-from edgeseg.training.recipe import BUDGETS, Recipe, RecipeError, differing
+from edgeseg.training.recipe import BUDGETS, Recipe, differing
 from edgeseg.training.runlog import RunLog
-from edgeseg.training.suspicions import suspicions
+from edgeseg.training.suspicions import find_suspicions
 
 CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
-RANDOM = "random weights"
 _RESUME_ON = "Resume on the data that the run was started on, or train into another folder (--out)."
 _PRECISE_BN_EPOCH = 2**31  # an epoch number that no run reaches: its augmentations are keyed by it
 _TYPES = {"none": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -137,7 +135,7 @@ def fit(
             _save(run, log)
             print(f"{run.step} steps are kept in {out / CHECKPOINT}: mend what is named next, and go on with --resume")
         raise
-    return _finish(run, val, log, progress)
+    return _finish(run, val, log, progress, _usual_size(data))
 
 
 # a run ----------------------------------------------------------------------------------------------------------------
@@ -218,21 +216,6 @@ class Run:
         self.unproven = self.recipe.compile
 
 
-def backbone_of(model: nn.Module) -> nn.Module:
-    """The part of a network that can be frozen, its child ``backbone``.
-
-    Raises:
-        RecipeError: it has none.
-    """
-    backbone = getattr(model, "backbone", None)
-    if not isinstance(backbone, nn.Module):
-        raise RecipeError(
-            f"{getattr(model, 'arch', type(model).__name__)} has no part named backbone, so none can be frozen; set "
-            "freeze_epochs=0"
-        )
-    return backbone
-
-
 def compute_type(amp: str, device: torch.device) -> torch.dtype:
     """The type that a recipe's ``amp`` means on a device; float32 means no autocast.
 
@@ -279,7 +262,7 @@ def start_run(
     table, stream = data.table, Stream(len(data), recipe.batch, recipe.seed, rank, world)
     check_network(recipe, table, init)
     torch.manual_seed(recipe.seed)
-    model = _fresh(recipe, len(table)) if init is None else _trained(str(init), recipe, table)
+    model = build_network(recipe, table, init)
     start = start_text(init)
     if backbone is not None:
         from edgeseg.models.public import load_public_backbone
@@ -308,107 +291,6 @@ def start_run(
     return run
 
 
-def check_network(recipe: Recipe, table: ClassTable, init: str | Path | None = None) -> None:
-    """Refuse a recipe whose network, start or teacher cannot be, without reading data or allocating the network.
-
-    Args:
-        recipe, init: see `fit`.
-        table: the classes to be learnt.
-
-    Raises:
-        RecipeError: a network that cannot be built or frozen, does not fit into memory, or is not the one of `init`.
-        UnknownModelError: no such network, switch, weight or teacher.
-        WeightError: `init` or the teacher is damaged.
-        LabelError: a teacher of other classes.
-    """
-    if recipe.model not in ARCHS and (recipe.model.endswith(SUFFIX) or recipe.model.partition(".")[0] in ARCHS):
-        raise RecipeError(
-            f"recipe {recipe.name}: model={recipe.model} is a trained weight; name the architecture there, and the "
-            f"weight to start from with --init {recipe.model}"
-        )
-    arch, switches = recipe.model, recipe.switches
-    if init is not None:
-        meta = _description(init)
-        arch, switches = meta["arch"], {**meta["switches"], **_switches_beside(recipe, meta["arch"])}
-        if arch != recipe.model and arch in ARCHS:
-            raise RecipeError(
-                f"recipe {recipe.name} trains a {recipe.model}, {init} is a {arch}; set model={arch}, or start from "
-                "another weight"
-            )
-        refuse_other_switches(str(init), arch, meta["switches"], recipe.switches)
-    try:
-        with torch.device("meta"):
-            model = create_model(arch, len(table), **{**switches, **_boundary_head(recipe, arch)})
-    except (TypeError, RuntimeError, ArithmeticError, IndexError) as error:  # what torch says of impossible numbers
-        given = ", ".join(f"{k}={v!r}" for k, v in switches.items())
-        first = str(error).strip().partition("\n")[0]
-        raise RecipeError(
-            f"recipe {recipe.name}: no {arch} can be built with {given} ({first}); change them"
-        ) from error
-    parameters = sum(p.numel() for p in model.parameters())
-    if 4 * parameters > total_memory():
-        raise RecipeError(
-            f"recipe {recipe.name}: {arch} would have {parameters} parameters, more than fit into memory; take a "
-            "smaller one"
-        )
-    if recipe.freeze_epochs:
-        backbone_of(model)  # refuses one that has none
-    if recipe.teacher:
-        check_teacher(recipe.teacher, table)
-
-
-def _description(init: str | Path) -> dict[str, Any]:
-    """What a weight's file says of itself."""
-    return read_weights(Path(init) if str(init).endswith(SUFFIX) else find_weights(str(init)))[0]
-
-
-def start_text(init: str | Path | None) -> str:
-    """What a report says of the weights at step 0: a name, or a file with its folder, which says whose result it is."""
-    if init is None:
-        return RANDOM
-    of_file = str(init).endswith(SUFFIX)
-    return f"weight {'/'.join(Path(init).absolute().parts[-2:]) if of_file else init}"
-
-
-def _fresh(recipe: Recipe, num_classes: int) -> nn.Module:
-    arch = recipe.model.partition(".")[0]
-    return create_model(recipe.model, num_classes, **{**recipe.switches, **_boundary_head(recipe, arch)})
-
-
-def _trained(init: str, recipe: Recipe, table: ClassTable) -> nn.Module:
-    """A trained weight to go on from. Prints what was loaded.
-
-    Its heads start anew where the classes are others, or are the same in another order.
-    """
-    meta = _description(init)
-    switches = _switches_beside(recipe, meta["arch"])
-    try:
-        known = [c["name"] for c in meta["classes"]]
-        match_classes(known, table.names, init, "the training data", "The heads start anew.")
-    except LabelError as other_classes:
-        print(other_classes)
-        return create_model(init, len(table), new_head=True, **switches)
-    return create_model(init, verbose=True, **switches)
-
-
-def _switches_beside(recipe: Recipe, arch: str) -> dict[str, Any]:
-    """The switches that a recipe adds to those which a trained weight brings."""
-    switches = {k: v for k, v in recipe.switches.items() if k in TRAINING_SWITCHES}
-    switches |= _boundary_head(recipe, arch)
-    if arch in ARCHS and "aux" in ARCHS[arch].switches:
-        switches["aux"] = recipe.aux_weight > 0  # the weight may have been published without
-    return switches
-
-
-def _boundary_head(recipe: Recipe, arch: str) -> dict[str, Any]:
-    """The switch of the boundary head where the recipe has a loss for it."""
-    if not recipe.boundary_weight:
-        return {}
-    if arch in ARCHS and "aux_boundary" not in ARCHS[arch].switches:
-        raise RecipeError(f"recipe {recipe.name}: {arch} has no boundary head; set boundary_weight=0")
-    return {"aux_boundary": True}
-
-
 def _begin(run: Run, log: RunLog, data: Dataset, val: Dataset | None) -> None:
     """Write a fresh log's first line; warn of what is probably not meant."""
     log.start(
@@ -420,7 +302,7 @@ def _begin(run: Run, log: RunLog, data: Dataset, val: Dataset | None) -> None:
     )
     if run.stream.rank:
         return
-    odd = suspicions(run.recipe, data, val, run.samples)
+    odd = find_suspicions(run.recipe, data, val, run.samples)
     if run.recipe.freeze_epochs and run.start == RANDOM:
         odd.append(
             f"the backbone stays at its random weights for {run.recipe.freeze_epochs:g} epochs; give trained ones "
@@ -610,7 +492,19 @@ def _score(run: Run, val: Dataset, log: RunLog, progress: bool) -> dict[str, Any
     return log.scores(run.step, run.epoch, scores, val.table)
 
 
-def _finish(run: Run, val: Dataset | None, log: RunLog, progress: bool) -> dict[str, Any]:
+def _usual_size(data: Dataset, count: int = 9) -> tuple[int, int] | None:
+    """The (H, W) whose area is the median of a few images spread over the data set; ``None``: none can be read."""
+    sizes = []
+    for i in sorted({place * (len(data) - 1) // (count - 1) for place in range(count)}):
+        with suppress(DataError, LabelError, OSError):  # the run is over: no file that has gone may cost its weights
+            sizes.append(data[i][1].shape)
+    sizes.sort(key=lambda size: size[0] * size[1])
+    return sizes[len(sizes) // 2] if sizes else None
+
+
+def _finish(
+    run: Run, val: Dataset | None, log: RunLog, progress: bool, trained_at: tuple[int, int] | None
+) -> dict[str, Any]:
     """Precise BN, weights, final scores, pictures, report."""
     recipe, model = run.recipe, run.ema.model
     if run.stream.rank == 0:
@@ -618,7 +512,7 @@ def _finish(run: Run, val: Dataset | None, log: RunLog, progress: bool) -> dict[
     if recipe.precise_bn:  # on every rank: synchronised batch normalisation waits for all of them
         frozen = run.frozen_at(max(run.step - 1, 0))  # by the last step
         precise_bn(model, _plain_batches(run), backbone_of(model) if frozen else None)
-    log.weights(model, recipe, run.table, run.step, run.start)
+    log.weights(model, recipe, run.table, run.step, run.start, trained_at)
     report: dict[str, Any] = {
         "recipe": recipe.as_json(),
         "start": run.start,
