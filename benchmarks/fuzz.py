@@ -402,7 +402,7 @@ def recipes(folder: Path, rng: np.random.Generator) -> Case:
 
 
 _OPTIONS: tuple[tuple[str, ...], ...] = (
-    ("eval", "run/weights.safetensors", "--data", "data", "--split", "test"),
+    ("eval", "run/weights.safetensors", "--data", "data", "--split", "no_such"),
     ("eval", "run/weights.safetensors", "--data", "data", "--split", "all", "--size", "0x0"),
     ("eval", "run/weights.safetensors", "--data", "data", "--split", "all", "--size", "big"),
     ("eval", "run/weights.safetensors", "--data", "data", "--split", "all", "--size", "16x16"),

@@ -12,7 +12,7 @@ from edgeseg.data.check import check_data
 from edgeseg.data.labels import VOID, ClassTable
 from edgeseg.data.pairs import Pairs, folder_pairs
 from edgeseg.training.batches import Resident
-from edgeseg.training.suspicions import suspicions
+from edgeseg.training.suspicions import find_suspicions
 from picture_files import save
 from toy_runs import TINY, write_pairs
 
@@ -100,9 +100,9 @@ def test_a_run_that_is_scored_on_what_it_trains_on_is_suspected(tmp_path):
     write_pairs(tmp_path)
     train = open_data(tmp_path, "train")
     samples = Resident(train, torch.device("cpu"), progress=False)
-    (said,) = suspicions(TINY, train, open_data(tmp_path, "all"), samples)
+    (said,) = find_suspicions(TINY, train, open_data(tmp_path, "all"), samples)
     assert said.startswith("4 images are in both the training data and the validation data (0.png, 1.png")
-    assert suspicions(TINY, train, None, samples) == []
+    assert find_suspicions(TINY, train, None, samples) == []
 
 
 def test_pictures_that_exif_turns_are_told(tmp_path):

@@ -10,9 +10,10 @@ import torch
 
 from edgeseg.inference import load_segmenter
 from edgeseg.training import train
+from edgeseg.training.network import backbone_of
 from edgeseg.training.optim import learning_rate
 from edgeseg.training.recipes import RecipeError
-from edgeseg.training.train import backbone_of, fit
+from edgeseg.training.train import fit
 from toy_runs import TINY, Toy, assert_same, start, tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore:the backbone stays at its random weights")

@@ -21,6 +21,7 @@ from edgeseg.metrics import score
 from edgeseg.models.weights import WeightError, read_weights
 from edgeseg.models.zoo import WeightRecord, get_record, licence_text, list_weights
 from edgeseg.training import publish
+from edgeseg.training.network import RANDOM
 from edgeseg.training.publish import (
     TOLERANCE,
     _data_text,
@@ -33,7 +34,7 @@ from edgeseg.training.publish import (
     verify_weight,
 )
 from edgeseg.training.recipes import get_recipe
-from edgeseg.training.train import RANDOM, fit
+from edgeseg.training.train import fit
 from toy_runs import TINY, Toy
 
 NAME = "cross_cbam_m.toy"

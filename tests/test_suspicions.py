@@ -12,7 +12,7 @@ import torch
 from edgeseg.data.labels import VOID, ClassTable
 from edgeseg.training import suspicions as module
 from edgeseg.training.batches import Resident, Streamed
-from edgeseg.training.suspicions import suspicions
+from edgeseg.training.suspicions import find_suspicions
 from edgeseg.training.train import fit
 from toy_runs import TABLE, TINY, Toy
 
@@ -34,7 +34,7 @@ class Relabelled(Toy):
 
 def found(data, val=None, recipe=TINY, streamed=False):
     samples = Streamed(data, CPU, 0, progress=False) if streamed else Resident(data, CPU, progress=False)
-    return suspicions(recipe, data, val, samples)
+    return find_suspicions(recipe, data, val, samples)
 
 
 @pytest.mark.parametrize("streamed", [False, True])

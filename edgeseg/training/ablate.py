@@ -24,8 +24,9 @@ from edgeseg.files import read_json
 from edgeseg.plots import BLUE, DARK_GREY, GREY
 from edgeseg.text import table
 from edgeseg.training.checkpoint import checkpoint_meta, data_differences, data_identity
+from edgeseg.training.network import check_network, start_text
 from edgeseg.training.recipe import Recipe, RecipeError, differing, override
-from edgeseg.training.train import CHECKPOINT, TrainingError, check_network, fit, start_text
+from edgeseg.training.train import CHECKPOINT, TrainingError, fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -35,8 +35,8 @@ from edgeseg.models.zoo import (
     record_faults,
     record_folder,
 )
+from edgeseg.training.network import RANDOM
 from edgeseg.training.recipes import get_recipe, list_recipes
-from edgeseg.training.train import RANDOM
 
 CAMVID_LICENCE = ("CamVid research use", PACKAGED / "LICENSE-camvid-weights.txt")
 

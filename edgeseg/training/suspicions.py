@@ -21,7 +21,7 @@ LOOKED_AT = 500
 """Labels that are looked at where a data set is streamed; spread over it."""
 
 
-def suspicions(recipe: Recipe, data: Dataset, val: Dataset | None, samples: Resident | Streamed) -> list[str]:
+def find_suspicions(recipe: Recipe, data: Dataset, val: Dataset | None, samples: Resident | Streamed) -> list[str]:
     """Everything about the data that is probably not meant; empty: nothing.
 
     Args:
