@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dis
 import errno
 import io
 import os
@@ -11,14 +10,18 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from edgeseg.cli import ablate, bench, data, evaluate, export, info, live, predict, streets, train, weights
 from edgeseg.files import no_space
+
+HOME = Path(__file__).resolve().parents[1]
 
 app = typer.Typer(
     name="edgeseg",
@@ -61,6 +64,7 @@ def main() -> None:
     """
     words = [word for word in sys.argv[1:] if word != "--traceback"]
     with_trace = words != sys.argv[1:] or os.environ.get("EDGESEG_TRACEBACK", "0") not in ("", "0")
+    warnings.formatwarning = lambda message, *_, **__: f"edgeseg: {message}\n"  # no path and no line of source
     for stream in (sys.stdout, sys.stderr):  # a terminal or a log that lacks a sign must not cost a result
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -155,11 +159,8 @@ def _known(error: BaseException) -> bool:
         return True
     if isinstance(error, ModuleNotFoundError):
         return not (error.name or "").startswith("edgeseg")
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None or not isinstance(error, ValueError | RuntimeError | ImportError):
+    if not isinstance(error, ValueError | RuntimeError | ImportError):
         return False
-    code, own = trace.tb_frame.f_code, trace.tb_frame.f_globals.get("__name__", "")
+    last = traceback.extract_tb(error.__traceback__)[-1]
     # what numpy or torch raise in a line of edgeseg is no word of edgeseg's
-    return own.partition(".")[0] == "edgeseg" and dis.opname[code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
+    return Path(last.filename).is_relative_to(HOME) and (last.line or "").startswith("raise ")
