@@ -411,7 +411,7 @@ _OPTIONS: tuple[tuple[str, ...], ...] = (
     ("eval", "run/weights.safetensors", "--data", "streets", "--count", "0"),
     ("eval", "run/weights.safetensors", "--data", "streets", "--count", "1"),
     ("eval", "run/weights.safetensors", "--data", "data", "--split", "all", "--device", "toaster"),
-    ("eval", "run/weights.safetensors", "--data", "data", "--split", "all", "--json", "no/such/folder/x.json"),
+    ("eval", "run/weights.safetensors", "--data", "data", "--split", "all", "--json", "data/classes.json/x.json"),
     ("eval", "cross_cbam_m.stretes"),
     ("eval", "data"),
     ("eval", "artefact", "--data", "data", "--split", "all", "--flip"),
