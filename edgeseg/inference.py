@@ -116,7 +116,7 @@ class Segmenter(nn.Module):
         x = self._batch(as_pixels(image))
         if not flip:
             return self(x)[0].to(torch.uint8).cpu().numpy()
-        return self._both_ways(x).argmax(1)[0].to(torch.uint8).cpu().numpy()
+        return both_ways(self.logits, x).argmax(1)[0].to(torch.uint8).cpu().numpy()
 
     @torch.inference_mode()
     def predict_surely(
@@ -139,7 +139,7 @@ class Segmenter(nn.Module):
         else:
             seen = np.asarray(fromarray(pixels).resize(size[::-1], Resampling.BILINEAR)).copy()
         x = self._batch(seen)
-        probabilities = self._both_ways(x) / 2 if flip else None
+        probabilities = both_ways(self.logits, x) / 2 if flip else None
         scores = self.logits(x) if probabilities is None else probabilities
         sure = float((scores.softmax(1) if probabilities is None else scores).amax(1).float().mean())
         if seen is not pixels:
@@ -150,10 +150,19 @@ class Segmenter(nn.Module):
         """(H, W, 3) → (1, 3, H, W) on the segmenter's device: in channels_last memory it is the array itself."""
         return torch.from_numpy(pixels).to(self.mean.device).permute(2, 0, 1)[None]
 
-    def _both_ways(self, x: Tensor) -> Tensor:
-        """The sum of the probabilities of an image and of its mirrored one."""
-        mirrored = self.logits(x.flip(3)).flip(3).softmax(1)
-        return self.logits(x).softmax(1) + mirrored
+
+def both_ways(logits: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """The sum of the probabilities of images and of their mirror images.
+
+    Args:
+        logits: (N, 3, H, W) → (N, C, H, W), as `Segmenter.logits`.
+        images: (N, 3, H, W).
+
+    Returns:
+        (N, C, H, W), 0…2.
+    """
+    mirrored = logits(images.flip(3)).flip(3).softmax(1)
+    return logits(images).softmax(1) + mirrored
 
 
 def _own_modules(model: M) -> M:

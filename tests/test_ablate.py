@@ -190,7 +190,9 @@ def test_a_run_ends_with_commands_that_work_as_they_stand(tmp_path, edgeseg, mon
             words = [str(tmp_path / "toy/images/0.png") if word == "PICTURE.jpg" else word for word in command]
             words += ["--out", str(tmp_path / "predictions")] if command[1] == "predict" else []
             monkeypatch.setattr(sys, "argv", words)
-            cli.main()
+            with pytest.raises(SystemExit) as end:
+                cli.main()
+            assert end.value.code == 0
             assert "Next" not in capsys.readouterr().out
 
 

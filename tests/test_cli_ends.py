@@ -137,7 +137,8 @@ def test_an_end_from_outside_leaves_nothing_half_written(tmp_path, number, code,
     temporary, out = tmp_path / "tmp", tmp_path / "out"
     temporary.mkdir()
     script = f"""
-import sys, tempfile, time
+import signal, sys, tempfile, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in a shell's background it is ignored
 from edgeseg import cli, files
 from edgeseg.models import registry
 

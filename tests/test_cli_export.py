@@ -44,6 +44,7 @@ def test_an_export_ends_with_its_parity(monkeypatch, tmp_path, capsys):
 
 
 def test_the_logits_graph_can_be_left_out_and_own_data_be_checked_on(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path / "home"))  # without CamVid's frames
     data, out, report = tmp_path / "data", tmp_path / "m", tmp_path / "m.json"
     own_data(data, 2, (64, 96))
     words = ("export", MODEL, "--runtime", "eager", "--option", "device=cpu", "--size", "64x96", "--out", out)
@@ -139,6 +140,7 @@ def test_an_artefact_is_scored_as_it_is(monkeypatch, tmp_path, capsys):
 
 
 def test_a_fine_tuned_network_of_own_classes_becomes_an_int8_artefact(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path / "home"))  # without CamVid's frames
     data, run_folder, out = tmp_path / "data", tmp_path / "run", tmp_path / "artefact"
     own_data(data, 4, (64, 96))
     reads = []

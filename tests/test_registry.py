@@ -52,9 +52,9 @@ def test_unknown_model_error_is_a_value_error():
     [
         ("cross_cbam_m", {"dilations": 5}, "dilations=5: give numbers with commas"),
         ("cross_cbam_m", {"dilations": (1, "a")}, "dilations=(1, 'a'): give numbers"),
-        ("cross_cbam_m", {"width": "a"}, "width='a': give a whole number of 1 or more; the default is 64"),
+        ("cross_cbam_m", {"width": "a"}, "width='a': give a whole number from 1 to 4096; the default is 64"),
         ("cross_cbam_m", {"width": True}, "width=True: give a whole number"),
-        ("cross_cbam_m", {"aspp_channels": 0}, "aspp_channels=0: give a whole number of 1 or more"),
+        ("cross_cbam_m", {"aspp_channels": 0}, "aspp_channels=0: give a whole number from 1 to 4096"),
         ("cross_cbam_m", {"dropout": 2}, "dropout=2: give a number from 0 to 1"),
         ("cross_cbam_m", {"aux": 1}, "aux=1: give true or false"),
         ("cross_cbam_m", {"num_classes": "11"}, "num_classes='11': give a whole number"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from edgeseg.data.pairs import Dataset
-from edgeseg.inference import Segmenter
+from edgeseg.inference import both_ways
 from edgeseg.metrics import VOID
 from edgeseg.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, colorize, read_log
 from edgeseg.training.optim import learning_rate
@@ -78,20 +77,10 @@ def paired(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[float, float
     return mean_and_error([b[seed] - a[seed] for seed in sorted(set(a) & set(b))])
 
 
-_ON_THE_CPU = torch.zeros(1)  # `predict` looks at its device; made here, so that no step of its own is recorded
-
-
-@dataclass(frozen=True)
-class _Given:
-    """In a segmenter's place: what `Segmenter.predict` asks of one, with logits from a function."""
-
-    logits: Callable[[Tensor], Tensor]
-    mean: Tensor = _ON_THE_CPU
-
-
 def flip_average(logits: Callable[[Tensor], Tensor], image: np.ndarray) -> np.ndarray:
     """(H, W) uint8 ids of an (H, W, 3) uint8 image and its mirror image together, as `Segmenter.predict` has them."""
-    return Segmenter.predict(_Given(logits), image, flip=True)  # type: ignore[arg-type]
+    x = torch.from_numpy(image).permute(2, 0, 1)[None]
+    return both_ways(logits, x).argmax(1)[0].to(torch.uint8).numpy()
 
 
 # Pictures -------------------------------------------------------------------------------------------------------------
