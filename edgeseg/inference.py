@@ -28,10 +28,10 @@ M = TypeVar("M", bound=nn.Module)
 
 FAR_LARGER = 2.0
 """How many times the sides of the training images a picture is worth seeing at: `fitting_size` shrinks larger ones."""
-# Means per picture, smallest to largest, of cross_cbam_m.streets: 0.88 to 0.95 on streets test, 0.82 to 0.90 at night,
-# which it has not learnt, 0.71 to 0.88 on CamVid's photographs, 0.60 to 0.86 on others, 0.44 to 0.56 on even colours;
-# of cross_cbam_m.camvid: 0.80 to 0.96 on CamVid test, 0.77 to 0.93 on streets. No picture of their own kind is below;
-# but it is no proof: noise has 0.83 to 0.86 with the first, even colours up to 0.99 with the second.
+# Smallest to largest of 16 pictures (benchmarks/depth.py), cross_cbam_m.streets: 0.89 to 0.96 on streets test, 0.80 to
+# 0.94 at night, which it has not learnt, 0.74 to 0.88 on CamVid; cross_cbam_m.camvid: 0.88 to 0.93 on CamVid test, 0.79
+# to 0.92 on streets, 0.66 to 0.83 at night. No picture of their own kind is below. It is a hint and no proof: noise has
+# 0.82 to 0.86 with the first (0.71 to 0.76 with the second), even colours anything up to 1.
 OUT_OF_DEPTH = 0.8
 """Mean of the largest probability below which a picture is probably none of the kind that the network learnt."""
 
@@ -231,7 +231,7 @@ def fitting_size(picture: tuple[int, int], trained_at: tuple[int, int] | None) -
     """What a network should see of a picture far larger than those it learnt from.
 
     Things in it would be larger than any that the network has seen; training zooms to about `FAR_LARGER` times. The
-    streets weight, on test scenes drawn 3 times as large: 67.8 % mIoU as they are, 66.4 at the size of its training
+    streets weight (``benchmarks/depth.py``), on test scenes drawn 3 times as large: 67.8 % mIoU as they are, 66.4 at the size of its training
     images, 72.8 at twice that; drawn 4 times as large: 61.1, 66.2, 72.5.
 
     Args:
