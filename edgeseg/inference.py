@@ -231,8 +231,8 @@ def fitting_size(picture: tuple[int, int], trained_at: tuple[int, int] | None) -
     """What a network should see of a picture far larger than those it learnt from.
 
     Things in it would be larger than any that the network has seen; training zooms to about `FAR_LARGER` times. The
-    streets weight (``benchmarks/depth.py``), on test scenes drawn 3 times as large: 67.8 % mIoU as they are, 66.4 at the size of its training
-    images, 72.8 at twice that; drawn 4 times as large: 61.1, 66.2, 72.5.
+    streets weight on test scenes drawn 3 times as large (``benchmarks/depth.py``): 67.8 % mIoU as they are, 66.4 at the
+    size of its training images, 72.8 at twice that; drawn 4 times as large: 61.1, 66.2, 72.5.
 
     Args:
         picture: (H, W).
