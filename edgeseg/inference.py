@@ -165,13 +165,21 @@ def both_ways(logits: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     return logits(images).softmax(1) + mirrored
 
 
+@torch.inference_mode(False)
 def _own_modules(model: M) -> M:
-    """The same network with a mode and a device of its own; it shares the weights' memory until it is moved."""
+    """The same network with a mode and a device of its own; it shares the weights' memory until it is moved.
+
+    But for weights that were made in inference mode, which nothing outside of it may use: these are copied.
+    """
     kept = (value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor))
-    shared: dict[int, Tensor] = {id(tensor): tensor for tensor in (*kept, *model.buffers())}
+    shared: dict[int, Tensor] = {id(tensor): _usable(tensor) for tensor in (*kept, *model.buffers())}
     # parameters of its own on the same data: moving a module changes its parameters in place
-    shared |= {id(p): nn.Parameter(p.detach(), p.requires_grad) for p in model.parameters()}
+    shared |= {id(p): nn.Parameter(_usable(p).detach(), p.requires_grad) for p in model.parameters()}
     return copy.deepcopy(model, shared)
+
+
+def _usable(tensor: Tensor) -> Tensor:
+    return tensor.clone() if tensor.is_inference() else tensor
 
 
 def as_pixels(image: str | Path | Image | np.ndarray) -> np.ndarray:

@@ -220,3 +220,11 @@ def test_pixels_are_normalised_in_float32_whatever_the_network_computes_in():
     assert segmenter.mean.dtype == segmenter.std.dtype == torch.float32
     torch.testing.assert_close(segmenter.mean.flatten() / 255, torch.tensor([0.4119, 0.4251, 0.4327]))
     assert segmenter.logits(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)).dtype == torch.bfloat16
+
+
+def test_what_was_loaded_in_inference_mode_works_outside_of_it(weight_file):
+    with torch.inference_mode():
+        loaded = load_segmenter(weight_file)
+    image = torch.from_numpy(make_image(64, 96)).permute(2, 0, 1)[None]
+    loaded.reference().logits(image).sum().backward()
+    assert loaded.predict(make_image()).shape == (70, 100)
