@@ -3,7 +3,8 @@
     python benchmarks/unchanged.py before.json                     # in a checkout of the old commit (a few minutes)
     python benchmarks/unchanged.py after.json --against before.json
 
-Both on one machine, with one set of packages and one thread: bits depend on them. Exit code 1 where anything differs.
+Both on one machine, with one set of packages, one thread and one $EDGESEG_DATA: bits, and parity's images, depend on
+them. Exit code 1 where anything differs.
 For a commit that does not have this file yet: ``PYTHONPATH=OLD_CHECKOUT python benchmarks/unchanged.py before.json``.
 """
 
