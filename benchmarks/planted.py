@@ -27,7 +27,7 @@ FAULTS: tuple[tuple[str, str, str, str], ...] = (
     ("data/pairs.py", "6: Image.Transpose.ROTATE_270", "6: Image.Transpose.ROTATE_90", "pairs"),
     ("inference.py", "(images.to(self.mean.dtype) - self.mean) / self.std", "(images.to(self.mean.dtype)) / self.std",
      "inference"),
-    ("inference.py", "self.logits(x.flip(3)).flip(3)", "self.logits(x.flip(3))", "inference"),
+    ("inference.py", "logits(images.flip(3)).flip(3)", "logits(images.flip(3))", "inference"),
     ("models/cross_cbam.py", "fused_high = low * self.channel_high(high)", "fused_high = low * self.channel_high(low)",
      "cross_cbam papers checking"),
     ("models/attention.py", "x.amax(1, keepdim=True), x.mean(1, keepdim=True)",
