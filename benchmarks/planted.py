@@ -43,7 +43,7 @@ FAULTS: tuple[tuple[str, str, str, str], ...] = (
      "in stream.keys(step)] for step in itertools.count(0)", "train batches"),
     ("training/checkpoint.py", 'torch.set_rng_state(tensors["rng.cpu"])', "pass", "train"),
     ("deploy/parity.py", "self.alike.update(got, expected)", "self.alike.update(expected, expected)", "parity"),
-    ("files.py", "except BaseException:  # KeyboardInterrupt too: the temporary", "except OSError:  # the temporary", "files"),
+    ("files.py", "except BaseException:  # KeyboardInterrupt too: the", "except OSError:  # the", "files"),
 )  # fmt: skip
 
 
