@@ -206,13 +206,18 @@ def _alive(batches: Iterator[Any]) -> Iterator[Any]:
         except StopIteration:
             return
         except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise WorkerError(
-                f"a reading process died ({str(error).splitlines()[0].rstrip('. ')}), mostly for want of memory or of "
-                "/dev/shm; train with fewer (--workers 1) or none (--workers 0)"
-            ) from None
+            raise (dead_worker(error) or error) from None
         yield batch
+
+
+def dead_worker(error: RuntimeError) -> WorkerError | None:
+    """What to say where an error is PyTorch's word that a worker was killed: it may come in the middle of anything."""
+    if "DataLoader worker" not in str(error):
+        return None
+    return WorkerError(
+        f"a reading process died ({str(error).splitlines()[0].rstrip('. ')}), mostly for want of memory or of "
+        "/dev/shm; train with fewer (--workers 1) or none (--workers 0)"
+    )
 
 
 def _padded(samples: list[_Sample | Exception]) -> RawBatch | Exception:

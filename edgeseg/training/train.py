@@ -26,7 +26,16 @@ from edgeseg.inference import Segmenter
 from edgeseg.machine import has_bf16
 from edgeseg.metrics import Scores, score
 from edgeseg.training.augment import Augment
-from edgeseg.training.batches import RawBatch, Resident, Stream, Streamed, WorkerError, augmented, load_samples
+from edgeseg.training.batches import (
+    RawBatch,
+    Resident,
+    Stream,
+    Streamed,
+    WorkerError,
+    augmented,
+    dead_worker,
+    load_samples,
+)
 from edgeseg.training.checkpoint import (
     CheckpointError,
     checkpoint_meta,
@@ -135,6 +144,8 @@ def fit(
             _save(run, log)
             print(f"{run.step} steps are kept in {out / CHECKPOINT}: mend what is named next, and go on with --resume")
         raise
+    except RuntimeError as error:  # perhaps in the middle of a step: the last checkpoint stays
+        raise (dead_worker(error) or error) from None
     return _finish(run, val, log, progress, _usual_size(data))
 
 
