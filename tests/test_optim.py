@@ -39,6 +39,13 @@ def test_the_cosine_is_equation_8_at_every_iteration():
         assert learning_rate(recipe, iteration, iteration / total) == pytest.approx(equation, rel=1e-14)
 
 
+@pytest.mark.parametrize("power", [0.9, 2.0])
+def test_poly_falls_with_a_power_of_what_is_left(power):
+    recipe = replace(TINY, schedule="poly", power=power, lr=0.1, min_lr=0.001)
+    for progress in (0.0, 0.3, 0.5, 0.99):
+        assert learning_rate(recipe, 0, progress) == pytest.approx(0.001 + 0.099 * (1 - progress) ** power)
+
+
 def test_warm_up_rises_linearly_or_by_another_power():
     recipe = replace(TINY, lr=0.1, warmup=10)
     squared = replace(recipe, warmup_power=2.0)
@@ -66,6 +73,15 @@ def test_the_average_follows_early_and_settles_late():
     assert ema.model.weight.item() == pytest.approx(0.9)  # decay 1/10 at first
     ema.update(model, 10_000)
     assert ema.model.weight.item() == pytest.approx(0.9 + 0.1 * 0.01)
+
+
+def test_the_average_has_the_latest_statistics():
+    model = torch.nn.BatchNorm2d(3)
+    ema = EMA(model, 0.99)
+    model(torch.randn(2, 3, 4, 4) + 5)
+    ema.update(model, 0)
+    assert ema.model.running_mean.equal(model.running_mean)
+    assert ema.model.num_batches_tracked == 1
 
 
 def test_precise_bn_gives_the_plain_mean_of_the_batches():
