@@ -96,6 +96,19 @@ def test_grey_images_have_equal_channels():
     torch.testing.assert_close(x[:, :1].expand_as(x)[inside], x[inside])
 
 
+@pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
+def test_colours_spread_around_what_each_of_them_leaves_alone(name):
+    """Brightness leaves black alone, contrast mid-grey, saturation every grey; each moves all other colours."""
+    still = {"brightness": (0, 0, 0), "contrast": (127.5,) * 3, "saturation": (90, 90, 90)}[name]
+    colours = torch.tensor([still, (140.0, 90.0, 60.0)]).view(2, 3, 1)
+    augment = Augment(replace(PLAIN, **{name: 0.4}))
+    *_, sizes, points = make_batch(16)
+    matrix = torch.from_numpy(augment.draw([0] * 16, list(range(16)), sizes, points).color)
+    kept, moved = (matrix[:, :, :3] @ (colour / 255) + matrix[:, :, 3:] for colour in colours)
+    torch.testing.assert_close(kept, (colours[0] / 255).expand(16, 3, 1))
+    assert 0.05 < float((moved - colours[1] / 255).abs().amax()) < 0.4
+
+
 def test_hue_keeps_grey_and_brightness_sum():
     images, labels, sizes, points = make_batch()
     images = images[:, :1].expand(-1, 3, -1, -1).contiguous()
