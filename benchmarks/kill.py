@@ -49,6 +49,15 @@ def killed(command: tuple[str, ...], folder: Path, seconds: float) -> bool:
     return True
 
 
+def timed(command: tuple[str, ...], folder: Path) -> float:
+    """Seconds that ``edgeseg COMMAND`` takes when nobody kills it."""
+    started = time.perf_counter()
+    code, text = run(command, folder)
+    if code:
+        raise SystemExit(text)
+    return time.perf_counter() - started
+
+
 def result(folder: Path) -> tuple[str, list[dict[str, Any]]]:
     """Hash of a run's weights, and its log without clocks and machine."""
     lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
@@ -58,11 +67,7 @@ def result(folder: Path) -> tuple[str, list[dict[str, Any]]]:
 
 def kill_training(folder: Path, kills: int, rng: np.random.Generator) -> list[str]:
     """Faults of runs that are killed so often in all: one after another, each resumed until it ends."""
-    started = time.perf_counter()
-    code, text = run((*TRAINING, "--out", "whole"), folder)
-    seconds = time.perf_counter() - started
-    if code:
-        raise SystemExit(text)
+    seconds = timed((*TRAINING, "--out", "whole"), folder)
     faults: list[str] = []
     hit, runs = 0, 0
     while hit < kills:
@@ -95,11 +100,7 @@ def differences(folder: Path, name: str, hit: int) -> list[str]:
 
 def kill_export(folder: Path, kills: int, rng: np.random.Generator) -> list[str]:
     """Faults of so many exports, each killed."""
-    started = time.perf_counter()
-    code, text = run((*EXPORT, "--out", "exported"), folder)
-    seconds = time.perf_counter() - started
-    if code:
-        raise SystemExit(text)
+    seconds = timed((*EXPORT, "--out", "exported"), folder)
     faults, missing, whole = [], 0, 0
     for number in range(kills):
         out = folder / f"export{number}"

@@ -115,16 +115,16 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path | None, content: Mapping[str, Any]) -> None:
     """Write a JSON file whole or not at all; nothing without a path. What is no finite number becomes ``null``."""
     if path is not None:
-        text = json.dumps(_with_nulls(content), indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(with_nulls(content), indent=1, ensure_ascii=False, allow_nan=False)
         write_text(path, text + "\n")
 
 
-def _with_nulls(content: Any) -> Any:
+def with_nulls(content: Any) -> Any:
     """NaN and infinity, which JSON does not know, as ``None``."""
     if isinstance(content, Mapping):
-        return {key: _with_nulls(value) for key, value in content.items()}
+        return {key: with_nulls(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_with_nulls(value) for value in content]
+        return [with_nulls(value) for value in content]
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 

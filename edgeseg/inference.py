@@ -126,8 +126,8 @@ class Segmenter(nn.Module):
 
         Args:
             image, flip: as in `predict`.
-            size: (H, W) that the network sees of this image, in place of its own or the segmenter's. Shrinking averages
-                pixels, so that nothing small flickers.
+            size: (H, W) that the image is brought to first, which is what the network sees of it unless the segmenter
+                has a `size` of its own. Shrinking averages pixels, so that nothing small flickers.
 
         Returns:
             (H, W) uint8 class ids at the image's own size; and the mean over its pixels of the largest probability,
@@ -139,9 +139,8 @@ class Segmenter(nn.Module):
         else:
             seen = np.asarray(fromarray(pixels).resize(size[::-1], Resampling.BILINEAR)).copy()
         x = self._batch(seen)
-        probabilities = both_ways(self.logits, x) / 2 if flip else None
-        scores = self.logits(x) if probabilities is None else probabilities
-        sure = float((scores.softmax(1) if probabilities is None else scores).amax(1).float().mean())
+        scores = both_ways(self.logits, x) / 2 if flip else self.logits(x)
+        sure = float((scores if flip else scores.softmax(1)).amax(1).float().mean())
         if seen is not pixels:
             scores = resize(scores, pixels.shape[:2])
         return scores.argmax(1)[0].to(torch.uint8).cpu().numpy(), sure

@@ -81,7 +81,8 @@ def evaluate(
         results.append({**scores.as_dict(names), **_without_background(scores, names), "size": seen})
         print(scores.table(names))
         if NO_BACKGROUND in results[-1]:
-            print(f"mean of the other {len(names) - 1} classes, background left out: {results[-1][NO_BACKGROUND]}")
+            mean = results[-1][NO_BACKGROUND]
+            print(f"mean of the other {len(names) - 1} classes, background left out: {'–' if mean is None else mean}")
         sizes = f"network input {size_words(seen)}, scored at {size_words(scores.scored_at)}"
         print(f"{len(pairs)} images of {data} {split}, {sizes}")
     # one size: one flat object, as records have it

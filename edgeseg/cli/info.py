@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.text import parse_size, table, unknown
+from edgeseg.text import first_few, parse_size, table, unknown
 
 _CORE = ("torch", "numpy", "pillow", "safetensors", "matplotlib")
 _SHOWN = 6  # packages of an extra; dev has many
@@ -36,8 +36,8 @@ def check() -> None:
     for extra, packages in extras.items():
         lacking = [package for package in packages if package not in found]
         held = [f"{package} {found[package]}" for package in packages if package in found]
-        cure = f"lacks {_first(lacking)}: pip install 'edgeseg[{extra}]'"
-        rows.append((f"  [{extra}]", cure if lacking else _first(held)))
+        cure = f"lacks {first_few(lacking, _SHOWN)}: pip install 'edgeseg[{extra}]'"
+        rows.append((f"  [{extra}]", cure if lacking else first_few(held, _SHOWN)))
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     bf16 = "computes in bfloat16" if has_bf16() else "no bfloat16 instructions: recipes with bf16 train in float32"
     print(f"edgeseg {edgeseg.__version__}, Python {platform.python_version()}, {platform.platform()}")
@@ -61,10 +61,6 @@ def _extras() -> dict[str, list[str]]:
             if found := re.match(r"([\w.-]+).*\bextra == ['\"]([\w-]+)['\"]", line):
                 extras.setdefault(found[2], []).append(found[1])
     return extras
-
-
-def _first(packages: Sequence[str]) -> str:
-    return ", ".join(packages[:_SHOWN]) + (", …" if len(packages) > _SHOWN else "")
 
 
 def _torchvision() -> str:

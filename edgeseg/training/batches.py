@@ -206,7 +206,9 @@ def _alive(batches: Iterator[Any]) -> Iterator[Any]:
         except StopIteration:
             return
         except RuntimeError as error:
-            raise (dead_worker(error) or error) from None
+            if fault := dead_worker(error):
+                raise fault from None
+            raise
         yield batch
 
 

@@ -42,7 +42,7 @@ class Recipe:
     switches: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of the model, e.g. {"dilations": (3, 5)}
     # data
     data: str = "camvid"  # a name that `open_data` knows, or a folder of image/label pairs
-    data_size: tuple[int, int] | None = _of(None, 32, 8192)  # of rendered scenes, or which prepared copy of Cityscapes
+    data_size: tuple[int, int] | None = _of(None, 32, 8192)  # of rendered scenes, or which copy of CamVid or Cityscapes
     data_count: int | None = _of(None, 1, 1_000_000)  # scenes to render
     split: str = "train"
     val_split: str | None = "val"  # None: no evaluation on the way
@@ -51,9 +51,8 @@ class Recipe:
     # budget: exactly one of the three is positive
     iterations: int = _of(0, 0, 100_000_000)
     epochs: float = _of(0.0, 0, 1_000_000)
-    minutes: float = _of(
-        0.0, 0, 1_000_000
-    )  # of wall time: the schedule follows the clock, and a rerun is not bit-identical
+    # of wall time: the schedule follows the clock, and a rerun is not bit-identical
+    minutes: float = _of(0.0, 0, 1_000_000)
     # batch
     batch: int = _of(8, 1, 65_536)  # samples per optimiser step, over all ranks
     accumulate: int = _of(1, 1, 65_536)  # micro-batches a step is split into, for small memories
@@ -107,9 +106,8 @@ class Recipe:
     class_weights: str = _of("none", choices=("none", "enet", "median"))
     # averaging
     ema: float = _of(0.999, 0, 1)  # 0: off
-    precise_bn: int = _of(
-        0, 0, 100_000
-    )  # batches from which the BN statistics of the final weights are taken anew; 0: off
+    # batches from which the BN statistics of the final weights are taken anew; 0: off
+    precise_bn: int = _of(0, 0, 100_000)
     # evaluation: the network's input, None: the image's own size. Scored at the image's own size
     eval_size: tuple[int, int] | None = _of(None, 32, 8192)
     eval_every: float = _of(0.0, 0)  # epochs between evaluations on val_split; 0: only at the end

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from tqdm.auto import tqdm
 
 from edgeseg import __version__
 from edgeseg.data.labels import ClassTable
-from edgeseg.files import write_json
+from edgeseg.files import with_nulls, write_json
 from edgeseg.inference import Segmenter
 from edgeseg.metrics import Scores
 from edgeseg.models.weights import save_weights, weight_meta
@@ -61,9 +60,8 @@ class RunLog:
     def write(self, **row: Any) -> None:
         """Append one line; a number that is not finite, which JSON does not know, becomes null."""
         if self.enabled:
-            known = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(known, allow_nan=False) + "\n")
+                file.write(json.dumps(with_nulls(row), allow_nan=False) + "\n")
 
     def size(self) -> int:
         """Bytes written so far: a checkpoint remembers them."""

@@ -145,7 +145,9 @@ def fit(
             print(f"{run.step} steps are kept in {out / CHECKPOINT}: mend what is named next, and go on with --resume")
         raise
     except RuntimeError as error:  # perhaps in the middle of a step: the last checkpoint stays
-        raise (dead_worker(error) or error) from None
+        if fault := dead_worker(error):
+            raise fault from None
+        raise
     return _finish(run, val, log, progress, _usual_size(data))
 
 
