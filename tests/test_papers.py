@@ -113,11 +113,11 @@ def test_stdc_sizes():
 
 
 def test_table_4_rows_differ_by_their_modules_only():
-    alone = CrossCBAM(19, use_ccbam=False, decoder=False, aux=False)
+    alone = CrossCBAM(19, fusion="none", aux=False)
     assert size(alone) == 5_318_304 + 2_622_464 + 525_568 + 2_949_632 + 256 * 19 + 19
-    without = CrossCBAM(19, use_se_aspp=False)
+    without = CrossCBAM(19, context="conv")
     assert size(without.context) == 1024 * 256 + 2 * 256
-    assert size(CrossCBAM(19)) - size(CrossCBAM(19, use_ccbam=False)) == 2 * 16_934
+    assert size(CrossCBAM(19)) - size(CrossCBAM(19, fusion="add")) == 2 * 16_934
     assert size(STDCFCN(19, aux=False)) == 5_318_304 + 1024 * 256 * 9 + 2 * 256 + 256 * 19 + 19
 
 

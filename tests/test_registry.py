@@ -33,7 +33,7 @@ def test_public_face_builds_and_lists_models():
         ("hrnet", {"bfem": True, "strips": "both"}, "choose 'serial' (the paper) or 'parallel'"),
         ("cross_cbam_m", {"new_head": True}, "leave new_head out"),
         ("cross_cbam_m", {"num_classes": 0}, "1 or more"),
-        ("cross_cbam_m", {"decoder": False}, "use_ccbam=False"),
+        ("cross_cbam_m", {"fusion": "adds"}, "did you mean add"),
         ("cross_cbam_m", {"width": 15}, "even and positive"),
     ],
 )

@@ -67,7 +67,7 @@ def test_a_boundary_loss_asks_for_a_network_with_a_boundary_head():
         ({"switches": {"dilations": (0, 3)}}, "dilations"),
         ({"switches": {"width": 7}}, "width must be even"),
         ({"switches": {"width": 10**18}}, "width"),
-        ({"switches": {"use_ccbam": "no"}}, "use_ccbam='no': give true or false"),
+        ({"switches": {"aux": "no"}}, "aux='no': give true or false"),
         ({"model": "cross_cbam_m.streets"}, "architecture.*--init cross_cbam_m.streets"),
         ({"model": "run/weights.safetensors"}, "architecture.*--init run/weights.safetensors"),
     ],

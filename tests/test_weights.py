@@ -114,7 +114,7 @@ def test_a_new_head_starts_anew_even_where_the_old_one_would_fit(file, trained):
 
 def test_weights_of_another_network_are_refused_and_leave_the_model_unchanged(file):
     for model, message in (
-        (small(use_ccbam=False), "without a place"),
+        (small(fusion="add"), "without a place"),
         (small(dilations=(1, 3, 5)), "entries missing"),
         (create_model("cross_cbam_m", 3, width=16), "has shape"),
         (create_model("cross_cbam_l", 3, width=16, aspp_channels=32), "entries missing"),

@@ -7,15 +7,18 @@ parameters and FLOPs printed in the paper's Tables 5 and 6 come out with this ch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from edgeseg.models.attention import ChannelAttention, SpatialAttention
+from edgeseg.models.controls import ASPP, AddFusion, ConcatFusion, OneSidedFusion, PlainContext, UncrossedFusion
 from edgeseg.models.layers import ConvBNReLU, FCNHead, GlobalAvgPool, check_input, init_weights, resize
 from edgeseg.models.stdc import build_backbone
+from edgeseg.text import unknown
 
 
 class SEASPP(nn.Module):
@@ -71,17 +74,20 @@ class CCBAM(nn.Module):
         channels: channels of both maps.
         reduction: see `ChannelAttention`.
         relu_before_sigmoid: see `ChannelAttention`.
+        spatial_kernel: side of the spatial gates' convolution: 1 in the paper, 7 in CBAM.
 
     Shape:
         low (N, C, h, w), from the backbone, and high (N, C, h, w), from the decoder → (N, C, h, w).
     """
 
-    def __init__(self, channels: int, reduction: int = 16, relu_before_sigmoid: bool = False) -> None:
+    def __init__(
+        self, channels: int, reduction: int = 16, relu_before_sigmoid: bool = False, spatial_kernel: int = 1
+    ) -> None:
         super().__init__()
         self.channel_low = ChannelAttention(channels, reduction, relu_before_sigmoid)
         self.channel_high = ChannelAttention(channels, reduction, relu_before_sigmoid)
-        self.spatial_low = SpatialAttention(relu_before_sigmoid)
-        self.spatial_high = SpatialAttention(relu_before_sigmoid)
+        self.spatial_low = SpatialAttention(relu_before_sigmoid, spatial_kernel)
+        self.spatial_high = SpatialAttention(relu_before_sigmoid, spatial_kernel)
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         fused_high = low * self.channel_high(high)  # (N, C, h, w): F_high, low under high's channel gates
@@ -89,13 +95,6 @@ class CCBAM(nn.Module):
         spatial_high = self.spatial_high(fused_high)  # (N, 1, h, w)
         spatial_low = self.spatial_low(fused_low)  # (N, 1, h, w)
         return fused_low * spatial_high + fused_high * spatial_low  # (N, C, h, w)
-
-
-class AddFusion(nn.Module):
-    """Plain addition in CCBAM's place, for the ablation of Table 4: low and high (N, C, h, w) → (N, C, h, w)."""
-
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        return low + high
 
 
 class CrossCBAM(nn.Module):
@@ -106,18 +105,30 @@ class CrossCBAM(nn.Module):
     brought to 256 after the first fusion; a 1×1 convolution to 128 channels stands before the classifier, unless the
     map has 128 already. The auxiliary head sits on stage 5 and exists in training only.
 
-    Table 4's networks: ``use_se_aspp=False`` puts a 1×1 convolution in SE-ASPP's place; ``use_ccbam=False`` adds the
-    maps; ``decoder=False`` classifies the 1/32 map at once, as in the row that has SE-ASPP alone.
+    What stands in the place of the two modules, for Table 4 and for controls that the paper does not have:
+
+    ===========  ===================  ==================================================================
+    switch       value                is
+    ===========  ===================  ==================================================================
+    ``context``  ``se_aspp``          `SEASPP`
+    ..           ``conv``             a 1×1 Conv-BN-ReLU to the same width (Table 4's row of CCBAM alone)
+    ..           ``aspp``             `ASPP`, of the same ``dilations``
+    ..           ``plain``            `PlainContext` of as many parameters as `SEASPP` would have
+    ``fusion``   ``ccbam``            `CCBAM`
+    ..           ``none``             no decoder: the 1/32 map is classified at once (the row of SE-ASPP alone)
+    ..           ``add``, ``concat``  `AddFusion`, `ConcatFusion`
+    ..           ``high_guides``      `OneSidedFusion`: high's gates on low; ``low_guides`` the reverse
+    ..           ``uncrossed``        `UncrossedFusion`
+    ===========  ===================  ==================================================================
 
     Args:
         num_classes: classes.
         backbone: ``"stdc1"`` (M) or ``"stdc2"`` (L).
         dilations: SE-ASPP's branches, Table 5.
         aspp_channels: decoder width, Table 6: 128, 256 or 512.
-        use_se_aspp: see above.
-        use_ccbam: see above.
-        decoder: see above; ``False`` asks for ``use_ccbam=False``, as there is nothing to fuse.
-        relu_before_sigmoid: see `ChannelAttention`.
+        context, fusion: see above.
+        reduction: see `ChannelAttention`.
+        spatial_kernel, relu_before_sigmoid: see `CCBAM`.
         aux: build the auxiliary head.
         aux_boundary: build a training-only head of one channel on the 1/8 map, for a boundary loss. Not in the paper.
         dropout: channel dropout before the classifiers.
@@ -138,9 +149,10 @@ class CrossCBAM(nn.Module):
         backbone: str = "stdc1",
         dilations: Sequence[int] = (1, 3),
         aspp_channels: int = 256,
-        use_se_aspp: bool = True,
-        use_ccbam: bool = True,
-        decoder: bool = True,
+        context: str = "se_aspp",
+        fusion: str = "ccbam",
+        reduction: int = 16,
+        spatial_kernel: int = 1,
         relu_before_sigmoid: bool = False,
         aux: bool = True,
         aux_boundary: bool = False,
@@ -148,14 +160,13 @@ class CrossCBAM(nn.Module):
         width: int = 64,
     ) -> None:
         super().__init__()
-        if use_ccbam and not decoder:
-            raise ValueError("decoder=False leaves nothing to fuse; say use_ccbam=False with it")
+        fuse = _fusion(fusion, reduction, spatial_kernel, relu_before_sigmoid)
         self.num_classes = num_classes
         self.backbone = build_backbone(backbone, width)
         c8, c16, c32 = self.backbone.channels
         c = aspp_channels
-        self.context = SEASPP(c32, c, dilations) if use_se_aspp else ConvBNReLU(c32, c, kernel=1)
-        self.decoder = _Decoder(c8, c16, c, use_ccbam, relu_before_sigmoid) if decoder else None
+        self.context = _context(context, c32, c, dilations)
+        self.decoder = Decoder(c8, c16, c, fuse) if fuse is not None else None
         last = self.decoder.out_channels if self.decoder is not None else c
         hidden = c8 // 2
         narrow = last == hidden or self.decoder is None
@@ -183,17 +194,26 @@ class CrossCBAM(nn.Module):
         return out
 
 
-class _Decoder(nn.Module):
-    """Two fusions: the context meets the 1/16 map, and the result the 1/8 map. See `CrossCBAM` for the widths."""
+class Decoder(nn.Module):
+    """Two fusions: the context meets the 1/16 map, and the result the 1/8 map. See `CrossCBAM` for the widths.
 
-    def __init__(self, c8: int, c16: int, channels: int, use_ccbam: bool, relu_before_sigmoid: bool) -> None:
+    Args:
+        c8, c16: channels of the backbone's maps at 1/8 and 1/16.
+        channels: channels of the context.
+        fuse: channels → a module that makes one map of two.
+
+    Shape:
+        f8 (N, c8, H/8, W/8), f16 (N, c16, H/16, W/16), context (N, channels, h, w) → (N, out_channels, H/8, W/8).
+    """
+
+    def __init__(self, c8: int, c16: int, channels: int, fuse: Callable[[int], nn.Module] = CCBAM) -> None:
         super().__init__()
         self.out_channels = min(channels, c8)
         self.lateral16 = _match(c16, channels)
-        self.fuse16 = _fusion(channels, use_ccbam, relu_before_sigmoid)
+        self.fuse16 = fuse(channels)
         self.narrow = _match(channels, self.out_channels)
         self.lateral8 = _match(c8, self.out_channels)
-        self.fuse8 = _fusion(self.out_channels, use_ccbam, relu_before_sigmoid)
+        self.fuse8 = fuse(self.out_channels)
 
     def forward(self, f8: Tensor, f16: Tensor, context: Tensor) -> Tensor:
         y = resize(context, f16.shape[-2:])  # (N, c, H/16, W/16)
@@ -207,5 +227,43 @@ def _match(in_channels: int, out_channels: int) -> nn.Module:
     return nn.Identity() if in_channels == out_channels else ConvBNReLU(in_channels, out_channels, kernel=1)
 
 
-def _fusion(channels: int, use_ccbam: bool, relu_before_sigmoid: bool) -> nn.Module:
-    return CCBAM(channels, relu_before_sigmoid=relu_before_sigmoid) if use_ccbam else AddFusion()
+def _fusion(name: str, reduction: int, kernel: int, relu_before_sigmoid: bool) -> Callable[[int], nn.Module] | None:
+    """What makes a fusion of a width; ``None`` for no decoder. Refuses switches of CCBAM that another would ignore."""
+    made: Mapping[str, tuple[Callable[[int], nn.Module] | None, tuple[str, ...]]] = {
+        "ccbam": (
+            partial(CCBAM, reduction=reduction, relu_before_sigmoid=relu_before_sigmoid, spatial_kernel=kernel),
+            ("reduction", "spatial_kernel", "relu_before_sigmoid"),
+        ),
+        "none": (None, ()),
+        "add": (lambda _: AddFusion(), ()),
+        "concat": (ConcatFusion, ()),
+        "high_guides": (partial(OneSidedFusion, guide="high", reduction=reduction), ("reduction",)),
+        "low_guides": (partial(OneSidedFusion, guide="low", reduction=reduction), ("reduction",)),
+        "uncrossed": (partial(UncrossedFusion, reduction=reduction), ("reduction",)),
+    }
+    if name not in made:
+        raise ValueError(unknown("fusion", name, made))
+    if kernel % 2 == 0:
+        raise ValueError(f"spatial_kernel={kernel}: give an odd side, e.g. 1 (the paper) or 7 (CBAM)")
+    set_here = {"reduction": reduction != 16, "spatial_kernel": kernel != 1, "relu_before_sigmoid": relu_before_sigmoid}
+    fuse, takes = made[name]
+    for switch in (s for s, is_set in set_here.items() if is_set and s not in takes):
+        raise ValueError(f"fusion={name!r} has no {switch}; leave it out")
+    return fuse
+
+
+def _context(name: str, in_channels: int, channels: int, dilations: Sequence[int]) -> nn.Module:
+    """What stands between the backbone's 1/32 map and the decoder."""
+    if name == "se_aspp":
+        return SEASPP(in_channels, channels, dilations)
+    if name == "aspp":
+        return ASPP(in_channels, channels, dilations)
+    if tuple(dilations) != (1, 3):
+        raise ValueError(f"context={name!r} has no dilations; leave them out")
+    if name == "conv":
+        return ConvBNReLU(in_channels, channels, kernel=1)
+    if name == "plain":
+        with torch.device("meta"):
+            wanted = sum(p.numel() for p in SEASPP(in_channels, channels).parameters())
+        return PlainContext(in_channels, channels, wanted)
+    raise ValueError(unknown("context", name, ("se_aspp", "conv", "aspp", "plain")))

@@ -8,23 +8,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from edgeseg.models import cross_cbam
+from edgeseg.models.cross_cbam import Decoder
 from edgeseg.models.layers import FCNHead
 from edgeseg.models.stdc import STDC
 from edgeseg.plots import BLUE, DARK_GREY, ORANGE
 
-
-class Decoder(cross_cbam._Decoder):
-    """The package's decoder with CCBAM in it.
-
-    Args:
-        c8: channels of the 1/8 map.
-        c16: channels of the 1/16 map.
-        channels: channels of the context.
-    """
-
-    def __init__(self, c8: int, c16: int, channels: int) -> None:
-        super().__init__(c8, c16, channels, use_ccbam=True, relu_before_sigmoid=False)
+__all__ = ["Decoder", "factor_fits", "faster", "parameter_bars", "spare_parameters"]
 
 
 def factor_fits(height: int, width: int) -> bool:
