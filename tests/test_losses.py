@@ -79,14 +79,42 @@ def test_focal_softmax_is_the_formula_and_gamma_zero_is_cross_entropy():
     torch.testing.assert_close(Focal(0)(logits, target), CrossEntropy()(logits, target))
 
 
-def test_focal_sigmoid_is_torchvisions_summed_over_classes():
+def elementwise(logits: torch.Tensor, target: torch.Tensor, alpha: float, gamma: float) -> torch.Tensor:
+    """(P, CLASSES) sigmoid focal losses of the valid pixels, by torchvision; α −1 is none."""
     from torchvision.ops import sigmoid_focal_loss
 
-    logits, target = batch(Focal())
     valid = target != VOID
-    flat, truth = logits.permute(0, 2, 3, 1)[valid], F.one_hot(target[valid], CLASSES).double()
-    expected = sigmoid_focal_loss(flat, truth, alpha=0.25, gamma=2.0).sum(1).mean()
-    torch.testing.assert_close(Focal(2, alpha=0.25, form="sigmoid")(logits, target), expected)
+    truth = F.one_hot(target[valid], CLASSES).to(logits.dtype)
+    return sigmoid_focal_loss(logits.permute(0, 2, 3, 1)[valid], truth, alpha=alpha, gamma=gamma)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
+@pytest.mark.parametrize("alpha", [0.5, 0.25, 0.9, None])
+def test_focal_sigmoid_is_torchvisions_summed_over_classes_and_so_is_its_gradient(alpha, gamma):
+    logits, target = batch(Focal())
+    expected = elementwise(logits, target, -1 if alpha is None else alpha, gamma).sum(1).mean()
+    value = Focal(gamma, alpha, form="sigmoid")(logits, target)
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(v, logits)[0] for v in (value, expected)))
+
+
+def test_the_term_sigmoid_focal_has_gamma_2_and_alpha_a_half_and_keeps_class_weights():
+    logits, target = batch(Focal(), dtype=torch.float32)
+    outputs, recipe = {"out": logits, "aux": []}, replace(TINY, loss="0.5 ce + 0.25 sigmoid_focal")
+    each = elementwise(logits, target, 0.5, 2.0).sum(1)
+    expected = 0.5 * CrossEntropy()(logits, target) + 0.25 * each.mean()
+    torch.testing.assert_close(Objective(recipe)(outputs, target), expected)
+    weight = torch.tensor(WEIGHT)
+    weighted = (each * weight[target[target != VOID]]).sum() / weight[target[target != VOID]].sum()
+    expected = 0.5 * CrossEntropy(WEIGHT)(logits, target) + 0.25 * weighted
+    torch.testing.assert_close(Objective(recipe, weight)(outputs, target), expected)
+
+
+def test_a_mean_over_all_pixels_and_classes_is_less_by_the_classes_and_the_share_of_valid_pixels():
+    logits, target = batch(Focal())
+    mean = elementwise(logits, target, 0.5, 2.0).sum() / (CLASSES * target.numel())  # mmsegmentation's
+    valid = (target != VOID).double().mean()
+    torch.testing.assert_close(Focal(2, 0.5, form="sigmoid")(logits, target) * valid / CLASSES, mean)
 
 
 def test_focal_has_a_finite_slope_on_certain_pixels_for_any_gamma():

@@ -62,7 +62,8 @@ def test_every_number_of_a_recipe_has_a_range():
 
 
 @pytest.mark.parametrize(
-    ("text", "listed"), [("weight_deca=1", "weight_decay"), ("loss=crossentropy", "ce, ohem, focal, dice")]
+    ("text", "listed"),
+    [("weight_deca=1", "weight_decay"), ("loss=crossentropy", "ce, ohem, focal, sigmoid_focal, dice")],
 )
 def test_an_unknown_field_or_loss_lists_those_that_exist(text, listed):
     with pytest.raises(RecipeError, match=listed):

@@ -139,7 +139,12 @@ class Focal(CrossEntropy):
     ``softmax``: α·(1 − p)^γ·(−log p) with p the softmax probability of the true class; γ = 0 is cross-entropy.
     ``sigmoid``: the detector's form, a yes/no question per class, summed over the classes:
     α_t·(1 − p_t)^γ·(−log p_t), with α_t = α for the true class and 1 − α for the others (both 1 when α is ``None``).
-    Both are divided by the (weighted) number of valid pixels.
+    Both are divided by the (weighted) number of valid pixels. Lin et al. divide the sigmoid form by the number of
+    anchors that belong to an object; here every valid pixel belongs to one class. mmsegmentation, whose only focal loss
+    it is, takes the mean over all pixels, void among them, and classes instead: C · pixels / valid pixels times less.
+    Its cross-entropy counts void pixels too, so beside that only the C stays. With our sum the question about the true
+    class weighs the same for 11 classes as for 19, and terms of ranks add up; whoever wants their mean in a recipe
+    divides the term's factor by the number of classes.
 
     Args:
         gamma: focusing exponent γ ≥ 0.
@@ -336,16 +341,22 @@ def class_weights(counts: np.ndarray | Tensor | Sequence[int], kind: str = "enet
     return torch.from_numpy(weight.astype(np.float32))
 
 
-_LOSSES: dict[str, type[Loss]] = {"ce": CrossEntropy, "ohem": OHEM, "focal": Focal, "dice": Dice}
+_LOSSES: dict[str, tuple[type[Loss], dict[str, Any]]] = {
+    "ce": (CrossEntropy, {}),
+    "ohem": (OHEM, {}),
+    "focal": (Focal, {}),
+    "sigmoid_focal": (Focal, {"form": "sigmoid", "alpha": 0.5}),  # with γ 2, mmsegmentation's own
+    "dice": (Dice, {}),
+}
 
 
 def _parts(text: str, class_weights: Tensor | None, stride: int) -> list[tuple[float, Loss]]:
     """``"ohem + 0.5 dice"`` → ``[(1.0, OHEM), (0.5, Dice)]``, each taken at 1/stride of the label's size."""
     found = []
     for factor, name in loss_terms(text):
-        kind = _LOSSES[name]
-        options: dict[str, Any] = {"weight": class_weights} if issubclass(kind, CrossEntropy) else {}
-        found.append((factor, kind(stride=stride, **options)))
+        kind, options = _LOSSES[name]
+        weight = {"weight": class_weights} if issubclass(kind, CrossEntropy) else {}
+        found.append((factor, kind(stride=stride, **weight, **options)))
     return found
 
 

@@ -20,8 +20,8 @@ from edgeseg.data.pairs import DataError
 from edgeseg.text import Field, parse_fields
 
 BUDGETS = ("iterations", "epochs", "minutes")
-LOSSES = ("ce", "ohem", "focal", "dice")
-_TERM = re.compile(r"(?:(\d+\.?\d*|\.\d+)\s*\*?\s*)?([a-z]+)")
+LOSSES = ("ce", "ohem", "focal", "sigmoid_focal", "dice")
+_TERM = re.compile(r"(?:(\d+\.?\d*|\.\d+)\s*\*?\s*)?([a-z_]+)")
 
 
 class RecipeError(ValueError):
