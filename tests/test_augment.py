@@ -122,14 +122,32 @@ def test_blur_keeps_a_constant_image():
     torch.testing.assert_close(x, torch.full_like(x, 0.2))
 
 
-def test_half_size_reading_avoids_aliasing_of_a_fine_grid():
-    image = torch.zeros(1, 3, 64, 80, dtype=torch.uint8)
-    image[..., ::2] = 255  # vertical stripes of one pixel: at half size they must become grey, not black or white
-    label = torch.zeros(1, 64, 80, dtype=torch.uint8)
+def zoomed_out(shrink, scale, image):
+    """The whole of an image (3, h, w) uint8 as a recipe sees it at a zoom, (3, scale·h, scale·w) in 0…1."""
+    height, width = image.shape[1:]
+    crop, label = (round(scale * height), round(scale * width)), torch.zeros(1, height, width, dtype=torch.uint8)
     points = class_points(label[0].numpy(), 1, 0)[None]
-    (x, _), _ = run(replace(PLAIN, scale=(0.5, 0.5)), batch=(image, label, np.array([[64, 80]]), points))
-    assert x.std() < 0.02
-    assert x.mean() == pytest.approx(0.5, abs=0.02)
+    recipe = replace(PLAIN, crop=crop, scale=(scale, scale), shrink=shrink)
+    (x, _), _ = run(recipe, batch=(image[None], label, np.array([[height, width]]), points))
+    return x[0]
+
+
+@pytest.mark.parametrize("shrink", ["area", "bilinear"])
+@pytest.mark.parametrize("scale", [0.5, 0.25])
+def test_zooming_out_is_pytorchs_resize_by_area_or_bilinear_and_at_a_half_these_are_one(shrink, scale):
+    image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 128, 160), np.uint8))
+    resized = [torch.nn.functional.interpolate(image[None] / 255, scale_factor=scale, mode=m) for m in (shrink, "area")]
+    x = zoomed_out(shrink, scale, image)
+    torch.testing.assert_close(x, resized[0][0], atol=1e-4, rtol=0)
+    assert torch.allclose(x, resized[1][0], atol=1e-4) == (shrink == "area" or scale == 0.5)
+
+
+@pytest.mark.parametrize(("shrink", "seen"), [("area", 0.25), ("bilinear", 0.0)])
+def test_by_area_a_zoom_of_a_quarter_sees_thin_lines_that_lie_between_its_places(shrink, seen):
+    image = torch.zeros(3, 128, 160, dtype=torch.uint8)
+    image[..., ::4] = 255
+    x = zoomed_out(shrink, 0.25, image)
+    torch.testing.assert_close(x, torch.full_like(x, seen), atol=1e-4, rtol=0)
 
 
 def test_class_centred_crops_contain_the_rare_class_more_often():

@@ -10,6 +10,7 @@ import torch
 
 from edgeseg.models.registry import create_model
 from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn
+from edgeseg.training.recipes import get_recipe
 from toy_runs import TINY
 
 
@@ -44,6 +45,12 @@ def test_poly_falls_with_a_power_of_what_is_left(power):
     recipe = replace(TINY, schedule="poly", power=power, lr=0.1, min_lr=0.001)
     for progress in (0.0, 0.3, 0.5, 0.99):
         assert learning_rate(recipe, 0, progress) == pytest.approx(0.001 + 0.099 * (1 - progress) ** power)
+
+
+def test_poly_runs_between_the_rates_and_is_no_product_over_a_floor():
+    recipe = get_recipe("cross_cbam_cityscapes_paper")
+    product = max(recipe.min_lr, recipe.lr * (1 - 0.5) ** recipe.power)  # "multiplied by", section 4.2
+    assert (round(learning_rate(recipe, 0, 0.5), 5), round(product, 5)) == (0.00541, 0.00536)
 
 
 def test_warm_up_rises_linearly_or_by_another_power():

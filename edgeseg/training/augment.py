@@ -26,7 +26,7 @@ POINTS = 16
 
 _LUMA = (0.299, 0.587, 0.114)
 _DRAWS = 18  # random numbers a sample, all drawn at once: switching one augmentation off leaves the others as they were
-_HALF_BELOW = 0.7  # below this scale the image is read from a half-size copy, which avoids aliasing
+_HALF_BELOW = 0.7  # below this scale, shrinking by area, the image is read from a half-size copy
 _BLUR_TAPS = 7
 _OUTSIDE = -1e4  # stands for any place outside the image
 
@@ -145,7 +145,7 @@ class Augment:
         y, x = 2 * rows / height - 1, 2 * columns / width - 1  # grid_sample's coordinates: −1…1 between the outer edges
         grid = torch.stack(torch.broadcast_tensors(x, y), -1)
         out = torch.empty(len(images), 3, *self.recipe.crop, device=images.device)
-        small = scale < _HALF_BELOW
+        small = (scale < _HALF_BELOW) & (self.recipe.shrink == "area")
         for chosen, shrink in ((~small, False), (small, True)):
             if chosen.any():
                 index = torch.from_numpy(np.flatnonzero(chosen)).to(images.device)

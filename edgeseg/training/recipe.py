@@ -59,6 +59,11 @@ class Recipe:
     crop: tuple[int, int] = _of((288, 384), 32, 8192)  # what the model sees; the networks have stride 32
     # augmentation, by training/augment.py; jitters are half-widths (0.4: factors from 0.6 to 1.4)
     scale: tuple[float, float] = _of((0.5, 2.0), 0.01, 100)  # smallest and largest zoom, drawn log-uniformly
+    # How zooms below 0.7 shrink. "area": from a half-size copy of means of four, which alone sees every pixel down to a
+    # zoom of 1/4, so it is the default. "bilinear": from the four pixels around each place, as resizing without
+    # smoothing does: below 1/2 pixels between the places are never seen, and fine texture aliases. At 1/2 both are the
+    # same. It reaches training's zooms only: prepared copies shrink by area, `eval_size` and prediction bilinearly.
+    shrink: str = _of("area", choices=("area", "bilinear"))
     aspect: float = _of(0.0, 0, 4)  # largest change of the width alone, log-uniform (0.1: from 1/1.1 to 1.1)
     flip: float = _of(0.5, 0, 1)  # probability of a horizontal flip
     brightness: float = _of(0.0, 0, 1)
