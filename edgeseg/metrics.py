@@ -54,6 +54,8 @@ class Scores:
         absent: ids of the classes neither in the target nor predicted (union 0). A class that is only predicted is not
             absent: its IoU is 0 and counts.
         boundary_f1: C values of `BoundaryF1`, or ``None`` if it was not asked for.
+        widths: C mean widths in pixels, see `BoundaryF1.widths`; ``None`` as above.
+        objects: (small ones found, large ones whole), see `Objects`, or ``None`` if they were not asked for.
         sizes: the distinct (H, W) of the targets, the smallest area first.
     """
 
@@ -64,6 +66,8 @@ class Scores:
     support: tuple[int, ...]
     absent: tuple[int, ...]
     boundary_f1: tuple[float, ...] | None = None
+    widths: tuple[float, ...] | None = None
+    objects: tuple[float, float] | None = None
     sizes: tuple[tuple[int, int], ...] = ()
 
     @property
@@ -72,6 +76,15 @@ class Scores:
         if len(self.sizes) < 2:
             return list(*self.sizes)
         return {"smallest": list(self.sizes[0]), "largest": list(self.sizes[-1]), "sizes": len(self.sizes)}
+
+    @property
+    def thin(self) -> tuple[int, ...]:
+        """Ids of the thin classes: on average narrower than a thirtieth of the images' height.
+
+        On CamVid's test frames, 12 pixels: poles, signs and pedestrians. Empty where `widths` was not measured.
+        """
+        height = min((size[0] for size in self.sizes), default=0)
+        return tuple(i for i, width in enumerate(self.widths or ()) if width < height / 30)
 
     def as_dict(self, names: Sequence[str]) -> dict[str, Any]:
         """For JSON: shares as percent with two decimals, NaN as ``None``; per-class values by class name."""
@@ -87,6 +100,10 @@ class Scores:
         if self.boundary_f1 is not None:
             result["boundary_f1"] = percent(mean_of_present(self.boundary_f1))
             result["per_class_boundary_f1"] = {n: percent(v) for n, v in zip(names, self.boundary_f1, strict=True)}
+            result["thin"] = [names[i] for i in self.thin]
+            result["thin_iou"] = percent(mean_of_present([self.per_class_iou[i] for i in self.thin]))
+        if self.objects is not None:
+            result["small_found"], result["large_whole"] = map(percent, self.objects)
         return result
 
     def table(self, names: Sequence[str]) -> str:
@@ -227,6 +244,66 @@ class BoundaryF1:
         f1 = np.nan_to_num(_divide(2 * precision * recall, precision + recall))  # a boundary on one side only: 0
         return tuple(np.where(predicted + true > 0, f1, np.nan).tolist())
 
+    def widths(self, support: Sequence[int]) -> tuple[float, ...]:
+        """C mean widths of the classes in pixels: a strip of width w shows two of every w pixels at its two sides.
+
+        Args:
+            support: C target pixels per class; a class without a boundary in the target is NaN wide.
+        """
+        return tuple(_divide(2 * np.asarray(support), self.counts[2]).tolist())
+
+
+class Objects:
+    """How many objects a prediction finds: small ones at all, and large ones whole.
+
+    An object is a component of one class in the target, connected over the four sides of its pixels. A small one has
+    fewer than `small` pixels and is found if at least half of them are right; a large one has at least the share
+    `large` of the image and is whole if at least nine in ten are. Every object counts once, whatever its class.
+
+    Args:
+        num_classes: C, 1 to 254.
+        small: pixels.
+        large: share of the image's pixels, 0…1.
+    """
+
+    def __init__(self, num_classes: int, small: int = 100, large: float = 0.02) -> None:
+        self.num_classes, self.small, self.large = _checked_classes(num_classes), small, large
+        self.counts = np.zeros(4, np.int64)  # small, of these found; large, of these whole
+
+    def update(self, pred: IntArray, target: IntArray) -> None:
+        """Count one image; arguments (H, W) and errors as in `ConfusionMatrix.update`.
+
+        Raises:
+            ImportError: SciPy, which finds the components, is missing.
+        """
+        ConfusionMatrix(self.num_classes).update(pred, target)  # the same checks of types, shapes and values
+        label = _scipy_ndimage().label
+        pred, target = (_numpy(x) for x in _checked(pred, target))
+        for value in np.setdiff1d(np.unique(target), [VOID]):
+            number, count = label(target == value)
+            area = np.bincount(number.ravel(), minlength=count + 1)[1:]
+            right = np.bincount(number[pred == value], minlength=count + 1)[1:]
+            small, large = area < self.small, area >= self.large * target.size
+            found, whole = small & (2 * right >= area), large & (10 * right >= 9 * area)
+            self.counts += [small.sum(), found.sum(), large.sum(), whole.sum()]
+
+    def all_reduce(self) -> None:
+        """Sum over all ranks, in place; without a process group there is nothing to do."""
+        self.counts = _summed_over_ranks(self.counts)
+
+    def compute(self) -> tuple[float, float]:
+        """Shares in 0…1 of small objects found and of large objects whole; NaN where there is none."""
+        small, large = _divide(self.counts[1::2], self.counts[::2]).tolist()
+        return small, large
+
+
+def _scipy_ndimage() -> Any:
+    try:
+        from scipy import ndimage
+    except ImportError as error:
+        raise ImportError('objects are found by SciPy, which is missing: pip install "edgeseg[ablate]"') from error
+    return ndimage
+
 
 def score(
     segment: Callable[[np.ndarray], IntArray],
@@ -234,6 +311,7 @@ def score(
     boundary: bool = False,
     progress: bool = True,
     desc: str = "scoring",
+    objects: bool = False,
 ) -> Scores:
     """Run a segmenter over a data set and score it with one confusion matrix.
 
@@ -245,30 +323,32 @@ def score(
         boundary: also measure `BoundaryF1` at 3 pixels (about 3 ms per 480×360 image).
         progress: show a bar.
         desc: text in front of the bar.
+        objects: also count `Objects`.
 
     Raises:
         TypeError, ValueError, RuntimeError: of the segmenter, or a prediction that does not fit its label; names the
             sample's file, or the sample where its data set has no files.
     """
-    matrix = ConfusionMatrix(len(pairs.table))
-    edges = BoundaryF1(len(pairs.table)) if boundary else None
+    classes = len(pairs.table)
+    matrix, edges, found = ConfusionMatrix(classes), BoundaryF1(classes), Objects(classes)
+    counted: list[Any] = [matrix, *([edges] if boundary else []), *([found] if objects else [])]
     rank, world = (dist.get_rank(), dist.get_world_size()) if _in_group() else (0, 1)
     for i in tqdm(range(rank, len(pairs), world), desc=desc, unit="img", disable=not progress, leave=False):
         image, label = pairs[i]
         try:
             pred = segment(image)
-            matrix.update(pred, label)
-            if edges is not None:
-                edges.update(pred, label)
+            for counter in counted:
+                counter.update(pred, label)
         except (TypeError, ValueError, RuntimeError) as error:
             if (sample := _sample(pairs, i)) in str(error):
                 raise
             raise _renamed(error, f"{sample}: {error}") from error
-    matrix.all_reduce()
-    if edges is None:
-        return matrix.compute()
-    edges.all_reduce()
-    return replace(matrix.compute(), boundary_f1=edges.compute())
+    for counter in counted:
+        counter.all_reduce()
+    scores = matrix.compute()
+    if boundary:
+        scores = replace(scores, boundary_f1=edges.compute(), widths=edges.widths(scores.support))
+    return replace(scores, objects=found.compute()) if objects else scores
 
 
 def size_words(sizes: Sequence[int] | Mapping[str, Any]) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 
-from edgeseg.metrics import BoundaryF1, ConfusionMatrix, Scores, score, size_words
+from edgeseg.metrics import BoundaryF1, ConfusionMatrix, Objects, Scores, score, size_words
 from edgeseg.void import VOID
 
 CLASSES = 5
@@ -375,3 +376,84 @@ def test_cuda_counts_equal_the_cpus():
     pred, target = maps(13)
     on_gpu = counted(torch.from_numpy(pred).cuda(), torch.from_numpy(target).cuda().long())
     assert np.array_equal(on_gpu.matrix, brute_matrix(pred, target))
+
+
+# thin classes and objects ---------------------------------------------------------------------------------------------
+
+
+class Stripes:
+    """One image: class 1 is a strip of `width` pixels on class 0, class 2 a square of 30."""
+
+    def __init__(self, width=4, size=(120, 160)):
+        label = np.zeros(size, np.uint8)
+        label[:, 40 : 40 + width] = 1
+        label[20:50, 80:110] = 2
+        self.label, self.table, self.names = label, ("a", "b", "c"), ["stripes"]
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return np.zeros((*self.label.shape, 3), np.uint8), self.label
+
+
+@pytest.mark.parametrize("width", [2, 3, 6])
+def test_the_width_of_a_strip_is_measured_and_a_thin_one_named(width):
+    pairs = Stripes(width)
+    scores = score(lambda _: pairs.label, pairs, boundary=True, progress=False)
+    assert scores.widths[1] == width
+    assert scores.thin == ((1,) if width < 120 / 30 else ())
+    told = scores.as_dict(pairs.table)
+    assert told["thin"] == [pairs.table[i] for i in scores.thin]
+    assert told["thin_iou"] == (100.0 if scores.thin else None)
+
+
+def test_thin_classes_do_not_depend_on_the_prediction():
+    pairs = Stripes(3)
+    blank = score(lambda _: np.zeros_like(pairs.label), pairs, boundary=True, progress=False)
+    assert blank.thin == (1,)
+    assert blank.as_dict(pairs.table)["thin_iou"] == 0
+
+
+def object_shares(pred, target, **sizes):
+    objects = Objects(3, **sizes)
+    objects.update(pred, target)
+    return objects.compute()
+
+
+def test_a_small_object_is_found_by_half_of_its_pixels_and_a_large_one_whole_by_nine_tenths():
+    target = np.zeros((100, 100), np.uint8)
+    target[:4, :4] = 1  # 16 pixels, small
+    target[50:70, 50:70] = 2  # 400 pixels, 4 % of the image, large; what is left of class 0 is large, too
+    for small, large in ((8, 360), (7, 360), (8, 359)):
+        pred = target.copy()
+        pred[:4, :4].flat = 0
+        pred.reshape(-1)[np.flatnonzero(target == 1)[:small]] = 1
+        pred.reshape(-1)[np.flatnonzero(target == 2)[large:]] = 0
+        assert object_shares(pred, target) == (float(small >= 8), (1 + (large >= 360)) / 2)
+
+
+def test_objects_are_connected_by_sides_and_void_is_none():
+    target = np.full((40, 40), 255, np.uint8)
+    target[0, 0] = target[1, 1] = 1  # two objects: corners do not connect
+    pred = np.zeros_like(target)
+    pred[0, 0] = 1
+    assert object_shares(pred, target) == pytest.approx((0.5, np.nan), nan_ok=True)
+
+
+def test_objects_add_up_over_images_whatever_their_order():
+    rng = np.random.default_rng(0)
+    images = [(rng.integers(0, 3, (24, 32), np.uint8), rng.integers(0, 3, (24, 32), np.uint8)) for _ in range(4)]
+    counts = []
+    for order in (images, images[::-1]):
+        objects = Objects(3)
+        for pred, target in order:
+            objects.update(pred, target)
+        counts.append(objects.counts.tolist())
+    assert counts[0] == counts[1]
+
+
+def test_without_scipy_objects_name_the_cure(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(ImportError, match=r'pip install "edgeseg\[ablate\]"'):
+        Objects(2).update(np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8))
