@@ -142,9 +142,9 @@ class Focal(CrossEntropy):
     Both are divided by the (weighted) number of valid pixels. Lin et al. divide the sigmoid form by the number of
     anchors that belong to an object; here every valid pixel belongs to one class. mmsegmentation, whose only focal loss
     it is, takes the mean over all pixels, void among them, and classes instead: C · pixels / valid pixels times less.
-    Its cross-entropy counts void pixels too, so beside that only the C stays. With our sum the question about the true
-    class weighs the same for 11 classes as for 19, and terms of ranks add up; whoever wants their mean in a recipe
-    divides the term's factor by the number of classes.
+    Its cross-entropy counts void pixels too, so beside that only the C stays. The Cross-CBAM paper, which uses both,
+    prints no divisor. With our sum the question about the true class weighs the same for 11 classes as for 19, and
+    terms of ranks add up; whoever wants their mean in a recipe divides the term's factor by the number of classes.
 
     Args:
         gamma: focusing exponent γ ≥ 0.
