@@ -28,6 +28,7 @@ ABOUT = {
     "deploy": "makes it fast,\nproves it the same",
     "bench": "times it",
     "live": "frames in, maps out",
+    "explain": "why it answers so",
     "inference": "picture → classes",
     "plots": "pictures",
     "models": "both papers' networks",
@@ -38,9 +39,12 @@ ABOUT = {
     "text": "words, tables",
     "void": "255: no class",
 }
-COLORS = ("#e8eef7", "#e3f1ee", "#fdf0dc", "#f3e8f3", "#e6f0d9", "#eeeeee")
+COLORS = ("#e8eef7", "#e3f1ee", "#fdf0dc", "#fbe6e6", "#f3e8f3", "#e6f0d9", "#eeeeee")
 WIDTH, HEIGHT, STEP = 1.62, 0.82, 1.45
-ACROSS = {"cli": 5.6, "quickstart": 2.2, "course": 9.6, "inference": 3.6, "plots": 7.4, "models": 3.6, "data": 7.4}
+ACROSS = {
+    "cli": 5.6, "quickstart": 2.2, "course": 9.6, "explain": 1.6, "inference": 3.6, "plots": 7.4, "models": 3.6,
+    "data": 7.4,
+}  # fmt: skip
 """Centres of the rooms that would hide arrows in the middle of their row."""
 
 
@@ -57,7 +61,7 @@ def main() -> None:
         for level, floor in enumerate(floors)
         for i, name in enumerate(floor)
     }
-    figure = Figure((11, 8.4), layout="constrained")
+    figure = Figure((11, 9.7), layout="constrained")
     axis = figure.subplots()
     axis.set(xlim=(0, 11), ylim=(-STEP * (len(floors) - 1) - 0.75, 0.75))
     axis.axis("off")

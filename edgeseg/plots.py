@@ -7,7 +7,7 @@ touched, so that they work alike in a script, a server and a notebook.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,14 @@ from edgeseg.files import parse_json, read_text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 # the colours of Okabe and Ito, which stay apart for colour-blind readers
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 GREY, DARK_GREY = "#999999", "#777777"
+
+HEAT = "inferno"
+"""Colour map of all heat maps: dark is nothing, light is most, in grey print too."""
 
 # error maps, in RGB
 RIGHT, WRONG, NOT_SCORED = (226, 232, 240), ImageColor.getrgb(VERMILION), (255, 255, 255)
@@ -65,30 +69,124 @@ def panel(
         title: above everything.
         names: one per row, on the left.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-
-    height, width = rows[0][1].shape
-    cell = 2.9
-    figure = Figure((4 * cell, len(rows) * cell * height / width + 1.1), layout="constrained")
-    axes = figure.subplots(len(rows), 4, squeeze=False)
-    for i, (image, truth, prediction) in enumerate(rows):
-        pictures = (image, colorize(truth, table), colorize(prediction, table), error_map(prediction, truth))
-        for axis, picture, head in zip(axes[i], pictures, ("image", "truth", "prediction", "errors"), strict=True):
-            axis.imshow(picture, interpolation="nearest")
-            axis.set_xticks([])
-            axis.set_yticks([])
-            axis.spines[:].set_visible(False)
-            if i == 0:
-                axis.set_title(head, fontsize=10)
-        if names:
-            axes[i, 0].set_ylabel(names[i], fontsize=7)
-    patches = [Patch(color=_hex(c), label=n) for n, c in zip(table.names, table.colors, strict=True)]
-    patches += [Patch(color="black", label="void"), Patch(color=_hex(WRONG), label="wrong")]
-    figure.legend(handles=patches, loc="outside lower center", ncols=7, fontsize=8, frameon=False)
+    cells = [(i, colorize(t, table), colorize(p, table), error_map(p, t)) for i, t, p in rows]
+    figure = picture_grid(cells, [("image", "truth", "prediction", "errors")], names)
+    handles = _patches(range(len(table)), table, void=True, wrong=True)
+    figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=8, frameon=False)
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
+
+
+def comparison(
+    rows: Sequence[tuple[np.ndarray, np.ndarray | None, Sequence[np.ndarray]]],
+    heads: Sequence[Sequence[str]],
+    table: ClassTable,
+    names: Sequence[str] = (),
+    errors: bool = False,
+) -> Figure:
+    """The same frames under several networks: photograph, truth where there is one, one class map per network.
+
+    Args:
+        rows: (image, truth or ``None``, class maps) each; (H, W, 3) uint8 and (H, W) class ids. Truth of all or none.
+        heads: of every row, one text per network.
+        table: names and colours.
+        names: one per row, on the left.
+        errors: below every class map show where it is wrong; asks for truth.
+    """
+    cells: list[list[np.ndarray | None]] = []
+    titles: list[list[str]] = []
+    sides: list[str] = []
+    for i, ((image, truth, masks), row_heads) in enumerate(zip(rows, heads, strict=True)):
+        known = [] if truth is None else [truth]
+        cells.append([image, *(colorize(mask, table) for mask in (*known, *masks))])
+        titles.append(["photograph", *(["truth"] * len(known)), *row_heads])
+        sides.append(names[i] if names else "")
+        if errors and truth is not None:
+            cells.append([None, None, *(error_map(mask, truth) for mask in masks)])
+            titles.append([""] * len(titles[-1]))
+            sides.append("")
+    seen = {
+        int(c) for _, truth, masks in rows for m in (*masks, *([] if truth is None else [truth])) for c in np.unique(m)
+    }
+    handles = _patches(sorted(seen - {VOID}), table, void=VOID in seen, wrong=errors)
+    figure = picture_grid(cells, titles, sides, least=0.2 * len(handles), beside=1.3)
+    figure.legend(handles=handles, loc="outside right center", fontsize=8, frameon=False)
+    return figure
+
+
+def picture_grid(
+    rows: Sequence[Sequence[np.ndarray | None]],
+    heads: Sequence[Sequence[str]],
+    names: Sequence[str] = (),
+    least: float = 0.0,
+    beside: float = 0.0,
+) -> Figure:
+    """Pictures in rows and columns, each under its head.
+
+    Args:
+        rows: (H, W, 3) uint8 each, those of a row of one size; ``None``: an empty place.
+        heads: one text per picture; a single row of heads stands above the first row alone.
+        names: one per row, on the left.
+        least: height of the figure in inches that it has at least, for a legend.
+        beside: width in inches to leave for it.
+    """
+    from matplotlib.figure import Figure
+
+    cell, columns = 2.9, max(map(len, rows))
+    shapes = [next(picture.shape for picture in row if picture is not None) for row in rows]
+    lines = [max((head.count("\n") + 1 for head in row if head), default=0) for row in heads]
+    heights = [cell * height / width for height, width, _ in shapes]
+    size = (columns * cell + beside, max(least, sum(heights) + 0.17 * sum(lines) + (0.0 if beside else 0.93)))
+    figure = Figure(size, layout="constrained")
+    axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
+    for i, row in enumerate(rows):
+        for j, axis in enumerate(axes[i]):
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.spines[:].set_visible(False)
+            picture = row[j] if j < len(row) else None
+            if picture is not None:
+                axis.imshow(picture, interpolation="nearest")
+            if i < len(heads) and j < len(heads[i]):
+                axis.set_title(heads[i][j], fontsize=10 if len(heads) == 1 else 9)
+        if names:
+            axes[i, 0].set_ylabel(names[i], fontsize=7)
+    return figure
+
+
+def heat_over(image: np.ndarray, heat: np.ndarray, alpha: float = 0.7) -> np.ndarray:
+    """A heat map over the grey picture: dark is nothing, light its own maximum.
+
+    Args:
+        image: (H, W, 3) uint8.
+        heat: (h, w) values of 0 and up, of any size; resized bilinearly.
+        alpha: share of the heat map's colours.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    from matplotlib import colormaps
+
+    scaled = heat / max(float(heat.max()), 1e-30)
+    large = Image.fromarray(scaled.astype(np.float32)).resize(image.shape[1::-1], Image.Resampling.BILINEAR)
+    colors = 255 * colormaps[HEAT](np.asarray(large))[..., :3]
+    return ((1 - alpha) * image.mean(2, keepdims=True) + alpha * colors).astype(np.uint8)
+
+
+def marked(image: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 image in grey, the pixels of an (H, W) bool region in orange. Returns (H, W, 3) uint8."""
+    grey = image.mean(2, keepdims=True)
+    return (grey + region[..., None] * 0.75 * (np.array(ImageColor.getrgb(ORANGE)) - grey)).astype(np.uint8)
+
+
+def _patches(classes: Iterable[int], table: ClassTable, void: bool, wrong: bool) -> list[Patch]:
+    """The legend's entries."""
+    from matplotlib.patches import Patch
+
+    patches = [Patch(color=_hex(table.colors[i]), label=table.names[i]) for i in classes]
+    patches += [Patch(color="black", label="void")] if void else []
+    return patches + ([Patch(color=_hex(WRONG), label="wrong")] if wrong else [])
 
 
 def contact_sheet(pairs: Sequence[tuple[np.ndarray, np.ndarray]], table: ClassTable, columns: int = 4) -> Image.Image:

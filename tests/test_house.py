@@ -23,6 +23,7 @@ FLOORS = (  # top to bottom; a room may import from its own floor, unless listed
     {"", "__main__", "cli", "quickstart"},  # "": the package's face; `from edgeseg import __version__` is free for all
     {"course"},
     {"training", "deploy", "bench", "live"},
+    {"explain"},
     {"inference", "plots"},
     {"models", "data"},
     {"metrics", "files", "machine", "text", "void"},

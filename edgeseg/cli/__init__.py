@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeseg.cli import ablate, bench, data, evaluate, export, info, live, predict, streets, train, weights
+from edgeseg.cli import ablate, bench, compare, data, evaluate, export, info, live, predict, streets, train, weights
 from edgeseg.files import no_space
 
 HOME = Path(__file__).resolve().parents[1]
@@ -38,6 +38,7 @@ app.command("train")(train.train)
 app.command("ablate")(ablate.ablate)
 app.command("eval")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("compare")(compare.compare)
 app.command("bench")(bench.bench)
 app.command("export")(export.export)
 app.command("live")(live.live)

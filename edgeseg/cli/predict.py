@@ -59,7 +59,7 @@ def predict(
         ((str(path), out / f"{path.stem}{MASK}") for path in pictures),
         "Rename one, or segment them in two runs, each with its own --out.",
     )
-    segment, table = _open_model(model, size, flip, device)
+    segment, table = open_model(model, size, flip, device)
     out.mkdir(parents=True, exist_ok=True)
     failures = []
     for path in pictures:
@@ -79,8 +79,8 @@ def predict(
         raise ValueError(head + "\n".join(failures))
 
 
-def _open_model(model: str, size: str | None, flip: bool, device: str) -> tuple[Segment, ClassTable]:
-    """What segments one picture and remarks on it, and the classes."""
+def open_model(model: str, size: str | None, flip: bool, device: str) -> tuple[Segment, ClassTable]:
+    """What segments one picture and remarks on it, and the classes; arguments as on the command line."""
     from edgeseg.inference import find_model, load_segmenter
 
     model = find_model(model)

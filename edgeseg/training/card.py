@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from edgeseg.data import NAMES, open_data, recognise
 from edgeseg.data.datasets import known_options
 from edgeseg.data.labels import match_classes
-from edgeseg.data.pairs import Dataset
 from edgeseg.data.streets import Streets
+from edgeseg.explain.frames import gallery, measure, worst_of
 from edgeseg.files import write_text
 from edgeseg.inference import Segmenter, load_segmenter
 from edgeseg.metrics import ConfusionMatrix, Scores, score
 from edgeseg.models.zoo import WeightRecord, get_record, local_file
-from edgeseg.plots import panel, save
+from edgeseg.plots import save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,7 +81,7 @@ def write_card(
     pairs = open_data(data, split, **known_options(data, size=size, count=count, definition=record.definition))
     match_classes(record.classes, pairs.table.names, name, "the data", "Score it on data of its own classes (--data).")
     matrix, each = measure(segmenter, pairs, f"{data} {split}")
-    worst = worst_of(each, 1 if recognise(data) == "streets" else APART)
+    worst = worst_of(each, WORST, 1 if recognise(data) == "streets" else APART)
     card = Card(
         record=record,
         file_bytes=local_file(name).stat().st_size,  # type: ignore[union-attr]  # it was loaded
@@ -99,54 +98,14 @@ def write_card(
         command=_command(name, data, split, count, size, out),
         environment=f"Python {platform.python_version()}, torch {torch.__version__}, {device}",
     )
-    shown = [(*pairs[i], segmenter.predict(pairs[i][0])) for i in worst]
-    captions = [f"{frame}\nmIoU {100 * miou:.1f} %" for frame, miou in card.worst]
     out.mkdir(parents=True, exist_ok=True)
     save(confusion_picture(matrix.matrix, record.classes), out / f"{name}.confusion.png")
-    panel(shown, pairs.table, names=captions).savefig(out / f"{name}.worst.jpg", dpi=110)
+    gallery(segmenter, pairs, each, worst).savefig(out / f"{name}.worst.jpg", dpi=110)
     write_text(out / f"{name}.md", card.text())
     return out / f"{name}.md"
 
 
 # measuring ------------------------------------------------------------------------------------------------------------
-
-
-def measure(segmenter: Segmenter, data: Dataset, desc: str) -> tuple[ConfusionMatrix, list[float]]:
-    """Run a segmenter over a data set.
-
-    Args:
-        segmenter: with the classes of the data.
-        data: pairs of (H, W, 3) uint8 image and (H, W) uint8 label.
-        desc: text in front of the bar.
-
-    Returns:
-        the matrix over all images, and of every image the mean IoU of the classes that its label holds, 0…1; NaN of one
-        that is all void.
-    """
-    total, each = ConfusionMatrix(len(data.table)), []
-    for i in tqdm(range(len(data)), desc=desc, unit="img", leave=False):
-        image, label = data[i]
-        one = ConfusionMatrix(len(data.table))
-        one.update(segmenter.predict(image), label)
-        total.merge(one)
-        scores = one.compute()
-        held = [iou for iou, pixels in zip(scores.per_class_iou, scores.support, strict=True) if pixels]
-        each.append(float(np.mean(held)) if held else float("nan"))
-    return total, each
-
-
-def worst_of(each: Sequence[float], apart: int = 1) -> list[int]:
-    """Indices of the `WORST` images with the lowest mean IoU, lowest first; an image that is all void is none.
-
-    Args:
-        each: of `measure`.
-        apart: least distance between two of them: a video's neighbours look alike.
-    """
-    chosen: list[int] = []
-    for i in (int(i) for i in np.argsort(each, kind="stable") if not np.isnan(each[i])):
-        if len(chosen) < WORST and all(abs(i - other) >= apart for other in chosen):
-            chosen.append(i)
-    return chosen
 
 
 def _held_out(segmenter: Segmenter, record: WeightRecord, count: int, size: tuple[int, int]) -> dict[str, Scores]:

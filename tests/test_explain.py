@@ -1,0 +1,289 @@
+"""Explanations are arithmetic: each equals what a small network of known weights must give, and none leaves a trace."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from edgeseg.data.labels import CAMVID, ClassTable
+from edgeseg.explain import compare, failure_gallery, gates, gates_figure, grad_cam, heat_figure
+from edgeseg.explain.frames import measure, worst_of
+from edgeseg.inference import Segmenter
+from edgeseg.models.registry import create_model
+from small_networks import small_switches, stir
+
+TWO = ClassTable("two", ("ground", "thing"), ((0, 0, 0), (9, 9, 9)))
+PLAIN = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
+
+
+def noise(height: int = 64, width: int = 96, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def network(name: str, **switches) -> Segmenter:
+    torch.manual_seed(0)
+    model = create_model(name, 11, **{**small_switches(name), **switches}).eval()
+    stir(model)
+    return Segmenter(model, (0.5,) * 3, (0.25,) * 3, table=CAMVID)
+
+
+class Pair(nn.Module):
+    """Two 1×1 convolutions with an activation between them that works in place; a head that eval mode leaves out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 1)
+        self.relu = nn.ReLU(inplace=True)
+        self.classifier = nn.Conv2d(4, 2, 1)
+        self.aux_head = nn.Conv2d(4, 2, 1)
+        self.none = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.classifier(self.relu(self.first(x)))
+
+
+@pytest.fixture
+def pair() -> Pair:
+    torch.manual_seed(4)  # one that gives both classes pixels, and a heat map values
+    return Pair()
+
+
+# heat maps ------------------------------------------------------------------------------------------------------------
+
+
+def by_formula(maps: torch.Tensor, slopes: torch.Tensor) -> np.ndarray:
+    """ReLU of the channels (K, h, w) summed under the mean over the map of their slopes (K, h, w)."""
+    return (slopes.mean((1, 2))[:, None, None] * maps).sum(0).clamp(min=0).numpy()
+
+
+def test_a_heat_map_is_the_formula_on_both_sides_of_a_module_that_works_in_place(pair):
+    image, region = noise(6, 5), np.zeros((6, 5), bool)
+    region[1:4, 2:] = True
+    maps = grad_cam(Segmenter(pair, **PLAIN, table=TWO), image, "thing", "relu", region)
+    x = (torch.from_numpy(image).permute(2, 0, 1)[None] / 255 - 0.5) / 0.25
+    with torch.no_grad():
+        before = pair.first(x)[0]
+        # slopes of the logits summed over the region
+        after_slopes = pair.classifier.weight[1, :, 0, 0][:, None, None] * torch.from_numpy(region).float()
+        np.testing.assert_allclose(maps.after[0], by_formula(before.relu(), after_slopes), rtol=1e-4)
+        np.testing.assert_allclose(maps.before[0], by_formula(before, after_slopes * (before > 0)), rtol=1e-4)
+    assert min(maps.before[0].max(), maps.after[0].max()) > 0
+    assert (maps.class_name, maps.module) == ("thing", "relu")
+
+
+def test_the_region_is_by_default_what_the_network_gives_the_class(pair):
+    segmenter = Segmenter(pair, **PLAIN, table=TWO)
+    image = noise(8, 8)
+    own = segmenter.predict(image) == 1
+    maps = grad_cam(segmenter, image, 1, "first")
+    assert (maps.region == own).all()
+    assert 0 < own.sum() < own.size
+    np.testing.assert_array_equal(maps.before[0], grad_cam(segmenter, image, "thing", "first", own).before[0])
+
+
+def test_a_module_of_two_maps_has_two_heat_maps_before_it(tmp_path):
+    segmenter, image = network("cross_cbam_m"), noise()
+    maps = grad_cam(segmenter, image, int(segmenter.predict(image)[0, 0]), "decoder.fuse8")
+    assert [heat.shape for heat in (*maps.before, *maps.after)] == [(8, 12)] * 3
+    lists = grad_cam(network("hrnet"), image, "Sky", "backbone.stage4.0", np.ones((64, 96), bool))
+    assert [heat.shape for heat in lists.before] == [heat.shape for heat in lists.after]
+    assert len(lists.after) == 4
+    figure = heat_figure([maps, lists], ["a", "b"])
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles[2:5] == ["before 1, 8×12", "before 2, 8×12", "after, 8×12"]
+    assert titles.count("after 4, 2×3") == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("relo", r"no module 'relo' \(did you mean relu\?\); there are first, relu, classifier, aux_head"),
+        ("first.deeper", "no module 'first.deeper'; there are none"),
+        ("aux_head", "module 'aux_head' does not run in eval mode"),
+    ],
+)
+def test_a_module_that_cannot_be_watched_is_refused_with_what_there_is(pair, module, words):
+    with pytest.raises(ValueError, match=words):
+        grad_cam(Segmenter(pair, **PLAIN, table=TWO), noise(6, 5), 1, module, np.ones((6, 5), bool))
+
+
+def test_a_class_or_region_that_cannot_be_is_refused(pair):
+    segmenter, image = Segmenter(pair, **PLAIN, table=TWO), noise(6, 5)
+    for wrong, words in (("sky", "no class 'sky' in two"), (2, "class 2: the network has the classes 0 to 1")):
+        with pytest.raises(ValueError, match=words):
+            grad_cam(segmenter, image, wrong, "first")
+    with pytest.raises(ValueError, match=r"region is \(5, 6\), the image \(6, 5\)"):
+        grad_cam(segmenter, image, 1, "first", np.ones((5, 6), bool))
+    with pytest.raises(ValueError, match="region holds no pixel"):
+        grad_cam(segmenter, image, 1, "first", np.zeros((6, 5), bool))
+    with torch.no_grad():
+        pair.classifier.bias[0] += 1e6
+    with pytest.raises(ValueError, match="gives no pixel of this image the class thing"):
+        grad_cam(segmenter, image, "thing", "first")
+    with pytest.raises(ValueError, match="knows no names; give the id, 0 to 1"):
+        grad_cam(Segmenter(pair, **PLAIN), image, "thing", "first")
+    with pytest.raises(ValueError, match="wrap your model"):
+        grad_cam(pair, image, 1, "first")
+
+
+# gates ----------------------------------------------------------------------------------------------------------------
+
+KINDS = {
+    "cross_cbam_m": ("cross_cbam_m", {}, {"channels": 5, "pixels": 4}),
+    "aam": ("hrnet", {"attention": "aam"}, {"rows": 5, "columns": 5}),
+    "cbam": ("hrnet", {"attention": "cbam"}, {"channels": 5, "pixels": 5}),
+    "se": ("hrnet", {"attention": "se"}, {"channels": 5}),
+    "eca": ("hrnet", {"attention": "eca"}, {"channels": 5}),
+    "pp_liteseg_t": ("pp_liteseg_t", {}, {"pixels": 3}),
+}
+
+
+@pytest.mark.parametrize("case", KINDS)
+def test_gates_are_what_a_hook_on_the_sigmoids_sees(case):
+    name, switches, kinds = KINDS[case]
+    segmenter, image = network(name, **switches), noise()
+    seen = []
+    twin = copy.deepcopy(segmenter)
+    for module in twin.modules():
+        if isinstance(module, nn.Sigmoid):
+            module.register_forward_hook(lambda _, __, gate: seen.append(gate))
+    twin.predict(image)
+    found = gates(segmenter, image)
+    for gate, value in zip(found.values(), seen, strict=True):
+        np.testing.assert_array_equal(gate.values, value.numpy().reshape(gate.values.shape))
+        assert 0 <= gate.values.min() <= gate.values.max() <= 1
+    assert any(np.ptp(gate.values) > 0.01 for gate in found.values())
+    assert {kind: [g.kind for g in found.values()].count(kind) for kind in kinds} == kinds
+    assert len(found) == sum(kinds.values())
+
+
+def test_gates_have_their_modules_names_and_shapes():
+    found = gates(network("cross_cbam_m"), noise())
+    assert found["decoder.fuse8.spatial_low"].values.shape == (8, 12)
+    assert found["decoder.fuse16.channel_high"].values.ndim == found["context"].values.ndim == 1
+    axial = gates(network("hrnet", attention="aam"), noise())
+    shapes = [axial[f"attention.0 {kind}"].values.shape for kind in ("rows", "columns")]
+    assert shapes == [(8, 16), (8, 24)]
+    figure = gates_figure({**axial, **found}, noise())
+    assert "attention.0 rows" in figure.axes[0].get_title()
+    with pytest.raises(ValueError, match="no gates to draw"):
+        gates_figure(gates(network("hrnet"), noise()), noise())
+
+
+# no trace -------------------------------------------------------------------------------------------------------------
+
+
+def state(model: nn.Module) -> list:
+    hooks = [(len(m._forward_hooks), len(m._forward_pre_hooks), m.training) for m in model.modules()]
+    return [
+        hooks,
+        [(p.requires_grad, p.grad, p.clone()) for p in model.parameters()],
+        [b.clone() for b in model.buffers()],
+    ]
+
+
+def same(a, b) -> bool:
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return bool(torch.equal(a, b)) if isinstance(a, torch.Tensor) else a == b
+
+
+@pytest.mark.parametrize("as_model", [True, False])
+def test_nothing_of_the_callers_changes(as_model):
+    segmenter = network("cross_cbam_m")
+    given = segmenter
+    if as_model:
+        given = segmenter.model
+        classes = [{"name": n, "color": c} for n, c in zip(CAMVID.names, CAMVID.colors, strict=True)]
+        given.meta = {"mean": [0.5] * 3, "std": [0.25] * 3, "classes": classes, "table": "camvid11"}
+    given.train()
+    next(given.parameters()).requires_grad_(False)
+    before, image = state(given), noise()
+    with torch.no_grad():
+        first = grad_cam(given, image, 3, "decoder.fuse8", np.ones((64, 96), bool))
+        gates(given, image)
+    with torch.inference_mode():
+        second = grad_cam(given, image, 3, "decoder.fuse8", np.ones((64, 96), bool))
+    assert same(before, state(given))
+    assert first.after[0].max() > 0
+    np.testing.assert_array_equal(first.after[0], second.after[0])
+
+
+def test_a_frozen_network_can_be_explained():
+    segmenter = network("cross_cbam_m")
+    free = grad_cam(segmenter, noise(), 3, "backbone", np.ones((64, 96), bool))
+    segmenter.requires_grad_(False)
+    frozen = grad_cam(segmenter, noise(), 3, "backbone", np.ones((64, 96), bool))
+    assert all(map(np.array_equal, free.after, frozen.after))
+    assert len(free.after) == 3
+
+
+# frames ---------------------------------------------------------------------------------------------------------------
+
+
+class Frames:
+    """Labels of four quarters and of one class, as pictures; the network of `reads` gets some frames wrong."""
+
+    table = TWO
+    names = ("a", "b", "c")
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        label = np.zeros((8, 8), np.uint8)
+        label[:, 4:] = 1
+        return np.repeat((label * 200)[..., None], 3, axis=2) + np.uint8(index), label
+
+
+def reads(image: np.ndarray) -> np.ndarray:
+    """Right in frame a, a quarter wrong in b, half of it in c."""
+    mask = (image[..., 0] >= 200).astype(np.uint8)
+    wrong = int(image[0, 0, 0]) * 2
+    mask[:wrong] = 0
+    return mask
+
+
+def test_a_comparison_has_a_row_per_frame_and_says_each_networks_score():
+    frames = [Frames()[i] for i in (0, 2)]
+    figure = compare(
+        frames, {"right": lambda image: (image[..., 0] >= 200).astype(np.uint8), "other": reads}, TWO, ["a", "c"]
+    )
+    titles = [axis.get_title() for axis in figure.axes]
+    c = 100 * (32 / 48 + 16 / 32) / 2  # ground: 32 of 48, thing: 16 of 32
+    assert titles == [
+        *("photograph", "truth", "right\nmIoU 100.0 %", "other\nmIoU 100.0 %"),
+        *("photograph", "truth", "right\nmIoU 100.0 %", f"other\nmIoU {c:.1f} %"),
+    ]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["ground", "thing"]
+    with_errors = compare(frames, {"other": reads}, TWO, errors=True)
+    wrong = with_errors.axes[11].images[0].get_array()  # of the second frame
+    assert (wrong == (213, 94, 0)).all(-1).sum() == 16
+    without = compare([(frames[0][0], None)], {"other": reads}, TWO)
+    assert [axis.get_title() for axis in without.axes] == ["photograph", "other"]
+
+
+def test_a_comparison_that_makes_no_sense_is_refused():
+    image, label = Frames()[0]
+    for frames, networks, errors, words in (
+        ([], {"a": reads}, False, "needs a frame and a network"),
+        ([(image, None)], {}, False, "needs a frame and a network"),
+        ([(image, None), (image, label)], {"a": reads}, False, "truth of 1 of 2 frames"),
+        ([(image, None)], {"a": reads}, True, "leave errors out"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            compare(frames, networks, TWO, errors=errors)
+
+
+def test_the_gallery_shows_the_worst_frames_worst_first():
+    reader = type("Reader", (), {"predict": staticmethod(reads)})()
+    matrix, each = measure(reader, Frames(), "")
+    assert each == pytest.approx([1.0, (32 / 40 + 24 / 32) / 2, (32 / 48 + 16 / 32) / 2])
+    assert matrix.matrix.tolist() == [[96, 0], [24, 72]]
+    assert worst_of(each, 2) == [2, 1]
+    figure = failure_gallery(reader, Frames(), n=2)
+    assert [axis.get_ylabel() for axis in figure.axes[::4]] == ["c\nmIoU 58.3 %", "b\nmIoU 77.5 %"]
