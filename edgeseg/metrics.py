@@ -218,7 +218,7 @@ class BoundaryF1:
         ConfusionMatrix(self.num_classes).update(pred, target)  # the same checks of types, shapes and values
         pred, target = (_numpy(x) for x in _checked(pred, target))
         for p, t in zip(pred.reshape(-1, *pred.shape[-2:]), target.reshape(-1, *target.shape[-2:]), strict=True):
-            found, true = _boundary_classes(np.where(t == VOID, np.uint8(VOID), p)), _boundary_classes(t)
+            found, true = boundary_classes(np.where(t == VOID, np.uint8(VOID), p)), boundary_classes(t)
             pairs = ((found, self._near(found, true)), (true, self._near(true, found)))
             for i, (boundary, matched) in enumerate(pairs):
                 self.counts[2 * i] += np.bincount(boundary.ravel(), minlength=256)[: self.num_classes]
@@ -456,7 +456,7 @@ def _refuse(wrong: np.ndarray, role: str, classes: int, joint: np.ndarray) -> No
         )
 
 
-def _boundary_classes(label: np.ndarray) -> np.ndarray:
+def boundary_classes(label: np.ndarray) -> np.ndarray:
     """(H, W) uint8: the class of each boundary pixel (see `BoundaryF1`), 255 elsewhere."""
     edge = np.zeros(label.shape, bool)
     for a, b, edge_a, edge_b in (
