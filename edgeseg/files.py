@@ -197,6 +197,28 @@ def read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file with one JSON object a line; none where there is no such file.
+
+    A last line without its end was cut off while it was written, and is left out.
+
+    Raises:
+        ValueError: a line that is no JSON object; names file and line.
+    """
+    if not path.is_file():
+        return []
+    rows = []
+    for number, line in enumerate(read_text(path).split("\n")[:-1], 1):
+        try:
+            row = parse_json(line)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: no JSON ({error}). Take the line out.") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}, line {number}: no object in braces. Take the line out.")
+        rows.append(row)
+    return rows
+
+
 def file_hash(path: Path, kind: str = "sha256") -> str:
     """A file's digest, hexadecimal, read piece by piece; ``kind`` as `hashlib.new` takes it."""
     digest = hashlib.new(kind, usedforsecurity=False)
@@ -210,6 +232,21 @@ def write_lines(path: Path | None, lines: Sequence[str]) -> None:
     """Write lines of text whole or not at all; nothing without a path."""
     if path is not None:
         write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a line to a file of `read_rows`, in one piece: several processes may add to the same file.
+
+    What of a last line was cut off is ended first, so that nothing else is lost with it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = json.dumps(with_nulls(row), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    with path.open("ab+") as file:
+        whole = file.tell() == 0 or (file.seek(-1, os.SEEK_END), file.read(1))[1] == b"\n"
+        if not whole:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(line)
 
 
 def check_targets(targets: Iterable[tuple[str, Path]], cure: str) -> None:

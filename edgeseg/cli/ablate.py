@@ -2,53 +2,74 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edgeseg.files import write_lines
+from edgeseg.files import append_row, read_rows
 
 
 def ablate(
-    recipe: Annotated[str, typer.Argument(help="name of a recipe; its val_split decides")],
+    name: Annotated[str, typer.Argument(help="a recipe, whose val_split decides; or one of the papers' tables")],
     changes: Annotated[list[str] | None, typer.Argument(help="field=value … for all variants")] = None,
     variant: Annotated[
         list[str] | None,
         typer.Option(help="'NAME: field=value … init=WEIGHT', may be repeated; the first is what others are held to"),
     ] = None,
+    on: Annotated[str, typer.Option(help="data of a table: streets, camvid, cityscapes or voc")] = "streets",
     seeds: Annotated[int, typer.Option(min=1, help="0 to N−1, the same for every variant")] = 3,
-    out: Annotated[Path | None, typer.Option(help="folder of the runs; default runs/ablate_RECIPE")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the runs; default runs/ablate_NAME")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: CUDA where there is one")] = None,
-    json: Annotated[Path | None, typer.Option(help="write a JSON line per run here")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="add a JSON line per run here; runs that stand there are not trained again")
+    ] = None,
     picture: Annotated[Path | None, typer.Option(help="draw the differences here (.png)")] = None,
 ) -> None:
     """Train variants of a recipe on the same seeds and say what each changes, with its standard error.
 
-    edgeseg ablate camvid_fold --variant plain --variant "streets: init=cross_cbam_m.streets" --seeds 3. Stopped, it
-    goes on where it was; finished runs are read.
+    edgeseg ablate camvid_fold --variant plain --variant "streets: init=cross_cbam_m.streets" --seeds 3. A table of the
+    papers brings its variants: edgeseg ablate cross_cbam_4 --seeds 5. Stopped, it goes on where it was; finished runs
+    are read.
     """
-    from edgeseg import plots
-    from edgeseg.training.ablate import Variant, effects, effects_picture, effects_table, run_variants
+    from edgeseg.plots import save
+    from edgeseg.training.ablate import Variant, effects, effects_picture, effects_table, run_variants, size_key
     from edgeseg.training.batches import open_recipe
     from edgeseg.training.recipes import RecipeError, get_recipe, override
     from edgeseg.training.runlog import told
+    from edgeseg.training.tables import TABLES, scored_sizes, table_picture, table_recipe, table_text
 
-    base = override(get_recipe(recipe), changes or [])
-    variants = [Variant.parse(text) for text in variant or ()]
+    table = TABLES.get(name)
+    if table is None:
+        base, variants = override(get_recipe(name), changes or []), [Variant.parse(text) for text in variant or ()]
+        sizes, folder = None, out or Path("runs") / f"ablate_{name}"
+    else:
+        base, variants = table_recipe(table, get_recipe(f"tables_{on}"), changes or []), table.variants
+        sizes, folder = scored_sizes(base), out or Path("runs") / base.name
+    if table is not None and variant:
+        raise RecipeError(f"{name} is a table and brings its variants; leave --variant out, or name a recipe")
     if len(variants) < 2:
         raise RecipeError("nothing to compare: give --variant at least twice, e.g. --variant plain --variant 'a: lr=1'")
     data, val = open_recipe(base)
     if val is None:
-        raise RecipeError(f"recipe {recipe} scores on nothing: set val_split, e.g. val_split=fold_val")
-    rows, folder = [], out or Path("runs") / f"ablate_{recipe}"
-    for row in run_variants(base, variants, range(seeds), data, val, folder, device):
+        raise RecipeError(f"recipe {base.name} scores on nothing: set val_split, e.g. val_split=fold_val")
+    known = read_rows(json) if json is not None else []
+    have, rows = {(row["variant"], row["seed"]) for row in known}, []
+    for row in run_variants(base, variants, range(seeds), data, val, folder, device, sizes=sizes or (), known=known):
         rows.append(row)
-        write_lines(json, [jsonlib.dumps(r) for r in rows])
-        print(f"{row['variant']}, seed {row['seed']}: mIoU {told(row['miou'])} after {row['steps']} steps")
-    found = effects(rows)
-    print(f"\n{base.data} {base.split} → {base.val_split}, {rows[0]['steps']} steps\n{effects_table(found)}")
+        if json is not None and (row["variant"], row["seed"]) not in have:
+            append_row(json, row)
+        scores = [(f" at {size_key(size)}", row["at"][size_key(size)]) for size in sizes] if sizes else [("", row)]
+        shown = ", ".join(f"{told(score['miou'])}{at}" for at, score in scores)
+        print(f"{row['variant']}, seed {row['seed']}: mIoU {shown} after {row['steps']} steps")
+    note = (
+        f"{base.data} {base.split} → {base.val_split}, {rows[0]['steps']} steps of {base.batch}, {seeds} paired seeds"
+    )
+    if table is None or sizes is None:
+        print(f"\n{note}\n{effects_table(effects(rows))}")
+        figure = effects_picture(effects(rows), f"{name}: {note}")
+    else:
+        print(f"\n{table.source}: {table.title}\n{note}\n{table_text(table, rows, base, len(data.table))}")
+        figure = table_picture(table, rows, sizes, note=note)
     if picture is not None:
-        title = f"{recipe}, {base.data} {base.val_split}, {seeds} paired seeds"
-        print(f"picture: {plots.save(effects_picture(found, title), picture)}")
+        print(f"picture: {save(figure, picture)}")

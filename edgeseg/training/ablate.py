@@ -13,14 +13,17 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.data.labels import match_classes
 from edgeseg.data.pairs import Dataset
-from edgeseg.files import read_json
+from edgeseg.files import read_json, write_json
+from edgeseg.inference import load_segmenter
+from edgeseg.machine import usable_device
+from edgeseg.metrics import score
 from edgeseg.plots import BLUE, DARK_GREY, GREY
 from edgeseg.text import table
 from edgeseg.training.checkpoint import checkpoint_meta, data_differences, data_identity
@@ -31,6 +34,18 @@ from edgeseg.training.train import CHECKPOINT, TrainingError, fit
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Row = dict[str, Any]
+Size = tuple[int, int]
+MEASURES = {
+    "miou": "mIoU",
+    "boundary_f1": "boundary F1",
+    "thin_iou": "IoU of thin classes",
+    "small_found": "small objects found",
+    "large_whole": "large objects whole",
+}
+"""What runs are compared by, and its name in tables and pictures; all in percent."""
+
+REPORT, SCORES = "report.json", "scores.json"
 _FIXED = ("name", "data", "data_size", "data_count", "split", "val_split", "seed")
 _NAME = re.compile(r"[\w.+-]+")
 
@@ -91,7 +106,9 @@ def run_variants(
     out: str | Path,
     device: str | None = None,
     progress: bool = True,
-) -> Iterator[dict[str, Any]]:
+    sizes: Sequence[Size] = (),
+    known: Sequence[Row] = (),
+) -> Iterator[Row]:
     """Train every variant on every seed, seed after seed; what is finished is read, what was cut is taken up.
 
     Args:
@@ -103,33 +120,79 @@ def run_variants(
         out: one folder per run: ``VARIANT/seedN``.
         device: see `fit`.
         progress: show bars.
+        sizes: (H, W) of the network's input at which each run is scored, in detail; none: the recipe's ``eval_size``.
+        known: rows of runs that are finished, perhaps on another machine: they are not trained again.
 
     Returns:
-        Iterator of rows as runs end: variant, seed, scores in percent, steps, minutes, start, recipe.
+        Iterator of rows as runs end: variant, seed, scores in percent (with `sizes` those under ``at`` by size), steps,
+        minutes, start, classes, data, recipe.
 
     Raises:
         RecipeError: two variants of one name, or a variant that cannot be.
         UnknownModelError, WeightError: a variant's switch, start or teacher that there is not.
-        TrainingError: a folder holds a run by another recipe, from another start or on other data.
-        LabelError: a folder holds a run on other classes.
+        TrainingError: a folder, or a row, is of a run by another recipe, from another start or on other data.
+        LabelError: a folder, or a row, is of a run on other classes.
     """
     names = [v.name for v in variants]
     if len(set(names)) < len(names):
         raise RecipeError(f"variants {', '.join(names)}: give each a name of its own")
-    jobs = [(v, seed, v.recipe(base, seed)) for seed in seeds for v in variants]  # all are checked before any runs
-    for variant, seed, recipe in jobs:
-        folder = Path(out) / variant.name / f"seed{seed}"
-        if seed == jobs[0][1]:  # other seeds build the same network
-            _named(variant, check_network, recipe, data.table, variant.init)
-        _check_start(folder, variant.init)
-        _finished(folder, recipe, variant.init, data, val)
-    for variant, seed, recipe in jobs:
-        folder = Path(out) / variant.name / f"seed{seed}"
-        report = _finished(folder, recipe, variant.init, data, val)
-        if report is None:
-            report = fit(recipe, data, val, folder, device=device, init=variant.init, resume=True, progress=progress)
-        kept = {k: report[k] for k in ("steps", "minutes", "start", "recipe")}
-        yield {"variant": variant.name, "seed": seed, **report["scores"], **kept}
+    jobs = [_Job(v, seed, v.recipe(base, seed), Path(out)) for seed in seeds for v in variants]
+    rows = {(row["variant"], row["seed"]): row for row in known}
+    for job in jobs:  # all are checked before any runs
+        if job.seed == jobs[0].seed:  # other seeds build the same network
+            _named(job.variant, check_network, job.recipe, data.table, job.variant.init)
+        _check_start(job.folder, job.variant.init)
+        _finished(job, data, val, sizes, rows.get(job.key))
+    for job in jobs:
+        row = _finished(job, data, val, sizes, rows.get(job.key))
+        yield row if row is not None else _run(job, data, val, sizes, device, progress)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One variant on one seed."""
+
+    variant: Variant
+    seed: int
+    recipe: Recipe
+    out: Path
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.variant.name, self.seed
+
+    @property
+    def folder(self) -> Path:
+        return self.out / self.variant.name / f"seed{self.seed}"
+
+
+def _run(job: _Job, data: Dataset, val: Dataset, sizes: Sequence[Size], device: str | None, progress: bool) -> Row:
+    """Train, or go on where a run was cut, and score."""
+    if not sizes:
+        _train(job, data, val, device, progress)
+    elif not (job.folder / REPORT).is_file():
+        _train(job, data, val if job.recipe.eval_every else None, device, progress)
+    if sizes:
+        segmenter, at = load_segmenter(job.folder, usable_device(device)), {}
+        for size in sizes:
+            segmenter.size = size
+            desc = f"{job.variant.name} {size_key(size)}"
+            scores = score(segmenter.predict, val, boundary=True, progress=progress, desc=desc, objects=True)
+            at[size_key(size)] = scores.as_dict(val.table.names)
+        write_json(job.folder / SCORES, {"at": at, "validation": data_identity(val)})
+    row = _finished(job, data, val, sizes, None)
+    if row is None:
+        raise TrainingError(f"{job.folder}: the run ended without a score; delete the folder and start again")
+    return row
+
+
+def _train(job: _Job, data: Dataset, val: Dataset | None, device: str | None, progress: bool) -> None:
+    fit(job.recipe, data, val, job.folder, device=device, init=job.variant.init, resume=True, progress=progress)
+
+
+def size_key(size: Size) -> str:
+    """``(192, 256)`` → ``"192x256"``, as rows name it."""
+    return f"{size[0]}x{size[1]}"
 
 
 def _named(variant: Variant, check: Callable[..., None], *arguments: Any) -> None:
@@ -151,41 +214,77 @@ def _check_start(folder: Path, init: str | None) -> None:
         )
 
 
-def _finished(folder: Path, recipe: Recipe, init: str | None, data: Dataset, val: Dataset) -> dict[str, Any] | None:
-    """The report of a run that ended with a score; `fit` looks after one that did not."""
-    path = folder / "report.json"
-    if not path.is_file():
-        return None
-    report = read_json(path)
-    if differing(report["recipe"], recipe) or report["start"] != start_text(init):
-        raise TrainingError(f"{folder} holds a run of another recipe or start; choose another folder (--out)")
-    cure = "Choose another folder (--out)."
-    match_classes(report["classes"], data.table.names, str(folder), "the training data", cure)
+def _finished(job: _Job, data: Dataset, val: Dataset, sizes: Sequence[Size], known: Row | None) -> Row | None:
+    """The row of a run that ended with all its scores, from a record or its folder; ``None``: there is work left."""
+    for row, where, cure in (
+        (known, f"the record of {job.variant.name}, seed {job.seed},", "Give another file (--json)."),
+        (_row_in(job.folder, sizes), str(job.folder), "Choose another folder (--out)."),
+    ):
+        if row is not None:
+            _check_row(row, job, data, val, where, cure)
+            if all(size_key(size) in row["at"] for size in sizes) if sizes else "miou" in row:
+                return {"variant": job.variant.name, "seed": job.seed, **row}
+    return None
+
+
+def _check_row(row: Row, job: _Job, data: Dataset, val: Dataset, where: str, cure: str) -> None:
+    """Refuse what was trained otherwise than this job asks."""
+    others = differing(row["recipe"], job.recipe)
+    if others or row["start"] != start_text(job.variant.init):
+        named = f" ({', '.join(others.values())})" if others else ""
+        raise TrainingError(f"{where} holds a run of another recipe or start{named}. {cure}")
+    match_classes(row["classes"], data.table.names, where, "the training data", cure)
     for part, now in (("training", data), ("validation", val)):
-        others = data_differences(report.get("data", {}).get(part, {}), data_identity(now))
-        if others:
-            raise TrainingError(f"{folder} holds a run on other {part} data ({others}). {cure}")
-    return report if "scores" in report else None
+        differences = data_differences(row["data"].get(part, {}), data_identity(now))
+        if differences:
+            raise TrainingError(f"{where} holds a run on other {part} data ({differences}). {cure}")
 
 
-def effects(rows: Sequence[dict[str, Any]]) -> list[Effect]:
+def _row_in(folder: Path, sizes: Sequence[Size]) -> Row | None:
+    """What a run's folder tells, without its variant and seed."""
+    report = read_json(folder / REPORT)
+    if not report:
+        return None
+    scores = {"at": {}} if sizes else report.get("scores", {})
+    identity = dict(report.get("data", {}))
+    if sizes and (detail := read_json(folder / SCORES)):
+        scores, identity["validation"] = {"at": detail["at"]}, detail["validation"]
+    kept = {k: report[k] for k in ("steps", "minutes", "start", "classes", "recipe")}
+    return {**scores, **kept, "data": identity}
+
+
+def value(row: Row, measure: str = "miou", size: Size | None = None) -> float | None:
+    """A row's score in percent; ``None`` where there was nothing to divide.
+
+    Args:
+        measure: a key of `MEASURES`; without `size` only ``"miou"``.
+        size: of the network's input, where the row has several.
+    """
+    scores = row if size is None else row["at"][size_key(size)]
+    return scores[measure]
+
+
+def effects(rows: Sequence[Row], measure: str = "miou", size: Size | None = None) -> list[Effect]:
     """Every variant beside the first, over the seeds that both have finished.
 
     Args:
-        rows: of `run_variants`; variants come in the order in which they appear.
+        rows: of `run_variants`; variants come in the order in which they appear, seeds may in any.
+        measure, size: see `value`.
     """
     scores: dict[str, dict[int, float]] = {}
     for row in rows:
-        own = scores.setdefault(row["variant"], {})
-        if row["miou"] is not None:  # else no pixel of the images has a class
-            own[row["seed"]] = row["miou"]
+        own, score = scores.setdefault(row["variant"], {}), value(row, measure, size)
+        if score is not None:  # else no pixel of the images has a class
+            own[row["seed"]] = score
     first = next(iter(scores.values()), {})
-    found = []
-    for name, own in scores.items():
-        differences = tuple(own[seed] - first[seed] for seed in own if seed in first)
-        error = statistics.stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else None
-        found.append(Effect(name, _mean(own.values()), _mean(differences), error, differences))
-    return found
+    return [Effect(name, _mean(own.values()), *paired(own, first)) for name, own in scores.items()]
+
+
+def paired(own: Mapping[int, float], other: Mapping[int, float]) -> tuple[float, float | None, tuple[float, ...]]:
+    """Differences of two variants' scores by seed: their mean, its standard error, and each, in the seeds' order."""
+    differences = tuple(own[seed] - other[seed] for seed in sorted(own) if seed in other)
+    error = statistics.stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else None
+    return _mean(differences), error, differences
 
 
 def _mean(values: Collection[float]) -> float:
