@@ -22,11 +22,11 @@ from edgeseg.data.labels import match_classes
 from edgeseg.data.pairs import Dataset
 from edgeseg.files import read_json, write_json
 from edgeseg.inference import load_segmenter
-from edgeseg.machine import usable_device
 from edgeseg.metrics import score
 from edgeseg.plots import BLUE, DARK_GREY, GREY
 from edgeseg.text import table
 from edgeseg.training.checkpoint import checkpoint_meta, data_differences, data_identity
+from edgeseg.training.distributed import join_group
 from edgeseg.training.network import check_network, start_text
 from edgeseg.training.recipe import Recipe, RecipeError, differing, override
 from edgeseg.training.train import CHECKPOINT, TrainingError, fit
@@ -173,7 +173,7 @@ def _run(job: _Job, data: Dataset, val: Dataset, sizes: Sequence[Size], device: 
     elif not (job.folder / REPORT).is_file():
         _train(job, data, val if job.recipe.eval_every else None, device, progress)
     if sizes:
-        segmenter, at = load_segmenter(job.folder, usable_device(device)), {}
+        segmenter, at = load_segmenter(job.folder, join_group(device)[2]), {}
         for size in sizes:
             segmenter.size = size
             desc = f"{job.variant.name} {size_key(size)}"
