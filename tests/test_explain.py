@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import numpy as np
 import pytest
@@ -10,9 +11,22 @@ import torch
 from torch import nn
 
 from edgeseg.data.labels import CAMVID, ClassTable
-from edgeseg.explain import compare, failure_gallery, gates, gates_figure, grad_cam, heat_figure
+from edgeseg.explain import (
+    compare,
+    distance_figure,
+    effective_receptive_field,
+    error_by_distance,
+    failure_gallery,
+    field_figure,
+    gates,
+    gates_figure,
+    grad_cam,
+    heat_figure,
+)
+from edgeseg.explain.boundary import boundary_distance
 from edgeseg.explain.frames import measure, worst_of
 from edgeseg.inference import Segmenter
+from edgeseg.metrics import boundary_classes
 from edgeseg.models.registry import create_model
 from small_networks import small_switches, stir
 
@@ -208,6 +222,7 @@ def test_nothing_of_the_callers_changes(as_model):
         gates(given, image)
     with torch.inference_mode():
         second = grad_cam(given, image, 3, "decoder.fuse8", np.ones((64, 96), bool))
+        effective_receptive_field(given, "decoder.fuse8", (64, 96), n=1)
     assert same(before, state(given))
     assert first.after[0].max() > 0
     np.testing.assert_array_equal(first.after[0], second.after[0])
@@ -287,3 +302,133 @@ def test_the_gallery_shows_the_worst_frames_worst_first():
     assert worst_of(each, 2) == [2, 1]
     figure = failure_gallery(reader, Frames(), n=2)
     assert [axis.get_ylabel() for axis in figure.axes[::4]] == ["c\nmIoU 58.3 %", "b\nmIoU 77.5 %"]
+
+
+# receptive fields -----------------------------------------------------------------------------------------------------
+
+
+def stack(*layers: nn.Conv2d) -> Segmenter:
+    """Convolutions whose weights are all those of the binomial kernel, every channel alike."""
+    row = torch.tensor([1.0, 2.0, 1.0]) / 4
+    for layer in layers:
+        nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            layer.weight.copy_(torch.outer(row, row) if layer.kernel_size == (3, 3) else torch.ones(2, 2))
+    return Segmenter(nn.Sequential(*layers), **PLAIN)
+
+
+def binomial(n: int, size: int) -> np.ndarray:
+    """n over k, of unit sum, in the middle of a row of this size."""
+    profile = np.array([math.comb(n, k) for k in range(n + 1)]) / 2**n
+    return np.pad(profile, (size - n) // 2)
+
+
+@pytest.mark.parametrize("images", [None, [noise(), noise(32, 32, 1)]])
+def test_the_field_of_stacked_convolutions_is_the_binomial(images):
+    segmenter = stack(nn.Conv2d(3, 1, 3, padding=1), nn.Conv2d(1, 1, 3, padding=1), nn.Conv2d(1, 1, 3, padding=1))
+    for module, depth in (("0", 1), ("1", 2), ("2", 3), ("", 3)):
+        field = effective_receptive_field(segmenter, module, (21, 21), images, n=2)
+        profile = binomial(2 * depth, 21)
+        np.testing.assert_allclose(field.mass, np.outer(profile, profile), atol=1e-7)
+        assert field.centre == (10, 10)
+    inner = [profile[10 - r : 11 + r].sum() ** 2 for r in range(4)]  # of squares of side 1, 3, 5 and 7
+    assert [field.side(share) for share in (inner[0], inner[1], inner[2], 1.0, inner[1] + 1e-6)] == [1, 3, 5, 7, 5]
+    assert field.side() == 7  # 93.8 % within 5
+
+
+def test_a_dilated_convolution_has_a_comb():
+    segmenter = stack(nn.Conv2d(3, 1, 3, padding=3, dilation=3), nn.Conv2d(1, 1, 3, padding=3, dilation=3))
+    field = effective_receptive_field(segmenter, "1", (21, 21), n=1)
+    comb = np.zeros(21)
+    comb[4:17:3] = binomial(4, 5)
+    np.testing.assert_allclose(field.mass, np.outer(comb, comb), atol=1e-7)
+
+
+def test_a_unit_of_a_coarse_map_lies_between_pixels():
+    field = effective_receptive_field(stack(nn.Conv2d(3, 2, 2, stride=2)), "0", (8, 12), n=4)
+    assert field.centre == (4.5, 6.5)
+    assert field.side(1.0) == 2
+    np.testing.assert_allclose(field.mass[4:6, 6:8], 0.25, atol=1e-7)
+
+
+def test_activations_that_work_in_place_do_not_reach_back():
+    model = stack(nn.Conv2d(3, 1, 3, padding=1)).model
+    model.append(nn.ReLU(inplace=True))
+    with torch.no_grad():
+        model[0].bias -= 1000  # the activation lets nothing through
+    segmenter = Segmenter(model, **PLAIN)
+    assert effective_receptive_field(segmenter, "0", (9, 9), n=1).side(1.0) == 3
+    with pytest.raises(ValueError, match="module '1': its centre depends on no pixel"):
+        effective_receptive_field(segmenter, "1", (9, 9), n=1)
+
+
+def test_a_real_networks_field_grows_with_depth_and_can_be_drawn():
+    segmenter = network("cross_cbam_m")
+    fields = {
+        name or "logits": effective_receptive_field(segmenter, name, (64, 96), n=2) for name in ("backbone.stage3", "")
+    }
+    assert fields["backbone.stage3"].side() < fields["logits"].side()
+    figure = field_figure(fields)
+    assert figure.axes[1].get_title() == f"logits\n95 % within {fields['logits'].side():.0f} px"
+    with pytest.raises(ValueError, match="module 'backbone' gives no single map"):
+        effective_receptive_field(segmenter, "backbone", (64, 96), n=1)
+    with pytest.raises(ValueError, match="module 'aux_head' does not run in eval mode"):
+        effective_receptive_field(segmenter, "aux_head", (64, 96), n=1)
+    with pytest.raises(ValueError, match="give at least one"):
+        effective_receptive_field(segmenter, "", (64, 96), [])
+
+
+# errors by distance ---------------------------------------------------------------------------------------------------
+
+
+class Halves:
+    """One frame: left and right of different classes, a row of void."""
+
+    table = TWO
+    names = ("halves",)
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        label = np.zeros((6, 20), np.uint8)
+        label[:, 10:] = 1
+        label[2] = 255
+        return np.zeros((6, 20, 3), np.uint8), label
+
+
+def shifted(image: np.ndarray) -> np.ndarray:
+    """The halves, three pixels too far to the right."""
+    mask = np.zeros(image.shape[:2], np.uint8)
+    mask[:, 13:] = 1
+    return mask
+
+
+def test_a_boundary_drawn_three_pixels_off_is_wrong_up_to_there_and_no_farther():
+    errors = error_by_distance(shifted, Halves(), farthest=6)
+    assert errors.pixels.tolist() == [10] * 6 + [40]  # five rows count, both sides
+    assert errors.rate.tolist() == [0.5, 0.5, 0.5, 0, 0, 0, 0]
+    figure = distance_figure(
+        {"shifted": errors, "right": error_by_distance(lambda image: Halves()[0][1] % 255, Halves(), 6)}
+    )
+    rates, shares = (axis.lines[0].get_ydata() for axis in figure.axes)
+    assert rates.tolist() == [50, 50, 50, 0, 0, 0]
+    np.testing.assert_allclose(shares, [100 / 3, 200 / 3, 100, 100, 100, 100])
+
+
+def test_distance_is_that_of_a_kings_moves():
+    label = np.random.default_rng(0).integers(0, 2, (3, 4)).astype(np.uint8).repeat(7, 0).repeat(7, 1)
+    label[3:5, 3:9] = 255
+    edge = np.argwhere(boundary_classes(label) != 255)
+    cells = np.argwhere(np.ones_like(label))
+    brute = np.abs(cells[:, None] - edge[None]).max(2).min(1).reshape(label.shape) + 1
+    expected = np.where(label == 255, 0, np.minimum(brute, 5))
+    np.testing.assert_array_equal(boundary_distance(label, 4), expected)
+    assert (boundary_distance(np.zeros((4, 4), np.uint8), 3) == 4).all()  # no boundary at all
+
+
+def test_errors_that_cannot_be_counted_are_refused():
+    with pytest.raises(ValueError, match="farthest=0: give a distance of 1 to 253"):
+        error_by_distance(shifted, Halves(), farthest=0)
+    with pytest.raises(ValueError, match=r"halves: prediction \(3, 20\), label \(6, 20\)"):
+        error_by_distance(lambda image: shifted(image)[:3], Halves())

@@ -1,12 +1,27 @@
 """Why a network answers as it does: pictures and numbers for notebooks and papers.
 
-`grad_cam` and `heat_figure` show what a class is seen by, before and after a module; `gates` every attention's
-factors; `compare` one frame under several networks; `failure_gallery` what a network fails on worst. Networks come in
-as `edgeseg.inference.load_segmenter` takes them, and are left as they were.
+=============================  ==========================================================================
+question                       answer
+=============================  ==========================================================================
+what is a class seen by?       `grad_cam`, `heat_figure`: before and after a module
+what do the attentions let by? `gates`, `gates_figure`
+how far does it look?          `effective_receptive_field`, `field_figure`
+where are its errors?          `error_by_distance`, `distance_figure`: at outlines, or inside of things
+what does it fail on?          `failure_gallery`: the worst frames of a data set
+which network is better here?  `compare`: the same frames under several, also ``edgeseg compare``
+=============================  ==========================================================================
+
+A network comes in as a weight's name or file, a run's folder, a `edgeseg.inference.Segmenter`, or a model that
+`create_model` loaded with weights; any other model by ``Segmenter(model, mean, std)``. What comes in is left as it was.
 """
 
+from edgeseg.explain.boundary import DistanceErrors, distance_figure, error_by_distance
+from edgeseg.explain.field import ReceptiveField, effective_receptive_field, field_figure
 from edgeseg.explain.frames import compare, failure_gallery
 from edgeseg.explain.heat import HeatMaps, grad_cam, heat_figure
 from edgeseg.explain.inside import Gate, gates, gates_figure
 
-__all__ = ["Gate", "HeatMaps", "compare", "failure_gallery", "gates", "gates_figure", "grad_cam", "heat_figure"]
+__all__ = [
+    "DistanceErrors", "Gate", "HeatMaps", "ReceptiveField", "compare", "distance_figure", "effective_receptive_field",
+    "error_by_distance", "failure_gallery", "field_figure", "gates", "gates_figure", "grad_cam", "heat_figure",
+]  # fmt: skip
