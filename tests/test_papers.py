@@ -7,11 +7,14 @@ import torch
 
 from edgeseg.models.attention import AAM, CBAM, ECA, SE
 from edgeseg.models.baselines import STDCFCN
+from edgeseg.models.counts import count, count_operations
 from edgeseg.models.cross_cbam import CCBAM, SEASPP, CrossCBAM
 from edgeseg.models.hrnet import HRNet
 from edgeseg.models.improved_hrnet import BFEM, CCSF, FUSM, ImprovedHRNet
 from edgeseg.models.papers import (
+    AttentionCost,
     TableRow,
+    attention_costs,
     count_as_cross_cbam_paper,
     count_as_improved_hrnet_paper,
     format_tables,
@@ -230,3 +233,50 @@ def test_our_rules_are_those_of_the_papers_tool():
         operations, params = thop.profile(model, (image,), verbose=False)
     ours = count_as_improved_hrnet_paper(hrnet(**one_of_each))
     assert (2 * operations / 1e9, params / 1e6) == pytest.approx(ours, rel=1e-12)
+
+
+# What AAM costs: Improved HRNet, Eq. 6 and 7 --------------------------------------------------------------------------
+
+
+def costs(channels: int, size: tuple[int, int]) -> dict[tuple[str, str], AttentionCost]:
+    return {(row.module, row.term): row for row in attention_costs(channels, size)}
+
+
+@pytest.mark.parametrize(("channels", "height", "width"), [(48, 128, 256), (384, 16, 32), (720, 64, 64)])
+def test_eq_6_lacks_a_factor_c_and_eq_7_counts_one_gate_as_c(channels, height, width):
+    area, sides, hidden = height * width, height + width, channels // 8
+    found = costs(channels, (height, width))
+    for module in ("AAM", "spatial attention"):
+        for term in ("pooling", "product"):  # in these they agree
+            row = found[module, term]
+            assert row.formula == row.counted
+            assert not row.note
+    assert found["AAM", "sigmoid"].formula == found["AAM", "sigmoid"].counted == channels * sides
+    assert found["AAM", "convolution"].formula == 2 * hidden * sides
+    assert found["AAM", "convolution"].counted == channels * found["AAM", "convolution"].formula
+    assert found["AAM", "other"].counted == 2 * hidden * sides
+    assert sum(row.formula for key, row in found.items() if key[0] == "AAM") == (
+        4 * channels * area + 2 * hidden * sides + channels * sides
+    )
+    assert sum(row.formula for key, row in found.items() if key[0] != "AAM") == 6 * channels * area
+    assert found["spatial attention", "convolution"].counted == 2 * area
+    assert found["spatial attention", "sigmoid"].counted == area
+    assert {key for key, row in found.items() if row.note} == {
+        ("AAM", "convolution"), ("AAM", "other"),
+        ("spatial attention", "convolution"), ("spatial attention", "sigmoid"),
+    }  # fmt: skip
+
+
+def test_on_the_coarse_maps_aam_costs_what_its_convolutions_cost():
+    """So it is not of the order C·H·W, and at none of its five places the cheaper one."""
+    for channels, size in zip((48, 96, 192, 384, 720), (4, 8, 16, 32, 4), strict=True):
+        found = costs(channels, (512 // size, 1024 // size))
+        total = {m: sum(r.counted for key, r in found.items() if key[0] == m) for m in ("AAM", "spatial attention")}
+        assert total["AAM"] > 1.3 * total["spatial attention"]
+    found = costs(384, (16, 32))
+    assert found["AAM", "convolution"].counted > sum(found["AAM", t].counted for t in ("pooling", "sigmoid", "product"))
+
+
+def test_counted_operations_are_those_that_the_counter_of_multiply_adds_counts():
+    model = create_model("cross_cbam_m", 11)
+    assert count_operations(model.eval(), (1, 3, 64, 96))["convolution"] == count(model, (64, 96)).macs

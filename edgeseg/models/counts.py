@@ -155,6 +155,48 @@ def _macs(op: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> int:
     return 0
 
 
+def count_operations(run: Callable[[Tensor], Any], shape: Sequence[int]) -> dict[str, int]:
+    """Elementary operations by kind, for complexity formulas that count more than multiply-adds.
+
+    A pooling costs one for each element that it reads, a convolution its multiply-adds, all else one for each element
+    that it writes; views and concatenations, which only move, cost nothing.
+
+    Args:
+        run: a module, or any function of a tensor; works on the meta device.
+        shape: of its input, (N, C, H, W).
+
+    Returns:
+        ``"pooling"``, ``"convolution"``, ``"sigmoid"``, ``"product"`` and ``"other"`` → operations.
+    """
+    kinds = dict.fromkeys(("pooling", "convolution", "sigmoid", "product", "other"), 0)
+    with torch.no_grad(), _OpKinds(kinds):
+        run(torch.empty(*shape, device="meta"))
+    return kinds
+
+
+class _OpKinds(_ShapesOnly):
+    """Books every operation by its kind."""
+
+    def __init__(self, kinds: dict[str, int]) -> None:
+        super().__init__()
+        self.kinds = kinds
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = super().__torch_dispatch__(func, types, args, kwargs)
+        inputs = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        outputs = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
+        op = str(func.overloadpacket).removeprefix("aten.").rstrip("_")
+        moves = op == "cat" or (not func._schema.is_mutable and _shares_memory(inputs, outputs))
+        if op in ("mean", "amax"):
+            self.kinds["pooling"] += inputs[0].numel()
+        elif macs := _macs(f"aten.{op}", inputs, outputs):
+            self.kinds["convolution"] += macs
+        elif inputs and not moves:
+            kind = {"mul": "product"}.get(op, op)
+            self.kinds[kind if kind in self.kinds else "other"] += outputs[0].numel()
+        return out
+
+
 def _shares_memory(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> bool:
     storages = {t.untyped_storage()._cdata for t in inputs}
     return any(t.untyped_storage()._cdata in storages for t in outputs)

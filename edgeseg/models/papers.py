@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg import text
-from edgeseg.models.counts import Rule, count_by_rules
+from edgeseg.models.attention import AAM, REDUCTION, SpatialAttention
+from edgeseg.models.counts import Rule, count_by_rules, count_operations
 from edgeseg.models.cross_cbam import SEASPP, CrossCBAM
 from edgeseg.models.improved_hrnet import ImprovedHRNet, LayerScale, SlowBatchNorm
 from edgeseg.models.layers import GlobalAvgPool, GlobalMaxPool
@@ -235,3 +236,64 @@ def _counted(
         ours = count_as_improved_hrnet_paper(model, size)
     needed = sum(p.numel() for name, p in model.named_parameters() if not is_aux_key(name))
     return TableRow(table, row, paper, ours, needed, note)
+
+
+# What AAM costs -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AttentionCost:
+    """One term of the Improved HRNet paper's Eq. 6 or 7 beside what the built module does.
+
+    Args:
+        module: ``"AAM"`` or ``"spatial attention"``.
+        term: ``"pooling"``, ``"convolution"``, ``"sigmoid"``, ``"product"``, or ``"other"``, left out by the paper.
+        formula: operations by the equation.
+        counted: by `edgeseg.models.counts.count_operations`.
+        note: why they differ; empty where they do not.
+    """
+
+    module: str
+    term: str
+    formula: int
+    counted: int
+    note: str = ""
+
+
+def attention_costs(channels: int, size: tuple[int, int]) -> list[AttentionCost]:
+    """Eq. 6 and 7 of the Improved HRNet paper (section III-D): AAM against spatial attention, term by term.
+
+    Both equations are called O(C·H·W), and 4 of these units for AAM against 6 are to show that it costs hardly more.
+    Counted, AAM's two convolutions cost C times what Eq. 6 says, C² / r, which on the coarse, wide maps is more than
+    all the rest; and spatial attention, whose convolution and sigmoid work on two maps and one, costs 3 units, not 6.
+
+    Args:
+        channels: C of the map; r is 8 there.
+        size: (H, W) of the map.
+
+    Returns:
+        AAM's terms, then spatial attention's, with its 1×1 convolution.
+    """
+    height, width = size
+    area, sides, hidden = height * width, height + width, channels // REDUCTION
+    eq6 = {"pooling": 2 * channels * area, "convolution": 2 * hidden * sides, "sigmoid": channels * sides}
+    eq7 = {"pooling": 2 * channels * area, "convolution": 2 * channels * area, "sigmoid": channels * area}
+    with torch.device("meta"):
+        aam, spatial = AAM(channels).eval(), SpatialAttention().eval()
+    costs = []
+    for name, run, formula in (
+        ("AAM", aam, {**eq6, "product": 2 * channels * area}),
+        ("spatial attention", lambda x: x * spatial(x), {**eq7, "product": channels * area}),
+    ):
+        for term, counted in count_operations(run, (1, channels, *size)).items():
+            note = _COST_NOTES.get((name, term), "") if counted != formula.get(term, 0) else ""
+            costs.append(AttentionCost(name, term, formula.get(term, 0), counted, note))
+    return costs
+
+
+_COST_NOTES = {
+    ("AAM", "convolution"): "a 1×1 convolution from C to C/r channels takes C · C/r multiply-adds a place, not C/r",
+    ("AAM", "other"): "normalisation and ReLU of the hidden layer",
+    ("spatial attention", "convolution"): "it sees two maps, the maximum and the mean over the channels, not C",
+    ("spatial attention", "sigmoid"): "there is one gate per pixel, not one per channel and pixel",
+}
