@@ -146,7 +146,7 @@ def table_recipe(table: PaperTable, base: Recipe, changes: Sequence[str] = ()) -
     named = [v.name for v in table.variants if any(c.startswith("model=") for c in v.changes)]
     if named and any(c.startswith("model=") for c in changes):
         raise RecipeError(f"{named[0]} is a network of its own in this table; leave model out")
-    return override(base, (*table.changes, *changes))
+    return override(override(base, table.changes), changes)
 
 
 def scored_sizes(recipe: Recipe) -> tuple[Size, Size]:

@@ -1,0 +1,287 @@
+"""The papers' tables as data: that they are the papers', what is read out of rows, and that a cut changes nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edgeseg.training.ablate import MEASURES, Variant, run_variants, size_key
+from edgeseg.training.recipes import RecipeError, get_recipe
+from edgeseg.training.tables import (
+    TABLES,
+    Claim,
+    Entry,
+    PaperTable,
+    findings,
+    get_table,
+    network_parameters,
+    scored_sizes,
+    seed_scores,
+    table_picture,
+    table_recipe,
+    table_text,
+)  # fmt: skip
+from edgeseg.training.train import TrainingError
+from toy_runs import TINY, Toy, write_pairs
+
+SIZES = ((64, 64), (128, 128))
+every_table = pytest.mark.parametrize("name", TABLES)
+
+
+# as data --------------------------------------------------------------------------------------------------------------
+
+
+@every_table
+def test_every_row_is_a_network_and_every_claim_is_about_two_rows(name):
+    table = TABLES[name]
+    recipe = table_recipe(table, get_recipe("tables_streets"))
+    names = [variant.name for variant in table.variants]
+    assert len(set(names)) == len(names) >= 3
+    assert all(network_parameters(variant, recipe, 11) > 1e6 for variant in table.variants)
+    for claim in table.claims:
+        assert {claim.row, claim.against} <= set(names)
+        assert claim.row != claim.against
+        assert claim.measure in MEASURES
+        assert claim.sign in (1, -1)
+
+
+def test_one_name_is_one_network_in_all_tables():
+    seen: dict[str, tuple] = {}
+    for table in TABLES.values():
+        for variant in table.variants:
+            own = (table.changes, variant)
+            assert seen.setdefault(variant.name, own) == own
+
+
+# mIoU as the papers print it: Table 4 in its order, Tables 5 and 6, Table III at both sizes
+PRINTED = {
+    "cross_cbam_4": [(52.26,), (68.74,), (72.63,), (74.02,), (74.19,)],
+    "cross_cbam_5": [(74.19,), (74.20,), (75.30,), (74.61,), (74.15,)],
+    "cross_cbam_6": [(74.19,), (73.86,), (72.21,)],
+    "hrnet_3": [
+        (72.34, 71.79), (72.46, 72.67), (73.28, 73.35), (73.11, 74.62), (73.25, 72.23),
+        (73.47, 73.29), (73.70, 74.37), (73.75, 73.93), (73.37, 74.84), (73.75, 74.49),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_printed_scores_are_the_papers(name):
+    assert [entry.printed for entry in TABLES[name].entries] == PRINTED[name]
+
+
+def test_the_figures_gains_are_those_of_the_text():
+    first, *others = TABLES["hrnet_attention"].entries
+    gains = {e.label: round(e.printed[0] - first.printed[0], 2) for e in others if e.printed}
+    assert gains == {"ECA": 1.12, "AAM": 0.77}  # section IV-C-1; AAM's is Table III's
+
+
+# inference parameters at 11 classes: what is compared has the size that its label says
+def test_controls_have_the_sizes_that_they_are_compared_at():
+    sizes = {}
+    for name in ("ccbam_controls", "se_aspp_controls"):
+        recipe = table_recipe(TABLES[name], get_recipe("tables_streets"))
+        sizes |= {v.name: network_parameters(v, recipe, 11) for v in TABLES[name].variants}
+    full = sizes["cross_cbam_m"]
+    assert sizes["fusion_uncrossed"] == full
+    assert full - sizes["fusion_add"] == 2 * 16_934
+    assert sizes["fusion_concat"] - sizes["fusion_add"] == 2 * 131_584
+    assert abs(sizes["context_plain"] - full) < 3_000
+
+
+def test_a_table_takes_changes_but_no_other_network():
+    table = TABLES["cross_cbam_4"]
+    assert table_recipe(table, get_recipe("tables_streets"), ["lr=0.002"]).lr == 0.002
+    with pytest.raises(RecipeError, match="baseline is a network of its own"):
+        table_recipe(table, get_recipe("tables_streets"), ["model=cross_cbam_l"])
+    wide = table_recipe(TABLES["hrnet_3"], get_recipe("tables_streets"), ["model=hrnet"])
+    assert network_parameters(TABLES["hrnet_3"].variants[0], wide, 20) == 65_860_100
+    with pytest.raises(RecipeError, match="did you mean hrnet_3"):
+        get_table("hrnet_4")
+
+
+# findings -------------------------------------------------------------------------------------------------------------
+
+
+def rows_of(scores: dict[str, list[float]], size=SIZES[0]) -> list[dict]:
+    """One row per variant and seed, the same score in every measure at one size, and 10 less at the other."""
+    at = lambda score: dict.fromkeys(MEASURES, score)  # noqa: E731
+    other = SIZES[1] if size == SIZES[0] else SIZES[0]
+    return [
+        {"variant": name, "seed": seed, "at": {size_key(size): at(score), size_key(other): at(score - 10)}}
+        for name, values in scores.items()
+        for seed, score in enumerate(values)
+    ]
+
+
+def table_of(*claims: Claim) -> PaperTable:
+    names = dict.fromkeys(name for c in claims for name in (c.against, c.row))
+    return PaperTable("toy", "here", (), tuple(Entry(Variant(n), n) for n in names), claims)
+
+
+def test_a_finding_is_students_t_of_the_paired_differences():
+    table = table_of(Claim("b is better", "1", "b", "a"))
+    (found,) = findings(table, rows_of({"a": [50, 60, 40], "b": [52, 61, 43]}), SIZES)
+    assert (found.difference, found.seeds) == (2.0, 3)
+    assert found.error == pytest.approx(1 / math.sqrt(3))
+    # t = 2√3 with two degrees of freedom, whose distribution function has a closed form
+    t = 2 * math.sqrt(3)
+    assert found.p == pytest.approx(1 - t / math.sqrt(2 + t * t))
+    assert found.verdict == "within noise"
+
+
+def test_verdicts():
+    scores = {"a": [50, 60, 40, 55], "b": [53, 63.1, 43, 58], "one": [1.0]}
+    for row, against, sign, verdict in (
+        ("b", "a", 1, "holds"),
+        ("b", "a", -1, "does not hold"),
+        ("a", "b", 1, "does not hold"),
+        ("a", "b", -1, "holds"),
+        ("one", "a", 1, "too few seeds"),
+        ("b", "absent", 1, "not run"),
+    ):
+        (found,) = findings(table_of(Claim("", "1", row, against, sign=sign)), rows_of(scores), SIZES)
+        assert found.verdict == verdict
+
+
+def test_looking_often_asks_for_more():
+    """Holm: the smallest of m probabilities times m, the next times m − 1, and none below the one before."""
+    rows = rows_of({"a": [50, 60, 40], "b": [51.1, 61.0, 41.2], "c": [50.9, 61.4, 40.8], "d": [49, 61, 42]})
+    alone = [findings(table_of(Claim("", "1", n, "a")), rows, SIZES)[0].p for n in "bcd"]
+    together = [f.p for f in findings(table_of(*(Claim("", "1", n, "a") for n in "bcd")), rows, SIZES)]
+    assert sorted(alone) == alone
+    expected = [3 * alone[0], max(3 * alone[0], 2 * alone[1]), max(2 * alone[1], alone[2])]
+    assert together == pytest.approx(expected)
+
+
+def test_the_order_of_seeds_and_variants_changes_nothing():
+    rng = random.Random(0)
+    table = TABLES["hrnet_3"]
+    recipe = table_recipe(
+        table,
+        get_recipe(
+            "tables_streets",
+        ),
+    )
+    sizes = scored_sizes(recipe)
+    scores = {v.name: [rng.gauss(50, 3) for _ in range(5)] for v in table.variants}
+    rows = rows_of(scores, sizes[0])
+    for row in rows:
+        row["at"] = {size_key(s): row["at"][k] for s, k in zip(sizes, map(size_key, (sizes[0], SIZES[0])), strict=True)}
+    text = table_text(table, rows, recipe, 11)
+    assert "74.19" in text
+    for _ in range(3):
+        rng.shuffle(rows)
+        assert table_text(table, rows, recipe, 11) == text
+
+
+def test_a_seed_without_a_score_is_left_out():
+    rows = rows_of({"a": [50, 60], "b": [51, 62]})
+    rows[0]["at"]["64x64"]["miou"] = None
+    assert seed_scores(rows, "a", "miou", SIZES[0]) == {1: 60}
+    (found,) = findings(table_of(Claim("", "1", "b", "a")), rows, SIZES)
+    assert (found.difference, found.seeds, found.verdict) == (2, 1, "too few seeds")
+
+
+def test_the_picture_has_a_row_for_every_variant_but_the_first_and_rings_where_the_paper_prints():
+    table = TABLES["hrnet_3"]
+    recipe = table_recipe(table, get_recipe("tables_streets"))
+    figure = table_picture(table, [], scored_sizes(recipe))
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == [e.label for e in table.entries[1:]]
+    for axis, column in zip(figure.axes, (0, 1), strict=True):
+        rings = [line.get_xdata()[0] for line in axis.lines if line.get_markersize() == 9]
+        assert rings == pytest.approx([e.printed[column] - table.entries[0].printed[column] for e in table.entries[1:]])
+
+
+# runs -----------------------------------------------------------------------------------------------------------------
+
+SHORT = TINY.__class__(**{**TINY.__dict__, "iterations": 2})
+PLAIN, SLOW = Variant("plain"), Variant("slow", ("lr=0.001",))
+
+
+def run(folder, **more):
+    seeds = more.pop("seeds", (0, 1))
+    return list(run_variants(SHORT, [PLAIN, SLOW], seeds, Toy(), Toy(3), folder, progress=False, sizes=SIZES, **more))
+
+
+def timeless(rows):
+    return sorted(({**row, "minutes": None} for row in rows), key=lambda row: (row["variant"], row["seed"]))
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    return folder, run(folder)
+
+
+def test_a_run_is_scored_at_both_sizes_in_every_measure(done):
+    for row in done[1]:
+        assert list(row["at"]) == ["64x64", "128x128"]
+        for scores in row["at"].values():
+            assert set(MEASURES) <= scores.keys()
+    small, large = (done[1][0]["at"][key]["per_class_iou"] for key in ("64x64", "128x128"))
+    assert small != large  # the network saw other pixels
+
+
+def test_two_orders_of_seeds_give_the_same_rows(done, tmp_path):
+    assert timeless(run(tmp_path, seeds=(1, 0))) == timeless(done[1])
+
+
+def test_known_rows_are_not_trained_again(done, tmp_path):
+    rows = json.loads(json.dumps(done[1]))
+    assert run(tmp_path, known=rows) == rows
+    assert not list(tmp_path.iterdir())
+    (again,) = [r for r in run(tmp_path, known=rows[1:]) if (r["variant"], r["seed"]) == ("plain", 0)]
+    assert timeless([again]) == timeless(done[1][:1])
+
+
+def test_known_rows_of_other_runs_are_refused(done, tmp_path):
+    row = done[1][0]
+    for change, words in (
+        ({"recipe": {**row["recipe"], "lr": 0.5}}, "another recipe or start .lr: 0.5"),
+        ({"start": "weight x"}, "another recipe or start"),
+        ({"data": {**row["data"], "validation": {"images": 9}}}, "other validation data"),
+    ):
+        with pytest.raises(TrainingError, match=f"record of plain, seed 0.*{words}.*--json"):
+            run(tmp_path, known=[{**row, **change}])
+
+
+def command(tmp_path: Path) -> list[str]:
+    """A whole table on toy data, from the command line."""
+    if not (tmp_path / "toy").exists():
+        write_pairs(tmp_path / "toy")
+    changes = [f"data={tmp_path / 'toy'}", "split=all", "val_split=all", "iterations=2", "batch=2", "crop=64,64",
+               "precise_bn=0", "warmup=0", "class_weights=none"]  # fmt: skip
+    return [sys.executable, "-m", "edgeseg", "ablate", "cross_cbam_6", *changes, "--seeds", "1"]
+
+
+@pytest.mark.slow
+def test_a_table_that_was_killed_and_started_again_is_the_same_table(tmp_path):
+    files = lambda where: ["--out", str(tmp_path / where), "--json", str(tmp_path / f"{where}.jsonl")]  # noqa: E731
+    whole = subprocess.run([*command(tmp_path), *files("whole")], capture_output=True, text=True, timeout=300)
+    assert whole.returncode == 0, whole.stderr
+    first = subprocess.Popen([*command(tmp_path), *files("cut")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    record, deadline = tmp_path / "cut.jsonl", time.monotonic() + 120
+    while not (record.exists() and record.read_text().count("\n") >= 1):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    lines = record.read_text().count("\n")
+    assert 1 <= lines < 3
+    with record.open("a") as file:
+        file.write('{"variant": "half')  # as if it had been killed while it wrote
+    again = subprocess.run([*command(tmp_path), *files("cut")], capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    table = lambda out: out.partition("Table 6")[2]  # noqa: E731
+    assert table(again.stdout) == table(whole.stdout) != ""
+    rows = [[json.loads(line) for line in (tmp_path / f"{n}.jsonl").read_text().splitlines()] for n in ("whole", "cut")]
+    assert timeless(rows[0]) == timeless(rows[1])
