@@ -1,19 +1,26 @@
 """Our scores against cityscapesScripts' own evaluation, and the Improved-HRNet paper's two means."""
 
 import math
-from collections.abc import Callable
+import re
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from edgeseg import cli, create_model
 from edgeseg.data.cityscapes import cityscapes_pairs
 from edgeseg.data.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, VOID, LabelError
 from edgeseg.data.pairs import Pairs
 from edgeseg.data.streets import Streets, write_streets
-from edgeseg.metrics import ConfusionMatrix, Scores
+from edgeseg.inference import load_segmenter
+from edgeseg.metrics import ConfusionMatrix, Scores, score
+from edgeseg.models.weights import save_weights, weight_meta
+from small_networks import stir
 
 Predict = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 LABEL_ID = {class_id: value for value, class_id in CITYSCAPES_LABEL_IDS.ids.items() if class_id != VOID}
@@ -140,6 +147,73 @@ def test_label_ids_read_as_train_ids_are_refused(root, pairs):
         ConfusionMatrix(19).update(np.zeros_like(raw), raw)
     with pytest.raises(ValueError, match="prediction holds the value .*Is it a model of these classes"):
         ConfusionMatrix(19).update(raw, pairs[0][1])
+
+
+# predictions for the test server --------------------------------------------------------------------------------------
+
+
+def make_weight(folder: Path, names: Sequence[str]) -> Path:
+    """An untrained narrow network of these classes, as a weight file."""
+    torch.manual_seed(3)
+    model = create_model("cross_cbam_m", len(names), width=8, aspp_channels=16)
+    stir(model)
+    colors = [(i, i, i) for i in range(len(names))]
+    save_weights(folder / "w.safetensors", model, weight_meta(names, colors, "toy", (0.5,) * 3, (0.25,) * 3))
+    return folder / "w.safetensors"
+
+
+def run(monkeypatch, capsys, *words) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["edgeseg", "predict", *map(str, words)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return end.value.code, *capsys.readouterr()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_predict_writes_for_the_server_scores_there_what_it_scores_here(
+    root, pairs, official, tmp_path, monkeypatch, capsys, order
+):
+    weight, cities = make_weight(tmp_path, CITYSCAPES.names[::order]), (root / "leftImg8bit" / "val").iterdir()
+    code, out, err = run(
+        monkeypatch, capsys, *cities, "--model", weight, "--cityscapes-ids", "--out", tmp_path / "sent"
+    )
+    assert code == 0, err
+    assert "(the server wants 1024x2048)" in out
+    assert sorted(p.name for p in (tmp_path / "sent").iterdir()) == [f"{name}_labelIds.png" for name in pairs.names]
+    result, segmenter = official(root, tmp_path / "sent"), load_segmenter(weight)
+    by_name = np.arange(19, dtype=np.uint8)[::order]
+    scores = score(lambda image: by_name[segmenter.predict(image)], pairs, progress=False)
+    assert 0 < scores.miou < 0.5
+    assert scores.miou == pytest.approx(result["averageScoreClasses"], rel=4e-16, abs=0)
+
+
+def test_background_is_written_as_unlabeled(root, pairs, tmp_path, monkeypatch, capsys):
+    names = ("background", *CITYSCAPES.names)  # another order than the table's
+    weight, image = make_weight(tmp_path, names), pairs.images[0]
+    assert run(monkeypatch, capsys, image, "--model", weight, "--cityscapes-ids", "--out", tmp_path / "sent")[0] == 0
+    mask = load_segmenter(weight).predict(image)
+    assert 0 < (mask == 0).sum() < mask.size
+    expected = np.vectorize({0: 0, **{class_id + 1: value for class_id, value in LABEL_ID.items()}}.get)(mask)
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(tmp_path / "sent" / f"{pairs.names[0]}_labelIds.png")), expected
+    )
+
+
+def test_what_the_server_would_refuse_is_refused_here(root, pairs, tmp_path, monkeypatch, capsys):
+    weight = make_weight(tmp_path, CITYSCAPES.names)
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (64, 64)).save(photo)
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / f"{pairs.names[0]}_leftImg8bit.mask.png").touch()
+    for image, model, out, said in (
+        (pairs.images[0], "cross_cbam_m.streets", "a", "cross_cbam_m.streets has Sky, .*; Cityscapes has road, "),
+        (photo, weight, "a", "photo.png: the test server knows frames by names such as berlin_"),
+        (pairs.images[0], weight, "used", "leftImg8bit.mask.png: the test server takes one file per frame"),
+    ):
+        code, _, err = run(monkeypatch, capsys, image, "--model", model, "--cityscapes-ids", "--out", tmp_path / out)
+        assert code == 2
+        assert re.search(said, err)
+        assert not (tmp_path / "a").exists()
 
 
 # the paper's means ----------------------------------------------------------------------------------------------------

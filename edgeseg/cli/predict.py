@@ -42,41 +42,81 @@ def predict(
     ] = None,
     flip: Annotated[bool, typer.Option("--flip", help="average with the mirrored image")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, …; of a weight, an artefact knows its own")] = "cpu",
+    cityscapes_ids: Annotated[
+        bool,
+        typer.Option("--cityscapes-ids", help="instead, one file per frame as Cityscapes' test server takes it"),
+    ] = False,
 ) -> None:
     """Segment pictures: OUT/NAME.mask.png holds the class ids, OUT/NAME.overlay.png shows them.
 
     The mask is a palette PNG of the picture's own size, whatever the network sees: its values are the ids, its look the
     classes' colours. Read the ids with np.asarray(Image.open("NAME.mask.png")); converted to RGB or grey they are lost.
     Pictures that cannot be segmented are listed at the end; those that the network is unsure of are marked.
-    """
-    from PIL import Image
 
-    from edgeseg import plots
+    With --cityscapes-ids OUT/CITY_SEQUENCE_FRAME_labelIds.png holds label ids (road is 7) and nothing else is written:
+    edgeseg predict leftImg8bit/test/* --model runs/mine --cityscapes-ids --out results
+    """
+    from edgeseg.data.cityscapes import label_id_lookup, label_ids_file
     from edgeseg.inference import as_pixels
 
     pictures = _pictures(images)
+    targets = [out / (label_ids_file(p) if cityscapes_ids else f"{p.stem}{MASK}") for p in pictures]
     check_targets(
-        ((str(path), out / f"{path.stem}{MASK}") for path in pictures),
+        zip(map(str, pictures), targets, strict=True),
         "Rename one, or segment them in two runs, each with its own --out.",
     )
     segment, table = open_model(model, size, flip, device)
+    write = partial(_write_both, table)
+    if cityscapes_ids:
+        write = partial(_write_label_ids, label_id_lookup(table.names, model))
+        _check_alone(targets)
     out.mkdir(parents=True, exist_ok=True)
     failures = []
-    for path in pictures:
+    for path, target in zip(pictures, targets, strict=True):
         try:
             pixels = as_pixels(path)
             mask, remarks = segment(pixels)
         except (ValueError, RuntimeError) as error:
             failures.append(str(error) if str(error).startswith(str(path)) else f"{path}: {error}")
             continue
-        Image.fromarray(plots.overlay(pixels, mask, table)).save(out / f"{path.stem}{OVERLAY}")
-        written = plots.save_mask(mask, table, out / f"{path.stem}{MASK}")
-        print(f"{path} → {written}, {path.stem}{OVERLAY}: {'; '.join([_shares(mask, table), *remarks])}")
-    if len(failures) < len(pictures):
+        written = write(pixels, mask, target)
+        print(f"{path} → {written}: {'; '.join([_shares(mask, table), *remarks])}")
+    if len(failures) < len(pictures) and not cityscapes_ids:
         print(f'class ids of a mask: np.asarray(Image.open("{out / f"NAME{MASK}"}"))')
     if failures:
         head = f"{len(failures)} of {len(pictures)} pictures were not segmented:\n" if len(pictures) > 1 else ""
         raise ValueError(head + "\n".join(failures))
+
+
+def _write_both(table: ClassTable, pixels: np.ndarray, mask: np.ndarray, target: Path) -> str:
+    """Mask and overlay; says what was written."""
+    from PIL import Image
+
+    from edgeseg import plots
+
+    overlay = target.with_name(target.name.removesuffix(MASK) + OVERLAY)
+    Image.fromarray(plots.overlay(pixels, mask, table)).save(overlay)
+    return f"{plots.save_mask(mask, table, target)}, {overlay.name}"
+
+
+def _write_label_ids(label_ids: np.ndarray, pixels: np.ndarray, mask: np.ndarray, target: Path) -> str:
+    from PIL import Image
+
+    from edgeseg.data.cityscapes import CITYSCAPES_SIZE
+    from edgeseg.data.local import write_png
+
+    write_png(target, Image.fromarray(label_ids[mask]))
+    fits = mask.shape == CITYSCAPES_SIZE
+    return str(target) if fits else f"{target} (the server wants {'x'.join(map(str, CITYSCAPES_SIZE))})"
+
+
+def _check_alone(targets: Iterable[Path]) -> None:
+    """The official evaluation takes the one file that begins with the frame's name, and stops where there are two."""
+    for target in targets:
+        frame = target.name.removesuffix("_labelIds.png")
+        other = next((p for p in target.parent.glob(f"{frame}*.png") if p != target), None)
+        if other is not None:
+            raise ValueError(f"{other}: the test server takes one file per frame; give an empty folder: --out FOLDER")
 
 
 def open_model(model: str, size: str | None, flip: bool, device: str) -> tuple[Segment, ClassTable]:

@@ -17,7 +17,9 @@ how to get the archives.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ from edgeseg.data.labels import (
     CITYSCAPES_LABEL_IDS,
     VOID,
     LabelError,
+    class_lookup,
+    match_classes,
 )
 from edgeseg.data.local import OWN, PARTLY, data_home, found_copies, has_own_classes, write_copy
 from edgeseg.data.pairs import DataError, Pairs, check_size, folder_pairs, read_label, read_list
@@ -241,6 +245,47 @@ def cityscapes_steps() -> str:
         "register at https://www.cityscapes-dataset.com/register/ (free for research; its licence forbids passing the "
         f"data on, changed or not), then run: {' && '.join(commands)}"
     )
+
+
+# for the test server --------------------------------------------------------------------------------------------------
+
+
+def label_id_lookup(names: Sequence[str], network: str) -> np.ndarray:
+    """What Cityscapes' test server wants for each of a network's classes, as cityscapesScripts scores it.
+
+    Args:
+        names: the network's classes in the order of its ids: the 19, or the 20 with background, in any order.
+        network: its name, for the message.
+
+    Returns:
+        (256,) uint8: class id → label id. Background is 0, "unlabeled": the server counts it as a miss.
+
+    Raises:
+        LabelError: other classes.
+    """
+    table = CITYSCAPES20 if class_lookup(names, CITYSCAPES20.names) is not None else CITYSCAPES
+    cure = "Cityscapes' test server takes predictions of its own classes only."
+    to_table = match_classes(names, table.names, network, "Cityscapes", cure, any_order=True)
+    label_ids = np.zeros(256, np.uint8)
+    for label_id, class_id in CITYSCAPES_LABEL_IDS.ids.items():
+        if class_id != VOID:
+            label_ids[class_id] = label_id
+    return label_ids[to_table]
+
+
+def label_ids_file(image: Path) -> str:
+    """The name of a prediction for the server: any that begins as the frame's, ``CITY_SEQUENCE_FRAME``.
+
+    Raises:
+        DataError: the image is not named like a frame.
+    """
+    frame = re.match(r"[^_]+_\d{6}_\d{6}(?=[_.])", image.name)
+    if frame is None:
+        raise DataError(
+            f"{image}: the test server knows frames by names such as berlin_000000_000019_leftImg8bit.png. Give the "
+            "official files under their own names."
+        )
+    return f"{frame[0]}_labelIds.png"
 
 
 # the official folders -------------------------------------------------------------------------------------------------
