@@ -20,7 +20,7 @@ from edgeseg.data.labels import CAMVID
 from edgeseg.deploy import DeployError, compile, get_runtime, list_runtimes
 from edgeseg.deploy.parity import check_parity, mini_set
 from edgeseg.inference import Segmenter, load_segmenter
-from edgeseg.models.registry import create_model, list_models
+from edgeseg.models.registry import ARCHS, create_model, list_models
 from edgeseg.text import parse_size
 
 HEAD = "| model | weights | runtime | precision | max error | largest logit | disagreement % | mIoU lost | build s |"
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("runs/parity.jsonl"))
     a = parser.parse_args()
     size, done = parse_size(a.size), _read(a.json)
-    random = [name for name in list_models(a.models) if "." not in name]
+    random = [name for name in list_models(a.models) if "." not in name and not ARCHS[name].package]
     for name in [*a.weights, *random]:
         segmenter = None
         for runtime, precision in _wanted(a.runtimes):

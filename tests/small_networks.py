@@ -11,8 +11,10 @@ from edgeseg.models.registry import ARCHS
 
 SHALLOW = {"modules": (1, 1, 1), "blocks": 1}
 """An HRNet with one of everything."""
-STRUCTURES = [name for name in ARCHS if not name.endswith("_w18")]
-"""The architectures without those that differ from another in their width alone."""
+OURS = [name for name, arch in ARCHS.items() if not arch.package]
+"""The architectures that are built here."""
+STRUCTURES = [name for name in OURS if not name.endswith("_w18")]
+"""Of these, without those that differ from another in their width alone."""
 
 
 def small_switches(name: str) -> dict[str, Any]:

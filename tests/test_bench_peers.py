@@ -1,20 +1,28 @@
-"""Other people's networks keep our conventions once they are wrapped, or say what is missing."""
+"""What stands beside ours in a benchmark: random weights, always the same ones, batch normalisation settled."""
 
 import pytest
 import torch
 from torch import nn
 
-from edgeseg.bench import peers
-from edgeseg.bench.peers import PEERS, Peer, PlainLogits, peer, untrained
-from edgeseg.deploy import DeployError
+from edgeseg.bench.peers import PEERS, untrained
+from edgeseg.bench.plan import Plan
 from edgeseg.deploy.runtimes.graph import export_graph
+from edgeseg.models import registry
+from edgeseg.models.registry import ARCHS, Arch, create_model
 
-HERE = [name for name, known in PEERS.items() if known.why_not() is None]
+
+def test_every_peer_is_an_architecture_and_our_baselines_need_no_further_package():
+    assert set(PEERS) <= set(ARCHS)
+    assert {name for name in PEERS if not ARCHS[name].package} == {
+        "stdc1_seg", "stdc2_seg", "pp_liteseg_t", "pp_liteseg_b",
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", HERE)
-def test_a_peer_gives_one_map_of_logits_at_input_size(name):
-    segmenter = peer(name, 5)
+@pytest.mark.parametrize("name", ["pp_liteseg_t", "lraspp_mobilenet_v3", "smp_segformer_b0"])
+def test_a_peer_is_a_segmenter_of_finite_logits(name):
+    if reason := ARCHS[name].why_not():
+        pytest.skip(reason)
+    segmenter = untrained(name, lambda n: create_model(name, n), 5)
     assert not segmenter.training
     with torch.inference_mode():
         logits = segmenter.model(torch.randn(1, 3, 97, 131))
@@ -24,28 +32,37 @@ def test_a_peer_gives_one_map_of_logits_at_input_size(name):
     assert (labels.shape, labels.dtype) == ((1, 64, 96), torch.int32)
 
 
-def test_our_baselines_need_no_further_package():
-    assert {"stdc1_seg", "stdc2_seg", "pp_liteseg_t", "pp_liteseg_b"} <= set(HERE)
+def test_peers_whose_library_is_missing_are_left_out_with_the_pip_line(monkeypatch):
+    far = {name: Arch(nn.Identity, package="no_such_package") for name in PEERS}
+    monkeypatch.setattr("edgeseg.bench.plan.ARCHS", far)
+    plan = Plan(["cross_cbam_m.streets"], ["eager"], with_peers=True)
+    assert [n.name for n in plan.networks] == ["cross_cbam_m.streets"]
+    assert plan.left_out == [
+        f'peer {name}: it needs no_such_package: pip install "edgeseg[peers]"' for name in PEERS
+    ]  # fmt: skip
 
 
-def test_an_unknown_peer_and_a_missing_package_are_refused_with_the_cure(monkeypatch):
-    with pytest.raises(DeployError, match="did you mean lraspp_mobilenet_v3"):
-        peer("lraspp_mobilenet", 5)
-    monkeypatch.setattr(peers, "PEERS", {"far": Peer("nobody", nn.Identity, "no_such_package")})
-    with pytest.raises(DeployError, match=r'peer far: it needs no_such_package: pip install "edgeseg\[peers\]"'):
-        peer("far", 5)
+def test_a_named_network_of_another_library_counts_as_a_peer_and_ours_does_not(monkeypatch):
+    near = {**ARCHS, "far": Arch(ARCHS["stdc1_seg"].build, {"backbone": "stdc1", "width": 8}, "torch")}
+    monkeypatch.setattr("edgeseg.bench.plan.ARCHS", near)
+    monkeypatch.setattr(registry, "ARCHS", near)
+    plan = Plan(["far", "stdc1_seg"], ["eager"])
+    assert [(n.name, n.peer) for n in plan.networks] == [("far", True), ("stdc1_seg", False)]
 
 
 def test_the_weights_are_always_the_same_and_the_global_generator_is_left_alone():
+    def build(classes):
+        return create_model("stdc1_seg", classes, width=8)
+
     torch.manual_seed(1)
     expected = torch.rand(3)
     states = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        states.append(peer("stdc1_seg", 3).state_dict())
+        states.append(untrained("stdc1_seg", build, 3).state_dict())
     assert all(torch.equal(v, states[1][k]) for k, v in states[0].items())
     torch.manual_seed(1)
-    peer("stdc1_seg", 3)
+    untrained("stdc1_seg", build, 3)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -57,20 +74,11 @@ def test_batch_normalisation_is_settled_and_its_momentum_given_back():
     assert network.model.arch == "net"
 
 
-def test_a_net_that_asks_for_multiples_is_padded_and_cropped():
-    class Strict(nn.Module):
-        def forward(self, x):
-            assert x.shape[2] % 32 == x.shape[3] % 32 == 0
-            return {"out": x[:, :1, ::2, ::2]}
-
-    net = PlainLogits(Strict(), multiple=32)
-    assert net(torch.zeros(1, 3, 40, 70)).shape == (1, 1, 40, 70)
-    assert torch.equal(net(torch.full((1, 3, 64, 32), 2.0)), torch.full((1, 1, 64, 32), 2.0))
-
-
-def test_a_wrapped_peer_exports():
-    pytest.importorskip("torchvision")
-    segmenter = peer("lraspp_mobilenet_v3", 5)
+@pytest.mark.parametrize("name", ["lraspp_mobilenet_v3", "smp_segformer_b0"])
+def test_a_peer_exports(name):
+    if reason := ARCHS[name].why_not():
+        pytest.skip(reason)
+    segmenter = untrained(name, lambda n: create_model(name, n), 5)
     program = export_graph(segmenter, torch.zeros(1, 3, 90, 120, dtype=torch.uint8))
     image = torch.randint(0, 256, (1, 3, 90, 120), dtype=torch.uint8)
     with torch.inference_mode():

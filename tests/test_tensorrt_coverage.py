@@ -23,13 +23,12 @@ from typing import Any
 
 import pytest
 
-from edgeseg.models.registry import ARCHS
-from small_networks import small_switches
+from small_networks import OURS, small_switches
 
 SCRIPT = Path(__file__).with_name("tensorrt_standin.py")
 SIZES = [(512, 1024), (360, 480), (720, 960), (768, 1536)]
 SMALL = (360, 480)  # 360 / 32 is no integer
-HRNETS = [name for name in ARCHS if name.startswith("hrnet")]
+HRNETS = [name for name in OURS if name.startswith("hrnet")]
 
 needs_torch_tensorrt = pytest.mark.skipif(
     importlib.util.find_spec("torch_tensorrt") is None or importlib.util.find_spec("tensorrt") is not None,
@@ -50,7 +49,7 @@ QUICK = {
         *(job("cross_cbam_m", size, precision) for size in SIZES for precision in ("fp32", "fp16")),
         *(job("cross_cbam_m", precision=precision, dynamic=True) for precision in ("fp32", "fp16")),
         job("cross_cbam_m", graph="logits"),
-        *(job(name) for name in ARCHS if name not in HRNETS and name != "cross_cbam_m"),
+        *(job(name) for name in OURS if name not in HRNETS and name != "cross_cbam_m"),
     ],
     "hrnet": [
         job("hrnet_l_w18"),
@@ -85,7 +84,7 @@ def is_whole(found: dict[str, Any]) -> bool:
 
 
 def test_no_network_is_forgotten():
-    assert {j["model"] for jobs in QUICK.values() for j in jobs} == set(ARCHS)
+    assert {j["model"] for jobs in QUICK.values() for j in jobs} == set(OURS)
 
 
 @needs_torch_tensorrt
@@ -107,9 +106,9 @@ def test_a_max_pool_that_tensorrt_does_not_have_splits_it_into_three():
 
 def main() -> None:
     """All networks, or those of the patterns on the command line, in all sizes and precisions."""
-    names = [name for name in ARCHS if any(fnmatch.fnmatch(name, pattern) for pattern in sys.argv[1:] or ["*"])]
+    names = [name for name in OURS if any(fnmatch.fnmatch(name, pattern) for pattern in sys.argv[1:] or ["*"])]
     if not names:
-        sys.exit(f"no network {' '.join(sys.argv[1:])}; there are {', '.join(ARCHS)}")
+        sys.exit(f"no network {' '.join(sys.argv[1:])}; there are {', '.join(OURS)}")
     jobs = [
         job(name, size, precision, dynamic=dynamic)
         for name in names

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from edgeseg.bench.peers import IMAGENET, PEERS, RANDOM, peer, untrained
+from edgeseg.bench.peers import IMAGENET, PEERS, RANDOM, untrained
 from edgeseg.bench.roofline import Roofline, measure_peaks, measure_roofline
 from edgeseg.bench.timing import FULL, QUICK, Variant, bench
 from edgeseg.data.labels import CAMVID
@@ -101,7 +101,7 @@ class Plan:
     """Networks × runtimes, and saved artefacts, at some sizes.
 
     Args:
-        models: weights (name or file), architectures and peers (random weights), folders of artefacts.
+        models: weights (name or file), architectures (random weights), folders of artefacts.
         runtimes: see `Choice.parse`; none: those that this machine can run.
         sizes: (H, W) of the images; none: 512×1024, or with artefacts alone theirs.
         with_peers: add every peer that can be built here, with as many classes as the first network.
@@ -196,12 +196,12 @@ class Plan:
     def _add_peers(self) -> None:
         first = self.networks[0].segmenter.model if self.networks else None
         classes = getattr(first, "num_classes", DEFAULT_CLASSES)
-        for name, known in PEERS.items():
-            if reason := known.why_not():
+        for name, source in PEERS.items():
+            if reason := ARCHS[name].why_not():
                 self._leave_out(f"peer {name}: {reason}")
             elif all(name != n.name for n in self.networks):
-                print(f"peer {name}: {known.source}, random weights, {classes} classes")
-                self.networks.append(Network(name, peer(name, classes), RANDOM, peer=True))
+                print(f"peer {name}: {source}, random weights, {classes} classes")
+                self.networks.append(replace(_random(name, classes), peer=True))
 
     def _all_sizes(self, wanted: Sequence[Size]) -> list[Size]:
         own = sorted(set(self._artefacts.values()))
@@ -273,18 +273,22 @@ def _same_network(artefact: Artefact, network: Network) -> bool:
 
 
 def _networks(names: Sequence[str]) -> list[Network]:
-    """Trained networks by weight; architectures and peers with random weights, as many classes as the trained."""
-    trained = {n: load_segmenter(n) for n in names if n not in ARCHS and n not in PEERS}
+    """Trained networks by weight; architectures with random weights, as many classes as the trained."""
+    trained = {n: load_segmenter(n) for n in names if n not in ARCHS}
     classes: Any = next((s.model.num_classes for s in trained.values()), DEFAULT_CLASSES)
     found = []
     for name in dict.fromkeys(names):
         if name in trained:
             found.append(Network(name.removesuffix(SUFFIX), trained[name], weights_hash(name)))
-        elif name in ARCHS:
-            found.append(Network(name, untrained(name, partial(create_model, name), classes), RANDOM))
         else:
-            found.append(Network(name, peer(name, classes), RANDOM, peer=True))
+            found.append(_random(name, classes))
     return found
+
+
+def _random(name: str, classes: int) -> Network:
+    """An architecture with random weights; a peer where somebody else's library builds it."""
+    segmenter = untrained(name, partial(create_model, name), classes)
+    return Network(name, segmenter, RANDOM, peer=bool(ARCHS[name].package))
 
 
 def _size_of(folder: str) -> Size:

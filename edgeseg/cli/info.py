@@ -91,7 +91,7 @@ def models(
 ) -> None:
     """List models with their parameters and multiply-adds."""
     from edgeseg.models.papers import format_tables, paper_tables
-    from edgeseg.models.registry import list_models
+    from edgeseg.models.registry import ARCHS, list_models
 
     if paper:
         print(format_tables(paper_tables()))
@@ -99,19 +99,23 @@ def models(
     height_width, names = parse_size(size), list_models(pattern)
     if not names:
         raise ValueError(unknown("model", pattern, list_models()))
+    # other people's libraries are imported, and their large networks built, only where the pattern asks for them
+    built = [n for n in names if n in ARCHS and (pattern != "*" or not ARCHS[n].package)]
     if memory:
-        print(table(("model", "", "memory of training"), _memory(names, height_width, batch), "<<<"))
+        print(table(("model", "", "memory of training"), _memory(built, height_width, batch), "<<<"))
     else:
-        print(table(("model", "params M", "GMAC"), _counts(names, height_width)))
+        print(table(("model", "params M", "GMAC"), _counts(names, built, height_width)))
         print(f"at {size}, 19 classes, inference only")
+    if pattern == "*":
+        print("other people's networks are counted when named: edgeseg models 'smp_*', edgeseg models '*_mobilenet_v3'")
 
 
-def _counts(names: Sequence[str], size: tuple[int, int]) -> Iterator[tuple[str, str, str]]:
+def _counts(names: Sequence[str], built: Sequence[str], size: tuple[int, int]) -> Iterator[tuple[str, str, str]]:
     from edgeseg.models.counts import count
-    from edgeseg.models.registry import ARCHS, create_model
+    from edgeseg.models.registry import create_model
 
     for name in names:
-        counted = count(create_model(name), size) if name in ARCHS else None  # a weight counts as its architecture
+        counted = count(create_model(name), size) if name in built else None  # a weight counts as its architecture
         yield (name, f"{counted.params / 1e6:.4f}", f"{counted.macs / 1e9:.3f}") if counted else (name, "", "")
 
 
@@ -122,7 +126,7 @@ def _memory(names: Sequence[str], size: tuple[int, int], batch: int) -> Iterator
     from edgeseg.models.counts import training_memory
     from edgeseg.models.registry import ARCHS, create_model
 
-    for name in (n for n in names if n in ARCHS):
+    for name in names:
         for checkpointing in (False, True) if "checkpointing" in ARCHS[name].switches else (False,):
             with torch.device("meta"):
                 model = create_model(name, **({"checkpointing": True} if checkpointing else {}))

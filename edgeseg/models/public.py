@@ -1,4 +1,4 @@
-"""The way in for public ImageNet backbones: STDC's and HRNet's checkpoints, by documented tables of names.
+"""The way in for public ImageNet backbones: STDC's, HRNet's and other libraries' checkpoints, by tables of names.
 
 Nothing is loaded by halves: an entry that is missing, superfluous or of another shape is an error that says which
 network the checkpoint is for. What was loaded and ignored is printed.
@@ -33,6 +33,18 @@ there                                          here
 
 Ignored: the ImageNet head (``incre_modules``, ``downsamp_modules``, ``final_layer``, ``classifier``) or a whole
 segmentation network's ``last_layer``.
+
+Other people's networks (`edgeseg.models.peers`): their encoders take the files of the libraries that they come from.
+
+==========================================================  ================================
+there                                                       here
+==========================================================  ================================
+torchvision's ResNet and MobileNetV2, NVIDIA's MiT: ``…``   ``…``
+torchvision's MobileNetV3: ``features.…``                   ``…``
+timm's: ``blocks.1.…``, ``stem.0.…``, ``conv_stem``         ``model.blocks_1.…`` or ``model.blocks.1.…``, …
+==========================================================  ================================
+
+Ignored: the ImageNet head (``fc``, ``classifier``, ``head``, ``conv_head``).
 """
 
 from __future__ import annotations
@@ -44,6 +56,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from edgeseg.models.hrnet import HRNet
+from edgeseg.models.peers import Peer
 from edgeseg.models.stdc import STDC
 from edgeseg.models.weights import LoadReport, WeightError, read_public_checkpoint
 
@@ -51,6 +64,7 @@ _PREFIXES = ("module.", "cp.", "model.", "backbone.")  # of parallel wrappers an
 _OPTIONAL = "num_batches_tracked"  # absent from checkpoints of old PyTorch versions
 _STDC_PARTS = ("features.",)
 _HRNET_PARTS = ("conv1.", "conv2.", "bn1.", "bn2.", "layer1.", "transition", "stage")
+_HEADS = ("fc.", "classifier.", "head.", "conv_head.")  # of other libraries' classification networks
 # HRNet's names here → there: each pattern is replaced wherever it stands, from top to bottom.
 _HRNET_NAMES = (
     (r"^stem(\d)\.conv\.", r"conv\1."),
@@ -69,7 +83,7 @@ def load_public_backbone(model: nn.Module, path: str | Path) -> LoadReport:
 
     Args:
         model: from `edgeseg.create_model`; its ``.backbone`` is filled in place.
-        path: a file of the public STDC-Seg or HRNet repositories (read without running code), or of timm.
+        path: a file of the public STDC-Seg or HRNet repositories (read without running code), of timm or torchvision.
 
     Returns:
         What was loaded, missing and ignored; it is printed too.
@@ -78,20 +92,23 @@ def load_public_backbone(model: nn.Module, path: str | Path) -> LoadReport:
         WeightError: an unreadable file, weights of another network, or a model without such a backbone.
     """
     backbone = getattr(model, "backbone", None)
+    if isinstance(model, Peer):
+        return load_public_state(model.backbone, read_public_checkpoint(path), str(path), model.encoder)
     if not isinstance(backbone, STDC | HRNet):
         raise WeightError(f"{path}: {type(model).__name__} has no STDC or HRNet backbone that it could go into")
     return load_public_state(backbone, read_public_checkpoint(path), str(path))
 
 
 def load_public_state(
-    backbone: STDC | HRNet, state_dict: Mapping[str, Tensor], source: str = "public checkpoint"
+    backbone: nn.Module, state_dict: Mapping[str, Tensor], source: str = "public checkpoint", encoder: str = ""
 ) -> LoadReport:
     """Load weights in the layout of the public repositories into a backbone; see this module's tables.
 
     Args:
-        backbone: of the checkpoint's kind and size; filled in place.
+        backbone: an STDC, an HRNet or a peer's, of the checkpoint's kind and size; filled in place.
         state_dict: names to tensors. The prefixes ``module.``, ``cp.``, ``model.`` and ``backbone.`` are taken off.
         source: what to call the checkpoint in messages.
+        encoder: what the backbone is called in its library, for messages, where it is a peer's.
 
     Returns:
         What was loaded, missing and ignored; it is printed too.
@@ -101,7 +118,7 @@ def load_public_state(
     """
     given = {_bare(k): v for k, v in state_dict.items()}
     own = backbone.state_dict()
-    theirs = _stdc_names(backbone) if isinstance(backbone, STDC) else {key: _hrnet_name(key) for key in own}
+    theirs = _names(backbone)
     fits = {k: given[theirs[k]] for k in own if theirs[k] in given and given[theirs[k]].shape == own[k].shape}
     known = set(theirs.values())
     report = LoadReport(
@@ -110,11 +127,11 @@ def load_public_state(
         missing=[k for k in own if k not in fits and not k.endswith(_OPTIONAL)],
         ignored=[k for k in given if k not in known],
     )
-    surplus = [k for k in report.ignored if k.startswith(_STDC_PARTS if isinstance(backbone, STDC) else _HRNET_PARTS)]
+    surplus = [k for k in report.ignored if _belongs(k, backbone)]
     if report.missing or surplus:
         raise WeightError(
-            f"{report}: not the weights of this backbone ({len(surplus)} entries too many): {_sizes(backbone, given)}. "
-            "Build the one that the checkpoint is for"
+            f"{report}: not the weights of this backbone ({len(surplus)} entries too many): "
+            f"{_sizes(backbone, given, encoder)}. Build the one that the checkpoint is for"
         )
     backbone.load_state_dict(fits, strict=False)
     print(report)
@@ -125,6 +142,27 @@ def _bare(key: str) -> str:
     for prefix in _PREFIXES:
         key = key.removeprefix(prefix)
     return key
+
+
+def _belongs(key: str, backbone: nn.Module) -> bool:
+    """Whether a checkpoint's entry is a backbone's, and no head's."""
+    if isinstance(backbone, STDC | HRNet):
+        return key.startswith(_STDC_PARTS if isinstance(backbone, STDC) else _HRNET_PARTS)
+    return not key.startswith(_HEADS)
+
+
+def _names(backbone: nn.Module) -> dict[str, str]:
+    """State entries here → there."""
+    if isinstance(backbone, STDC):
+        return _stdc_names(backbone)
+    name = _hrnet_name if isinstance(backbone, HRNet) else _library_name
+    return {key: name(key) for key in backbone.state_dict()}
+
+
+def _library_name(key: str) -> str:
+    if key[0].isdecimal():  # torchvision numbers the parts of MobileNetV3's `features`
+        return f"features.{key}"
+    return re.sub(r"_(\d+)\.", r".\1.", key.removeprefix("model."))  # timm's under segmentation_models_pytorch
 
 
 def _stdc_names(backbone: STDC) -> dict[str, str]:
@@ -147,8 +185,10 @@ def _hrnet_name(key: str) -> str:
     return key
 
 
-def _sizes(backbone: STDC | HRNet, given: Mapping[str, Tensor]) -> str:
+def _sizes(backbone: nn.Module, given: Mapping[str, Tensor], encoder: str) -> str:
     """Which network the checkpoint is for, and which this one is."""
+    if not isinstance(backbone, STDC | HRNet):
+        return f"this one is {encoder}"
     if isinstance(backbone, STDC):
         return "STDC1 is STDCNet813, STDC2 is STDCNet1446, both at width 64"
     first = given.get("transition1.0.0.weight")

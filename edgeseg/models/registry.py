@@ -10,6 +10,7 @@ import fnmatch
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +20,7 @@ from torch import nn
 from edgeseg.models.baselines import STDCFCN, PPLiteSeg, STDCSeg
 from edgeseg.models.cross_cbam import CrossCBAM
 from edgeseg.models.improved_hrnet import ImprovedHRNet
+from edgeseg.models.peers import SMP, TORCHVISION, SMPNetwork, TorchvisionNetwork
 from edgeseg.models.weights import load_weights, read_weights
 from edgeseg.models.zoo import find_weights, list_weights
 from edgeseg.text import Field, unknown
@@ -44,10 +46,12 @@ class Arch:
     Args:
         build: the network's class; its constructor takes ``num_classes`` and switches.
         fixed: the switches that make this name what it is, and that a caller cannot change.
+        package: the library that builds it, somebody else's; empty for the networks of this package.
     """
 
     build: type[nn.Module]
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    package: str = ""
 
     @property
     def switches(self) -> dict[str, Field]:
@@ -55,6 +59,12 @@ class Arch:
         parameters = inspect.signature(self.build, eval_str=True).parameters.values()
         free = [p for p in parameters if p.name != "num_classes" and p.name not in self.fixed]
         return {p.name: _switch(p.annotation, p.default) for p in free}
+
+    def why_not(self) -> str | None:
+        """Why it cannot be built here, with the pip line; ``None`` if it can."""
+        if self.package and find_spec(self.package) is None:
+            return f'it needs {self.package}: pip install "edgeseg[peers]"'
+        return None
 
 
 def _switch(kind: Any, default: Any) -> Field:
@@ -83,6 +93,8 @@ ARCHS: Mapping[str, Arch] = MappingProxyType(
         "pp_liteseg_b": Arch(PPLiteSeg, {"backbone": "stdc2"}),
         **{name: Arch(ImprovedHRNet, fixed) for name, fixed in _HRNET_VARIANTS.items()},
         **{f"{name}_w18": Arch(ImprovedHRNet, {**fixed, "width": 18}) for name, fixed in _HRNET_VARIANTS.items()},
+        **{name: Arch(TorchvisionNetwork, {"network": name}, "torchvision") for name in TORCHVISION},
+        **{name: Arch(SMPNetwork, {"network": name}, "segmentation_models_pytorch") for name in SMP},
     }
 )
 
@@ -116,6 +128,7 @@ def create_model(
         UnknownModelError: an unknown name or switch, or a switch that the name or the weight has settled.
         ValueError: a switch's value is of another type, or one that the network cannot be built with.
         WeightError: a weight that is damaged, or has another class count while ``new_head`` is off.
+        ImportError: the library that builds this network is missing.
     """
     if name.endswith(SUFFIX):
         return _from_file(Path(name), name, num_classes, new_head, verbose, switches)
@@ -153,6 +166,8 @@ def _from_file(
 
 def _build(name: str, num_classes: int, switches: Mapping[str, Any]) -> nn.Module:
     arch = ARCHS[name]
+    if reason := arch.why_not():
+        raise ImportError(f"{name}: {reason}")
     Field(int, DEFAULT_CLASSES, low=1).check("num_classes", num_classes)
     valid = arch.switches
     for key, value in switches.items():
