@@ -108,6 +108,13 @@ def test_a_table_takes_changes_but_no_other_network():
         get_table("hrnet_4")
 
 
+def test_rows_are_chosen_by_name():
+    table = TABLES["cross_cbam_4"]
+    assert [v.name for v in table.chosen(["ccbam", "baseline", "ccbam"])] == ["ccbam", "baseline"]
+    with pytest.raises(RecipeError, match="did you mean baseline"):
+        table.chosen(["basline"])
+
+
 # findings -------------------------------------------------------------------------------------------------------------
 
 

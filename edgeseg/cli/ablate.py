@@ -15,7 +15,10 @@ def ablate(
     changes: Annotated[list[str] | None, typer.Argument(help="field=value … for all variants")] = None,
     variant: Annotated[
         list[str] | None,
-        typer.Option(help="'NAME: field=value … init=WEIGHT', may be repeated; the first is what others are held to"),
+        typer.Option(
+            help="'NAME: field=value … init=WEIGHT', repeated; the first is what others are held to. Of a table: a row's "
+            "name, to train only these"
+        ),
     ] = None,
     on: Annotated[str, typer.Option(help="data of a table: streets, camvid, cityscapes or voc")] = "streets",
     seeds: Annotated[int, typer.Option(min=1, help="0 to N−1, the same for every variant")] = 3,
@@ -30,7 +33,7 @@ def ablate(
 
     edgeseg ablate camvid_fold --variant plain --variant "streets: init=cross_cbam_m.streets" --seeds 3. A table of the
     papers brings its variants: edgeseg ablate cross_cbam_4 --seeds 5. Stopped, it goes on where it was; finished runs
-    are read.
+    are read; --variant NAME trains only that row.
     """
     from edgeseg.plots import save
     from edgeseg.training.ablate import Variant, effects, effects_picture, effects_table, run_variants, size_key
@@ -44,11 +47,10 @@ def ablate(
         base, variants = override(get_recipe(name), changes or []), [Variant.parse(text) for text in variant or ()]
         sizes, folder = None, out or Path("runs") / f"ablate_{name}"
     else:
-        base, variants = table_recipe(table, get_recipe(f"tables_{on}"), changes or []), table.variants
+        base = table_recipe(table, get_recipe(f"tables_{on}"), changes or [])
+        variants = table.chosen(variant) if variant else table.variants
         sizes, folder = scored_sizes(base), out or Path("runs") / base.name
-    if table is not None and variant:
-        raise RecipeError(f"{name} is a table and brings its variants; leave --variant out, or name a recipe")
-    if len(variants) < 2:
+    if table is None and len(variants) < 2:
         raise RecipeError("nothing to compare: give --variant at least twice, e.g. --variant plain --variant 'a: lr=1'")
     data, val = open_recipe(base)
     if val is None:
@@ -69,6 +71,8 @@ def ablate(
         print(f"\n{note}\n{effects_table(effects(rows))}")
         figure = effects_picture(effects(rows), f"{name}: {note}")
     else:
+        new = {(row["variant"], row["seed"]) for row in rows}
+        rows += [row for row in table.rows(known) if (row["variant"], row["seed"]) not in new]
         print(f"\n{table.source}: {table.title}\n{note}\n{table_text(table, rows, base, len(data.table))}")
         figure = table_picture(table, rows, sizes, note=note)
     if picture is not None:

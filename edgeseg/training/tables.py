@@ -92,6 +92,18 @@ class PaperTable:
         """The rows' variants, in the table's order."""
         return [entry.variant for entry in self.entries]
 
+    def chosen(self, names: Sequence[str]) -> list[Variant]:
+        """The variants of some rows, by name.
+
+        Raises:
+            RecipeError: no such row; lists those that exist.
+        """
+        own = {variant.name: variant for variant in self.variants}
+        for name in names:
+            if name not in own:
+                raise RecipeError(unknown("row", name, own))
+        return [own[name] for name in dict.fromkeys(names)]
+
     def rows(self, rows: Sequence[Row]) -> list[Row]:
         """Those of a record that are of this table's variants."""
         names = {variant.name for variant in self.variants}
