@@ -8,11 +8,15 @@ import json
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
-from edgeseg import course
+from edgeseg import course, create_model
 from edgeseg.course import learner, start
 from edgeseg.course.syllabus import SYLLABUS
+from edgeseg.models.attention import AAM, ECA
 from edgeseg.models.cross_cbam import CCBAM
+from edgeseg.models.improved_hrnet import CCSF
 from test_checking import PAIR, LinearGate, PixelGate, Rewritten, Right, Swapped, said
 
 
@@ -98,6 +102,43 @@ def test_the_map_colours_todays_parts_and_knows_its_parts():
     assert len(colors) == 3
     with pytest.raises(ValueError, match=r"no part of the map 'decoderr' \(did you mean decoder"):
         course.network_map("decoderr")
+
+
+@pytest.mark.parametrize("network", ["cross_cbam", "hrnet", "hrnet_s", "hrnet_m", "hrnet_l_w18"])
+def test_no_word_of_a_map_stands_over_an_edge(network):
+    figure = course.network_map("all", network=network)
+    FigureCanvasAgg(figure).draw()
+    boxes = [patch.get_window_extent() for patch in figure.axes[0].patches]
+    texts = [t for t in figure.axes[0].texts if t.get_text()]
+    for text in texts:
+        words = Text.get_window_extent(text)  # an annotation's own has its arrow in it
+        touched = [box for box in boxes if box.overlaps(words)]
+        inside = [
+            box for box in touched if box.x0 < words.x0 and words.x1 < box.x1 and box.y0 < words.y0 < words.y1 < box.y1
+        ]
+        assert len(touched) == len(inside) <= 1, text.get_text()
+
+
+@pytest.mark.parametrize("network", ["hrnet", "hrnet_s", "hrnet_m", "hrnet_l", "hrnet_s_w18"])
+def test_an_hrnets_map_has_the_networks_blocks_and_widths(network):
+    with torch.device("meta"):
+        model = create_model(network, 19)
+    words = [text.get_text() for text in course.network_map("all", network=network).axes[0].texts]
+    kinds = [word.partition("\n")[0] for word in words]
+    in_bfem = 0 if model.bfem is None else 2
+    assert kinds.count("CCSF") == sum(isinstance(m, CCSF) for m in model.modules()) - in_bfem
+    assert kinds.count("AAM") == sum(isinstance(m, AAM) for m in model.modules())
+    assert kinds.count("ECA") == sum(isinstance(m, ECA) for m in model.modules())
+    assert kinds.count("BFEM") == in_bfem
+    assert f"concat\n{sum(model.backbone.channels)}" in words
+    assert [word for word in words if word.startswith("stage 4")] == [f"stage 4\n{model.backbone.channels[0]}"]
+
+
+def test_a_map_that_is_not_drawn_says_which_are():
+    with pytest.raises(ValueError, match=r"no map of a network 'hrnet_x' \(did you mean hrnet"):
+        course.network_map(network="hrnet_x")
+    with pytest.raises(ValueError, match="no part of the map 'BFEM' .*; there are backbone, attention, FUSM, head"):
+        course.network_map("BFEM", network="hrnet_l")
 
 
 def test_before_after_is_one_piece_of_html_and_wants_one_size():

@@ -6,15 +6,17 @@ import base64
 import html
 import io
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from edgeseg.plots import DARK_GREY, ORANGE
+from edgeseg.models.improved_hrnet import ImprovedHRNet
+from edgeseg.models.registry import ARCHS
+from edgeseg.plots import DARK_GREY, GREY, ORANGE
 from edgeseg.text import unknown
 
 if TYPE_CHECKING:
@@ -36,6 +38,33 @@ class _Box:
     text: str
 
 
+@dataclass(frozen=True)
+class _Map:
+    """A network as boxes and arrows.
+
+    Attributes:
+        boxes: by name.
+        arrows: from box to box.
+        words: beside an arrow.
+        exchange: pairs of boxes joined by a thin line.
+        parts: what a lesson calls them, and their boxes.
+        size: of the figure in inches.
+        limits: of the grid: (left, right), (bottom, top).
+        rows: text in the left margin, by its height.
+        font: size of the boxes' text.
+    """
+
+    boxes: Mapping[str, _Box]
+    arrows: Sequence[tuple[str, str]]
+    words: Mapping[tuple[str, str], str]
+    parts: Mapping[str, Sequence[str]]
+    size: tuple[float, float]
+    limits: tuple[tuple[float, float], tuple[float, float]]
+    exchange: Sequence[tuple[str, str]] = ()
+    rows: Mapping[float, str] = field(default_factory=dict)
+    font: float = 8.5
+
+
 _CROSS_CBAM: Mapping[str, _Box] = {
     "image": _Box(0.5, 3.6, 0.9, 1.0, "image\n1/1"),
     "stage1": _Box(1.9, 3.6, 0.95, 1.0, "stage 1\nconv  1/2"),
@@ -43,9 +72,9 @@ _CROSS_CBAM: Mapping[str, _Box] = {
     "stage3": _Box(4.6, 3.6, 1.1, 1.0, "stage 3\nSTDC  1/8\n256"),
     "stage4": _Box(6.1, 3.6, 1.1, 1.0, "stage 4\nSTDC  1/16\n512"),
     "stage5": _Box(7.6, 3.6, 1.1, 1.0, "stage 5\nSTDC  1/32\n1024"),
-    "SE-ASPP": _Box(7.6, 1.6, 1.3, 0.9, "SE-ASPP\n1/32, 256"),
-    "CCBAM 16": _Box(6.1, 1.6, 1.1, 0.9, "CCBAM\n1/16, 256"),
-    "CCBAM 8": _Box(4.6, 1.6, 1.1, 0.9, "CCBAM\n1/8, 256"),
+    "SE-ASPP": _Box(7.6, 1.6, 1.1, 0.9, "SE-ASPP\n1/32, 256"),
+    "CCBAM 16": _Box(6.1, 1.6, 0.95, 0.9, "CCBAM\n1/16, 256"),
+    "CCBAM 8": _Box(4.6, 1.6, 0.95, 0.9, "CCBAM\n1/8, 256"),
     "head": _Box(3.0, 1.6, 1.35, 0.9, "256→128\nclassifier"),
     "mask": _Box(0.9, 1.6, 1.3, 0.9, "class map\n1/1"),
     "aux": _Box(9.3, 3.6, 1.15, 0.9, "aux head\ntraining only"),
@@ -68,42 +97,128 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def network_map(*today: str, built: tuple[str, ...] = ()) -> Figure:
-    """Cross-CBAM as boxes and arrows (Fig. 1 of the paper): today's parts in orange, those built before in blue.
+def _cross_cbam_map() -> _Map:
+    """Fig. 1 of the Cross-CBAM paper."""
+    return _Map(_CROSS_CBAM, _ARROWS, _ON_ARROWS, _PARTS, (9.6, 2.9), ((0.0, 9.95), (1.05, 4.2)))
+
+
+_ROW = 0.95  # from one resolution to the next coarser
+_SIDES = ("1/4", "1/8", "1/16", "1/32")
+_HRNET_PARTS: Mapping[str, tuple[str, ...]] = {  # how the names of their boxes begin
+    "backbone": ("stem", "stage"),
+    **{part: (part,) for part in ("BFEM", "attention", "FUSM", "concat", "CCSF", "head", "image", "mask")},
+}
+_Column = dict[int, tuple[str, str]]  # row → name of the box, text
+
+
+def _hrnet_map(bfem: bool, fusm: bool, ccsf: bool, attention: str, attention_at: str, width: int) -> _Map:
+    """Fig. 1 and 5 of the Improved HRNet paper: four resolutions as rows; arguments as of `ImprovedHRNet`."""
+    at_maps = attention != "none" and attention_at == "all"
+    columns = [*_backbone_columns(width), *_decoder_columns(bfem, at_maps, fusm, ccsf, attention.upper(), width)]
+    places = {name: (x, row) for x, column in enumerate(columns) for row, (name, _) in column.items()}
+    texts = {name: text for column in columns for name, text in column.values()}
+    boxes = {n: _Box(x + 0.95, -row * _ROW, 0.74, 0.6, texts[n]) for n, (x, row) in places.items()}
+    along = [[name for name, (_, r) in places.items() if r == row] for row in range(4)]  # from left to right
+    arrows = [arrow for names in along for arrow in pairwise(names)]
+    arrows += [("stage 1", "stage 2 1"), ("stage 2 1", "stage 3 2"), ("stage 3 2", "stage 4 3")]  # one resolution more
+    arrows += [("BFEM 2", "BFEM 3")] if bfem else []
+    climbs = [("FUSM 2", "FUSM 1"), ("FUSM 1", "FUSM 0")] if fusm else []
+    arrows += [(along[3][-1], "FUSM 2"), *climbs] if fusm else [(names[-1], "concat") for names in along[1:]]
+    parts = {part: [n for n in boxes if n.startswith(starts)] for part, starts in _HRNET_PARTS.items()}
+    return _Map(
+        boxes,
+        arrows,
+        words=dict.fromkeys(climbs, "resize"),
+        parts={**{part: names for part, names in parts.items() if names}, "all": list(boxes)},
+        size=(9.6 * (len(columns) + 0.4) / 12.4, 3.1),
+        limits=((0.0, len(columns) + 0.4), (-3 * _ROW - 0.4, 0.4)),
+        exchange=[
+            (f"stage {s} {i}", f"stage {s + 1} {j}") for s in (2, 3) for i in range(s) for j in range(s) if i != j
+        ],
+        rows={-row * _ROW: side for row, side in enumerate(_SIDES) if row},
+        font=7.5,
+    )
+
+
+def _backbone_columns(width: int) -> list[_Column]:
+    stages: list[_Column] = []
+    for stage in (2, 3, 4):
+        texts = [f"stage {stage}\n{width}", *(str(width * 2**row) for row in range(1, stage))]
+        stages.append({row: (f"stage {stage} {row}", text) for row, text in enumerate(texts)})
+    return [{0: ("image", "image\n1/1")}, {0: ("stem", "stem\n1/4, 64")}, {0: ("stage 1", "stage 1\n256")}, *stages]
+
+
+def _decoder_columns(bfem: bool, at_maps: bool, fusm: bool, ccsf: bool, gate: str, width: int) -> list[_Column]:
+    sums = [width * sum(2**i for i in range(row, 4)) for row in range(4)]  # of a map and all coarser ones
+    columns: list[_Column] = []
+    if bfem:
+        columns.append({row: (f"BFEM {row}", f"BFEM\n{width * 2**row}") for row in (2, 3)})
+    if at_maps:
+        columns.append({row: (f"attention {row}", gate) for row in range(4)})
+    steps: _Column = {row: (f"FUSM {row}", f"CCSF\n{sums[row]}") for row in (1, 2)} if fusm else {}
+    columns.append({0: ("FUSM 0" if fusm else "concat", f"concat\n{sums[0]}"), **steps})
+    columns += [{0: ("CCSF", f"CCSF\n{sums[0]}")}] if ccsf else []
+    columns += [{0: ("attention", gate)}] if gate != "NONE" else []
+    return [*columns, {0: ("head", "1×1 and\nclassifier")}, {0: ("mask", "class\nmap 1/1")}]
+
+
+def _map_of(network: str) -> _Map:
+    variants = [name for name, arch in ARCHS.items() if arch.build is ImprovedHRNet]
+    if network == "cross_cbam":
+        return _cross_cbam_map()
+    if network not in variants:
+        raise ValueError(unknown("map of a network", network, ["cross_cbam", *variants]))
+    usual = {"bfem": False, "fusm": False, "ccsf": False, "attention": "none", "attention_at": "all", "width": 48}
+    return _hrnet_map(**{**usual, **ARCHS[network].fixed})
+
+
+def network_map(*today: str, built: tuple[str, ...] = (), network: str = "cross_cbam") -> Figure:
+    """A network as boxes and arrows: today's parts in orange, those built before in blue.
 
     Args:
-        today: ``"image"``, ``"backbone"``, ``"SE-ASPP"``, ``"CCBAM"``, ``"decoder"``, ``"aux"``, ``"mask"``, ``"all"``.
+        today: of Cross-CBAM (Fig. 1 of the paper) ``"image"``, ``"backbone"``, ``"SE-ASPP"``, ``"CCBAM"``,
+            ``"decoder"``, ``"aux"``, ``"mask"``, ``"all"``; of an HRNet (Fig. 1 and 5 of the Improved HRNet paper)
+            ``"image"``, ``"backbone"``, ``"BFEM"``, ``"attention"``, ``"FUSM"``, ``"CCSF"``, ``"head"``, ``"mask"``,
+            ``"all"``, as far as it has them; the plain one has ``"concat"`` in FUSM's place.
         built: the same.
+        network: ``"cross_cbam"``, or an HRNet's name: ``"hrnet"``, ``"hrnet_s"``, ``"hrnet_m"``, ``"hrnet_l"``.
 
     Raises:
-        ValueError: a part that is not on the map.
+        ValueError: no such network, or a part that is not on its map.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import FancyBboxPatch
 
+    shown = _map_of(network)
     for part in (*today, *built):
-        if part not in _PARTS:
-            raise ValueError(unknown("part of the map", part, _PARTS))
-    now, before = ({box for part in parts for box in _PARTS[part]} for parts in (today, built))
-    figure = Figure((9.6, 2.9), layout="constrained")
+        if part not in shown.parts:
+            raise ValueError(unknown("part of the map", part, shown.parts))
+    now, before = ({box for part in parts for box in shown.parts[part]} for parts in (today, built))
+    figure = Figure(shown.size, layout="constrained")
     axis = figure.subplots()
-    for start, end in _ARROWS:
-        _arrow(axis, _CROSS_CBAM[start], _CROSS_CBAM[end], _ON_ARROWS.get((start, end), ""))
-    for name, box in _CROSS_CBAM.items():
+    for start, end in shown.exchange:
+        a, b = shown.boxes[start], shown.boxes[end]
+        axis.plot((a.x + a.width / 2, b.x - b.width / 2), (a.y, b.y), color=GREY, lw=0.7, zorder=0)
+    for start, end in shown.arrows:
+        _arrow(axis, shown.boxes[start], shown.boxes[end], shown.words.get((start, end), ""))
+    for name, box in shown.boxes.items():
         color = _TODAY if name in now else _BUILT if name in before else _LATER
         corner = (box.x - box.width / 2, box.y - box.height / 2)
         edge, width = ("black", 2) if name in now else (DARK_GREY, 1)
         shape = "round,pad=0,rounding_size=.1"
         axis.add_patch(FancyBboxPatch(corner, box.width, box.height, shape, fc=color, ec=edge, lw=width))
-        axis.text(box.x, box.y, box.text, ha="center", va="center", fontsize=8.5)
-    axis.set(xlim=(0.0, 9.95), ylim=(1.05, 4.2), aspect="auto")
+        axis.text(box.x, box.y, box.text, ha="center", va="center", fontsize=shown.font)
+    for y, text in shown.rows.items():
+        axis.text(shown.limits[0][0] + 0.6, y, text, ha="left", va="center", fontsize=shown.font, color=_ARROW)
+    axis.set(xlim=shown.limits[0], ylim=shown.limits[1], aspect="auto")
     axis.axis("off")
     return figure
 
 
 def _arrow(axis: Axes, start: _Box, end: _Box, words: str) -> None:
-    if start.x == end.x or start.y != end.y:
-        a, b = (start.x, start.y - start.height / 2), (end.x, end.y + end.height / 2)
+    if start.x == end.x:
+        side = 1 if end.y > start.y else -1
+        a, b = (start.x, start.y + side * start.height / 2), (end.x, end.y - side * end.height / 2)
     else:
         side = 1 if end.x > start.x else -1
         a, b = (start.x + side * start.width / 2, start.y), (end.x - side * end.width / 2, end.y)
