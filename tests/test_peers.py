@@ -23,9 +23,7 @@ from toy_runs import TABLE, TINY, Toy
 CLASSES = 11
 LARGE = ("resnet50", "xception65", "b3")
 NEEDS = {name: arch.why_not() for name, arch in ARCHS.items() if arch.package}
-QUICK = [
-    "lraspp_mobilenet_v3", "smp_deeplabv3plus_mobilenet_v2", "smp_segformer_b0",
-]  # fmt: skip
+QUICK = ["lraspp_mobilenet_v3", "smp_deeplabv3plus_mobilenet_v2", "smp_segformer_b0"]
 """One of each library and of each kind of head that is small."""
 TWO_STEPS = replace(TINY, switches={}, iterations=2, batch=2, crop=(64, 64), optimizer="adamw", lr=1e-3)
 
