@@ -38,7 +38,9 @@ def main(folder: Path) -> None:
     errors = {name: explain.error_by_distance(network.predict, scenes) for name, network in networks.items()}
     for name, found in errors.items():
         near, rate = 100 * found.wrong[:3].sum() / found.wrong.sum(), 100 * found.rate
-        print(f"{name}: {near:.0f} % of all errors within 3 px; wrong at 1 px {rate[0]:.0f} %, at 10 px {rate[9]:.1f} %")
+        print(
+            f"{name}: {near:.0f} % of the errors within 3 px; wrong at 1 px {rate[0]:.0f} %, at 10 px {rate[9]:.1f} %"
+        )
     keep(explain.distance_figure(errors), folder / "explain_distance.png", 80)
 
     keep(explain.failure_gallery(own, scenes, n=3), folder / "explain_failures.jpg", 80)
