@@ -16,8 +16,8 @@ def ablate(
     variant: Annotated[
         list[str] | None,
         typer.Option(
-            help="'NAME: field=value … init=WEIGHT', repeated; the first is what others are held to. Of a table: a row's "
-            "name, to train only these"
+            help="'NAME: field=value … init=WEIGHT', repeated; the first is what others are held to. Of a table: the "
+            "name of a row, to train only these"
         ),
     ] = None,
     on: Annotated[str, typer.Option(help="data of a table: streets, camvid, cityscapes or voc")] = "streets",

@@ -278,7 +278,7 @@ def network_parameters(variant: Variant, recipe: Recipe, classes: int) -> int:
 def _with_error(mean: float, error: float | None, sign: str = "") -> str:
     if math.isnan(mean):
         return "–"
-    return f"{mean:{sign}.2f}" + ("" if error is None else f" ± {error:.2f}")
+    return f"{mean:{sign}.2f}".replace("-", "−") + ("" if error is None else f" ± {error:.2f}")
 
 
 # as a picture ---------------------------------------------------------------------------------------------------------
