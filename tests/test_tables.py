@@ -287,3 +287,12 @@ def test_a_table_that_was_killed_and_started_again_is_the_same_table(tmp_path):
     assert table(again.stdout) == table(whole.stdout) != ""
     rows = [[json.loads(line) for line in (tmp_path / f"{n}.jsonl").read_text().splitlines()] for n in ("whole", "cut")]
     assert timeless(rows[0]) == timeless(rows[1])
+
+
+@pytest.mark.slow
+def test_the_page_of_both_papers_is_what_its_rows_make_of_it():
+    home = Path(__file__).parent.parent
+    checked = subprocess.run(
+        [sys.executable, "benchmarks/papers.py", "--check"], cwd=home, capture_output=True, text=True, timeout=300
+    )
+    assert checked.returncode == 0, checked.stderr
