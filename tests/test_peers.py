@@ -12,7 +12,7 @@ from torch import nn
 
 from edgeseg.inference import load_segmenter
 from edgeseg.models import registry
-from edgeseg.models.peers import Peer
+from edgeseg.models.peers import PRINTED, Peer
 from edgeseg.models.public import load_public_backbone
 from edgeseg.models.registry import ARCHS, Arch, create_model
 from edgeseg.models.weights import WeightError
@@ -189,3 +189,12 @@ def test_names_are_listed_and_ours_are_built_without_other_peoples_libraries():
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown == "set()\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", [row for row in PRINTED if row.name], ids=lambda row: f"{row.printed}-{row.classes}")
+def test_what_differs_brings_the_printed_parameters_to_the_last_digit(row):
+    if NEEDS[row.name]:
+        pytest.skip(NEEDS[row.name])
+    own = sum(p.numel() for p in create_model(row.name, row.classes).parameters())
+    assert f"{(own + sum(n for _, n in row.differs)) / 1e6:.3f}" == row.params

@@ -11,6 +11,7 @@ starts anew for other classes. For torchvision's networks that is the whole head
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -43,6 +44,65 @@ SMP: Mapping[str, tuple[str, str, Mapping[str, Any]]] = MappingProxyType(
     }
 )
 """Names here → segmentation_models_pytorch's network, encoder and options; encoders named ``tu-…`` are timm's."""
+
+
+@dataclass(frozen=True)
+class PrintedPeer:
+    """A network that the Improved HRNet paper compares with, beside the library's.
+
+    Args:
+        printed: its name there.
+        tables: where.
+        name: of the architecture here; empty where no kept library has it.
+        classes: 20 on Cityscapes, 21 on VOC.
+        params: million parameters, to the digit as printed; empty where none are.
+        differs: what the printed network has beside the library's, with its parameters, which may be negative.
+        why_not: why it cannot be had.
+    """
+
+    printed: str
+    tables: str
+    name: str = ""
+    classes: int = 20
+    params: str = ""
+    differs: tuple[tuple[str, int], ...] = ()
+    why_not: str = ""
+
+
+def _conv_bn(inputs: int, outputs: int, kernel: int = 1, groups: int = 1) -> int:
+    """Parameters of a convolution without a bias and its batch normalisation."""
+    return inputs * outputs * kernel * kernel // groups + 2 * outputs
+
+
+def _psp_differs(classes: int) -> tuple[tuple[str, int], ...]:
+    return (
+        ("3×3 instead of 1×1 after the pyramid", _conv_bn(4096, 512, 3) - _conv_bn(4096, 512)),
+        ("1×1 classifier instead of 3×3", -8 * 512 * classes),
+        ("auxiliary head on the 1/8 map", _conv_bn(1024, 256, 3) + 257 * classes),
+        ("batch normalisation instead of a bias in the pyramid's 1×1 branch", 2 * 512 - 512),
+    )
+
+
+_SEPARABLE = sum(_conv_bn(c, c, 3, c) - 2 * c + _conv_bn(c, 256) for c in (256, 304))
+_DEEPLAB_DIFFERS = (
+    ("two 3×3 convolutions instead of two separable ones", _conv_bn(304, 256, 3) + _conv_bn(256, 256, 3) - _SEPARABLE),
+    ("biases in front of batch normalisations", 2096),
+)
+
+PRINTED: tuple[PrintedPeer, ...] = (
+    PrintedPeer("PSPNet", "Table IV", "smp_pspnet_resnet50", 20, "48.957", _psp_differs(20)),
+    PrintedPeer("PSPNet", "Table V", "smp_pspnet_resnet50", 21, "48.958", _psp_differs(21)),
+    PrintedPeer("DeepLabv3+_R", "Tables IV, V", "smp_deeplabv3plus_resnet50", 20, "40.354", _DEEPLAB_DIFFERS),
+    PrintedPeer("DeepLabv3+_X", "Table V", "smp_deeplabv3plus_xception65", 21, "54.714", _DEEPLAB_DIFFERS),
+    PrintedPeer("SegFormer", "Table IV", "smp_segformer_b3", 20, "47.238"),
+    PrintedPeer("SegFormer", "Table V", "smp_segformer_b3", 21, "47.239"),
+    PrintedPeer(
+        "SCTNet-S", "Table IV", params="4.6", why_not="in no library that is kept; quoted from its paper there"
+    ),
+    PrintedPeer("SeaFormer-S, -B", "Table IV", why_not="in no library that is kept; quoted from its paper there"),
+)
+"""The other networks of the Improved HRNet paper's Tables IV and V. What differs was found by counting: the corrections
+bring every printed figure to the last digit."""
 
 
 class Peer(nn.Module):
