@@ -64,9 +64,8 @@ def ablate(
         scores = [(f" at {size_key(size)}", row["at"][size_key(size)]) for size in sizes] if sizes else [("", row)]
         shown = ", ".join(f"{told(score['miou'])}{at}" for at, score in scores)
         print(f"{row['variant']}, seed {row['seed']}: mIoU {shown} after {row['steps']} steps")
-    note = (
-        f"{base.data} {base.split} → {base.val_split}, {rows[0]['steps']} steps of {base.batch}, {seeds} paired seeds"
-    )
+    often = f"{seeds} paired seeds" if seeds > 1 else "one seed"
+    note = f"{base.data} {base.split} → {base.val_split}, {rows[0]['steps']} steps of {base.batch}, {often}"
     if table is None or sizes is None:
         print(f"\n{note}\n{effects_table(effects(rows))}")
         figure = effects_picture(effects(rows), f"{name}: {note}")
