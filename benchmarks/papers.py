@@ -133,11 +133,16 @@ def experiment(name: str, table: PaperTable) -> Iterator[str]:
         head, cells = table_cells(table, rows, recipe, len(CAMVID))
         yield f"`edgeseg ablate {name} --on {on}`: {ran(rows, recipe, table)}"
         yield markdown(head, cells)
-        if rows:
+        if is_drawn(rows):
             yield f"![{table.source} on {on}](images/table_{name}_{on}.png)"
         if name == "cross_cbam_4":
             yield prose(_FRAMES)
             yield "![Table 4's rows on two scenes that they have not seen](images/table_4_frames.png)"
+
+
+def is_drawn(rows: Sequence[Row]) -> bool:
+    """Whether there are rows to compare."""
+    return len({row["variant"] for row in rows}) > 1
 
 
 def ran(rows: Sequence[Row], recipe: Recipe, table: PaperTable) -> str:
