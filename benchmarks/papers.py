@@ -178,7 +178,7 @@ def draw() -> None:
     for on, record in RECORDS.items():
         for name, table in TABLES.items():
             recipe, rows = table_recipe(table, get_recipe(f"tables_{on}")), table.rows(read_rows(record))
-            if rows:
+            if is_drawn(rows):
                 note = (
                     f"{on}, {rows[0]['steps']} steps of {recipe.batch}; dots: seeds, bar: standard error, ring: printed"
                 )
