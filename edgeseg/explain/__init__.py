@@ -4,7 +4,7 @@
 question                         answer
 ===============================  ==========================================================================
 what is a class seen by?         `grad_cam`, `heat_figure`: before and after a module
-what do the attentions let by? `gates`, `gates_figure`
+what do the attentions let by?   `gates`, `gates_figure`
 how far does it look?            `effective_receptive_field`, `field_figure`
 where are its errors?            `error_by_distance`, `distance_figure`: at outlines, or inside of things
 what does it fail on?            `failure_gallery`: the worst frames of a data set
