@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.training.ablate import MEASURES, Variant, run_variants, size_key
+from edgeseg import cli
+from edgeseg.training.ablate import MEASURES, Variant, read_record, run_variants, size_key
 from edgeseg.training.recipes import RecipeError, get_recipe
 from edgeseg.training.tables import (
     TABLES,
@@ -21,7 +22,6 @@ from edgeseg.training.tables import (
     Entry,
     PaperTable,
     findings,
-    get_table,
     network_parameters,
     scored_sizes,
     seed_scores,
@@ -104,8 +104,6 @@ def test_a_table_takes_changes_but_no_other_network():
         table_recipe(table, get_recipe("tables_streets"), ["model=cross_cbam_l"])
     wide = table_recipe(TABLES["hrnet_3"], get_recipe("tables_streets"), ["model=hrnet"])
     assert network_parameters(TABLES["hrnet_3"].variants[0], wide, 20) == 65_860_100
-    with pytest.raises(RecipeError, match="did you mean hrnet_3"):
-        get_table("hrnet_4")
 
 
 def test_rows_are_chosen_by_name():
@@ -254,6 +252,35 @@ def test_known_rows_of_other_runs_are_refused(done, tmp_path):
     ):
         with pytest.raises(TrainingError, match=f"record of plain, seed 0.*{words}.*--json"):
             run(tmp_path, known=[{**row, **change}])
+
+
+def test_a_record_of_something_else_is_refused_with_its_line(done, tmp_path):
+    record = tmp_path / "record.jsonl"
+    lines = [json.dumps(done[1][0]), '{"variant": "plain", "seed": 0}']
+    record.write_text("\n".join(lines) + "\n")
+    with pytest.raises(ValueError, match=r"record.jsonl, line 2: .*lacks start, classes, data, recipe"):
+        read_record(record)
+    record.write_text(lines[0] + '\n{"variant": "cut of')  # what was cut off is left out
+    assert read_record(record) == json.loads(json.dumps(done[1][:1]))
+    assert read_record(tmp_path / "none.jsonl") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["cross_cbam_44"], "did you mean cross_cbam_4"),
+        (["camvid_fol"], "did you mean camvid_fold"),
+        (["camvid_fold", "--on", "camvid", "--variant", "a", "--variant", "b"], "--on chooses the data of a table"),
+        (["hrnet_3", "--on", "kitti"], "tables_kitti"),
+        (["hrnet_3", "--variant", "hrnet_all"], "no row"),
+    ],
+)
+def test_wrong_words_are_answered_in_a_line(words, answer, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["edgeseg", "ablate", *words])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert answer in capsys.readouterr().err
 
 
 def command(tmp_path: Path) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.files import append_row, read_rows
+from edgeseg.files import append_row
 
 
 def ablate(
@@ -20,7 +20,9 @@ def ablate(
             "name of a row, to train only these"
         ),
     ] = None,
-    on: Annotated[str, typer.Option(help="data of a table: streets, camvid, cityscapes or voc")] = "streets",
+    on: Annotated[
+        str | None, typer.Option(help="data of a table: streets (the default), camvid, cityscapes or voc")
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="0 to N−1, the same for every variant")] = 3,
     out: Annotated[Path | None, typer.Option(help="folder of the runs; default runs/ablate_NAME")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: CUDA where there is one")] = None,
@@ -36,18 +38,31 @@ def ablate(
     are read; --variant NAME trains only that row.
     """
     from edgeseg.plots import save
-    from edgeseg.training.ablate import Variant, effects, effects_picture, effects_table, run_variants, size_key
+    from edgeseg.text import unknown
+    from edgeseg.training.ablate import (
+        Variant,
+        effects,
+        effects_picture,
+        effects_table,
+        read_record,
+        run_variants,
+        size_key,
+    )
     from edgeseg.training.batches import open_recipe
-    from edgeseg.training.recipes import RecipeError, get_recipe, override
+    from edgeseg.training.recipes import RecipeError, get_recipe, list_recipes, override
     from edgeseg.training.runlog import told
     from edgeseg.training.tables import TABLES, scored_sizes, table_picture, table_recipe, table_text
 
     table = TABLES.get(name)
+    if table is None and name not in list_recipes():
+        raise RecipeError(unknown("table or recipe", name, [*TABLES, *list_recipes()]))
+    if table is None and on is not None:
+        raise RecipeError(f"--on chooses the data of a table; {name} is a recipe: say data=…, or leave it out")
     if table is None:
         base, variants = override(get_recipe(name), changes or []), [Variant.parse(text) for text in variant or ()]
         sizes, folder = None, out or Path("runs") / f"ablate_{name}"
     else:
-        base = table_recipe(table, get_recipe(f"tables_{on}"), changes or [])
+        base = table_recipe(table, get_recipe(f"tables_{on or 'streets'}"), changes or [])
         variants = table.chosen(variant) if variant else table.variants
         sizes, folder = scored_sizes(base), out or Path("runs") / base.name
     if table is None and len(variants) < 2:
@@ -55,7 +70,7 @@ def ablate(
     data, val = open_recipe(base)
     if val is None:
         raise RecipeError(f"recipe {base.name} scores on nothing: set val_split, e.g. val_split=fold_val")
-    known = read_rows(json) if json is not None else []
+    known = read_record(json) if json is not None else []
     have, rows = {(row["variant"], row["seed"]) for row in known}, []
     for row in run_variants(base, variants, range(seeds), data, val, folder, device, sizes=sizes or (), known=known):
         rows.append(row)

@@ -53,7 +53,7 @@ class PrintedPeer:
     Args:
         printed: its name there.
         tables: where.
-        name: of the architecture here; empty where no kept library has it.
+        name: of the architecture here; empty where neither library has it.
         classes: 20 on Cityscapes, 21 on VOC.
         params: million parameters, to the digit as printed; empty where none are.
         differs: what the printed network has beside the library's, with its parameters, which may be negative.
@@ -96,13 +96,11 @@ PRINTED: tuple[PrintedPeer, ...] = (
     PrintedPeer("DeepLabv3+_X", "Table V", "smp_deeplabv3plus_xception65", 21, "54.714", _DEEPLAB_DIFFERS),
     PrintedPeer("SegFormer", "Table IV", "smp_segformer_b3", 20, "47.238"),
     PrintedPeer("SegFormer", "Table V", "smp_segformer_b3", 21, "47.239"),
-    PrintedPeer(
-        "SCTNet-S", "Table IV", params="4.6", why_not="in no library that is kept; quoted from its paper there"
-    ),
-    PrintedPeer("SeaFormer-S, -B", "Table IV", why_not="in no library that is kept; quoted from its paper there"),
+    PrintedPeer("SCTNet-S", "Table IV", params="4.6", why_not="neither library has it; quoted from its paper there"),
+    PrintedPeer("SeaFormer-S, -B", "Table IV", why_not="neither library has them; quoted from their paper there"),
 )
 """The other networks of the Improved HRNet paper's Tables IV and V. What differs was found by counting: the corrections
-bring every printed figure to the last digit."""
+bring every printed number of parameters to the last digit."""
 
 
 class Peer(nn.Module):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeseg.data.labels import match_classes
 from edgeseg.data.pairs import Dataset
-from edgeseg.files import read_json, write_json
+from edgeseg.files import read_json, read_rows, write_json
 from edgeseg.inference import load_segmenter
 from edgeseg.metrics import score
 from edgeseg.plots import BLUE, DARK_GREY, GREY
@@ -190,6 +190,20 @@ def _train(job: _Job, data: Dataset, val: Dataset | None, device: str | None, pr
     fit(job.recipe, data, val, job.folder, device=device, init=job.variant.init, resume=True, progress=progress)
 
 
+def read_record(path: Path) -> list[Row]:
+    """The rows of `run_variants` that a file keeps, one a line; none where there is no such file.
+
+    Raises:
+        ValueError: a line that is no such row, perhaps of an earlier version; names file and line.
+    """
+    rows = read_rows(path)
+    for number, row in enumerate(rows, 1):
+        lacks = [key for key in ("variant", "seed", "start", "classes", "data", "recipe") if key not in row]
+        if lacks:
+            raise ValueError(f"{path}, line {number}: no row of a run: it lacks {', '.join(lacks)}. Give another file")
+    return rows
+
+
 def size_key(size: Size) -> str:
     """``(192, 256)`` → ``"192x256"``, as rows name it."""
     return f"{size[0]}x{size[1]}"
@@ -222,7 +236,7 @@ def _finished(job: _Job, data: Dataset, val: Dataset, sizes: Sequence[Size], kno
     ):
         if row is not None:
             _check_row(row, job, data, val, where, cure)
-            if all(size_key(size) in row["at"] for size in sizes) if sizes else "miou" in row:
+            if all(size_key(size) in row.get("at", {}) for size in sizes) if sizes else "miou" in row:
                 return {"variant": job.variant.name, "seed": job.seed, **row}
     return None
 
@@ -253,29 +267,17 @@ def _row_in(folder: Path, sizes: Sequence[Size]) -> Row | None:
     return {**scores, **kept, "data": identity}
 
 
-def value(row: Row, measure: str = "miou", size: Size | None = None) -> float | None:
-    """A row's score in percent; ``None`` where there was nothing to divide.
+def effects(rows: Sequence[Row]) -> list[Effect]:
+    """Every variant beside the first in mIoU, over the seeds that both have finished.
 
     Args:
-        measure: a key of `MEASURES`; without `size` only ``"miou"``.
-        size: of the network's input, where the row has several.
-    """
-    scores = row if size is None else row["at"][size_key(size)]
-    return scores[measure]
-
-
-def effects(rows: Sequence[Row], measure: str = "miou", size: Size | None = None) -> list[Effect]:
-    """Every variant beside the first, over the seeds that both have finished.
-
-    Args:
-        rows: of `run_variants`; variants come in the order in which they appear, seeds may in any.
-        measure, size: see `value`.
+        rows: of `run_variants` without sizes; variants come in the order in which they appear, seeds may in any.
     """
     scores: dict[str, dict[int, float]] = {}
     for row in rows:
-        own, score = scores.setdefault(row["variant"], {}), value(row, measure, size)
-        if score is not None:  # else no pixel of the images has a class
-            own[row["seed"]] = score
+        own = scores.setdefault(row["variant"], {})
+        if row["miou"] is not None:  # else no pixel of the images has a class
+            own[row["seed"]] = row["miou"]
     first = next(iter(scores.values()), {})
     return [Effect(name, _mean(own.values()), *paired(own, first)) for name, own in scores.items()]
 

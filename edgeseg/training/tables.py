@@ -21,7 +21,7 @@ from edgeseg.models.weights import is_aux_key
 from edgeseg.plots import BLUE, DARK_GREY, GREY, ORANGE
 from edgeseg.text import table as text_table
 from edgeseg.text import unknown
-from edgeseg.training.ablate import MEASURES, Row, Size, Variant, paired, value
+from edgeseg.training.ablate import MEASURES, Row, Size, Variant, paired, size_key
 from edgeseg.training.recipe import Recipe, RecipeError, override
 
 if TYPE_CHECKING:
@@ -138,17 +138,6 @@ class Finding:
         return "holds" if self.difference * self.claim.sign > 0 else "does not hold"
 
 
-def get_table(name: str) -> PaperTable:
-    """A table by name.
-
-    Raises:
-        RecipeError: no such table; lists those that exist.
-    """
-    if name not in TABLES:
-        raise RecipeError(unknown("table", name, TABLES))
-    return TABLES[name]
-
-
 def table_recipe(table: PaperTable, base: Recipe, changes: Sequence[str] = ()) -> Recipe:
     """What the rows of a table change: a recipe with the table's own network, and then the caller's changes.
 
@@ -210,7 +199,7 @@ def _chance(difference: float, error: float, seeds: int) -> float:
 
 def seed_scores(rows: Sequence[Row], variant: str, measure: str, size: Size) -> dict[int, float]:
     """Seed → score in percent of one variant; seeds without a score are left out."""
-    own = {row["seed"]: value(row, measure, size) for row in rows if row["variant"] == variant}
+    own = {row["seed"]: row["at"][size_key(size)][measure] for row in rows if row["variant"] == variant}
     return {seed: score for seed, score in own.items() if score is not None}
 
 
