@@ -59,7 +59,7 @@ lab: $(VENV)/.installed-course
 	$(BIN)/python -m jupyterlab course --LabApp.default_url=/lab/tree/00_first_segmentation.ipynb $(ARGS)
 
 browser: $(VENV)/.installed-browser
-	$(PYTEST) --dist loadgroup tests/browser $(ARGS)
+	$(PYTEST) --dist loadfile tests/browser $(ARGS)
 
 book: $(VENV)/.installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -c docs -d docs/_build/doctrees . docs/_build/html $(ARGS)

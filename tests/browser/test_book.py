@@ -12,12 +12,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx-mathjax-offline")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("book"),  # built once
     pytest.mark.skipif(not all(map(find_spec, NEEDED)), reason='builds the book: pip install -e ".[docs]"'),
 ]
 
@@ -27,7 +27,9 @@ def book() -> Path:
     """The folder of its pages, built where and as `make book` does: what it has built already is not built again."""
     folder = ROOT / "docs" / "_build"
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-c", "docs", "-d", str(folder / "doctrees")]
-    done = subprocess.run([*command, ".", str(folder / "html")], cwd=ROOT, capture_output=True, text=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):  # two builds in one folder take each other's files away
+        done = subprocess.run([*command, ".", str(folder / "html")], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "html"
 
