@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageColor
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from edgeseg.data.labels import VOID, ClassTable
 from edgeseg.data.local import indexed_picture
@@ -178,6 +178,27 @@ def marked(image: np.ndarray, region: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 image in grey, the pixels of an (H, W) bool region in orange. Returns (H, W, 3) uint8."""
     grey = image.mean(2, keepdims=True)
     return (grey + region[..., None] * 0.75 * (np.array(ImageColor.getrgb(ORANGE)) - grey)).astype(np.uint8)
+
+
+def strip(pictures: Sequence[np.ndarray], names: Sequence[str] = (), width: int = 150) -> Image.Image:
+    """Pictures side by side, each brought to a width, in a row that goes below others of its kind.
+
+    Args:
+        pictures: (H, W, 3) uint8 each, all of one size.
+        names: one above each; none: the pictures alone.
+        width: of one, in pixels.
+    """
+    from matplotlib import get_data_path
+
+    height, above = round(width * pictures[0].shape[0] / pictures[0].shape[1]), 16 if names else 0
+    row = Image.new("RGB", (width * len(pictures), above + height), "white")
+    for i, picture in enumerate(pictures):
+        row.paste(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS), (width * i, above))
+    # the font that comes with matplotlib: the same everywhere
+    font = ImageFont.truetype(str(Path(get_data_path(), "fonts/ttf/DejaVuSans.ttf")), 11)
+    for i, name in enumerate(names):
+        ImageDraw.Draw(row).text((width * i + width // 2, above // 2), name, "black", font, anchor="mm")
+    return row
 
 
 def _patches(classes: Iterable[int], table: ClassTable, void: bool, wrong: bool) -> list[Patch]:

@@ -8,10 +8,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
-from edgeseg.data.labels import CAMVID, ClassTable
+from edgeseg.data.labels import CAMVID, VOID, ClassTable
 from edgeseg.explain import (
+    HeatStrips,
+    class_heat,
     compare,
     distance_figure,
     effective_receptive_field,
@@ -22,12 +25,14 @@ from edgeseg.explain import (
     gates_figure,
     grad_cam,
     heat_figure,
+    shown_classes,
 )
 from edgeseg.explain.boundary import boundary_distance
 from edgeseg.explain.frames import measure, worst_of
 from edgeseg.inference import Segmenter
 from edgeseg.metrics import boundary_classes
-from edgeseg.models.registry import create_model
+from edgeseg.models.registry import ARCHS, create_model
+from edgeseg.plots import heat_over
 from small_networks import small_switches, stir
 
 TWO = ClassTable("two", ("ground", "thing"), ((0, 0, 0), (9, 9, 9)))
@@ -110,6 +115,70 @@ def test_a_module_of_two_maps_has_two_heat_maps_before_it(tmp_path):
     titles = [axis.get_title() for axis in figure.axes]
     assert titles[2:5] == ["before 1, 8×12", "before 2, 8×12", "after, 8×12"]
     assert titles.count("after 4, 2×3") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "classifier"),
+    [("cross_cbam_m", "classifier"), ("hrnet", "head.classifier"), ("stdc1_seg", None), ("lraspp_mobilenet_v3", None)],
+)
+def test_without_a_module_it_is_what_the_classifier_sees(name, classifier):
+    if name not in ARCHS:
+        pytest.skip(f"no {name} here")
+    segmenter, image, region = network(name), noise(), np.ones((64, 96), bool)
+    maps = grad_cam(segmenter, image, "Sky", None, region)
+    assert classifier in (None, maps.module)
+    assert segmenter.model.get_submodule(maps.module).weight.shape[0] == 11
+    np.testing.assert_array_equal(maps.before[0], grad_cam(segmenter, image, "Sky", maps.module, region).before[0])
+
+
+def test_a_network_without_a_classifier_is_asked_for_its_module():
+    class Wide(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 1)
+
+        def forward(self, x):
+            return self.conv(x)[:, :2]
+
+    with pytest.raises(ValueError, match="name the module"):
+        grad_cam(Segmenter(Wide(), **PLAIN, table=TWO), noise(6, 5), 1, None, np.ones((6, 5), bool))
+
+
+class Quiet:
+    """Three labelled images; the second shows most classes, the third as many."""
+
+    table = TWO
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        label = np.full((60, 50), VOID, np.uint8)
+        label[:30] = 0
+        if i:
+            label[30, :20] = 1
+        label[31, 0] = 1  # under a thousandth
+        return noise(60, 50, i), label
+
+
+def test_strips_are_of_the_frame_that_shows_most_and_are_drawn_once(pair, tmp_path):
+    strips, network = HeatStrips(Quiet(), tmp_path / "heat"), Segmenter(pair, **PLAIN, table=TWO)
+    assert strips.index == 1
+    image, label = Quiet()[1]
+    assert shown_classes(Quiet()[0][1]) == [0]
+    maps = class_heat(network, image, label)
+    assert list(maps) == ["ground", "thing"]
+    one = grad_cam(network, image, "thing", "classifier", label == 1).before[0]
+    np.testing.assert_array_equal(maps["thing"], heat_over(image, one))
+    path = strips.add("pair", network)
+    with Image.open(path) as strip, Image.open(tmp_path / "heat" / "frame.jpg") as frame:
+        assert strip.width == frame.width == 3 * 150
+        assert frame.height - strip.height == 16  # the names
+        drawn = np.asarray(strip.crop((300, 0, 450, 180)).resize((50, 60)), float)
+    off = {name: np.abs(drawn - heat).mean() for name, heat in maps.items()}  # a JPEG, enlarged and back
+    assert off["thing"] < off["ground"] / 2
+    path.write_bytes(b"kept")
+    assert HeatStrips(Quiet(), tmp_path / "heat").add("pair", network).read_bytes() == b"kept"
 
 
 @pytest.mark.parametrize(

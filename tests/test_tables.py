@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -290,6 +291,23 @@ def command(tmp_path: Path) -> list[str]:
     changes = [f"data={tmp_path / 'toy'}", "split=all", "val_split=all", "iterations=2", "batch=2", "crop=64,64",
                "precise_bn=0", "warmup=0", "class_weights=none"]  # fmt: skip
     return [sys.executable, "-m", "edgeseg", "ablate", "cross_cbam_6", *changes, "--seeds", "1"]
+
+
+def test_a_table_draws_what_each_variant_sees_and_says_what_a_record_already_holds(tmp_path, monkeypatch, capsys):
+    words = [*command(tmp_path)[3:], "--variant", "channels_128", "--heat", str(tmp_path / "heat")]
+    words += ["--json", str(tmp_path / "rows.jsonl"), "switches={'width':8}"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["edgeseg", *words])
+    cli.main()
+    strips = [tmp_path / "heat" / f"{name}.jpg" for name in ("frame", "channels_128")]
+    assert all(strip.stat().st_size > 1000 for strip in strips)
+    assert f"heat maps: {strips[1]}" in capsys.readouterr().out
+    # rows of the record whose runs are on another machine have no folder to look into
+    shutil.rmtree(tmp_path / "runs")
+    strips[1].unlink()
+    cli.main()
+    assert "channels_128, seed 0: mIoU" in capsys.readouterr().out
+    assert not strips[1].exists()
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from edgeseg.explain.inside import Network, Picture, find_module, gradients_on, 
 from edgeseg.inference import Segmenter
 from edgeseg.models.layers import resize
 from edgeseg.plots import heat_over, marked, picture_grid
+from edgeseg.void import VOID
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,7 +48,7 @@ class HeatMaps:
 
 
 def grad_cam(
-    network: Network, image: Picture, of: str | int, module: str, region: np.ndarray | None = None
+    network: Network, image: Picture, of: str | int, module: str | None = None, region: np.ndarray | None = None
 ) -> HeatMaps:
     """Where a class is seen, in the maps that enter a module and in those that leave it.
 
@@ -60,6 +61,8 @@ def grad_cam(
         image: see `edgeseg.explain.Picture`.
         of: the class, by name or id.
         module: dotted name as in ``model.named_modules()``, e.g. ``"decoder.fuse8"``; empty: the whole network.
+            ``None``: the layer that classifies, so that ``before`` is what Fig. 8 shows, "before the fully connected
+            classification layer".
         region: (H, W) bool, pixels of the image; default: those that the network gives the class.
 
     Returns:
@@ -70,8 +73,9 @@ def grad_cam(
             is given nowhere (then say a region), or a region of another size or with no pixel.
     """
     segmenter = own_copy(network)
-    watch = _Watch(find_module(segmenter.model, module), module)
     pixels, batch = pixels_of(segmenter, image)
+    module = _classifier(segmenter, batch) if module is None else module
+    watch = _Watch(find_module(segmenter.model, module), module)
     with gradients_on():
         x = segmenter.normalise(batch).requires_grad_()
         logits: Tensor = segmenter.model(x)
@@ -125,6 +129,56 @@ class _Watch:
         gradient = self.gradients.get(id(seen), torch.zeros_like(seen))
         weights = gradient.mean((2, 3), keepdim=True)  # (1, K, 1, 1)
         return (weights * seen).sum(1)[0].relu().cpu().numpy()
+
+
+def _classifier(segmenter: Segmenter, batch: Tensor) -> str:
+    """Name of the layer that classifies: the last convolution or linear layer that runs with one output per class.
+
+    Raises:
+        ValueError: none does.
+    """
+    ran: list[tuple[str, int]] = []
+    layers = [(n, m) for n, m in segmenter.model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    hooks = [
+        layer.register_forward_hook(lambda m, _, __, name=name: ran.append((name, m.weight.shape[0])))
+        for name, layer in layers
+    ]
+    with torch.no_grad():
+        classes = segmenter.model(segmenter.normalise(batch)).shape[1]
+    for hook in hooks:
+        hook.remove()
+    found = [name for name, outputs in ran if outputs == classes]
+    if not found:
+        raise ValueError("no layer of this network gives one map per class: name the module to look at")
+    return found[-1]
+
+
+def class_heat(network: Network, image: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:
+    """What every class on a labelled image is seen by, in the map before the classifier (Improved HRNet, Fig. 8).
+
+    Args:
+        network: see `edgeseg.explain.Network`; must know its classes' names.
+        image: (H, W, 3) uint8.
+        label: (H, W) class ids, and 255; heat maps are of the pixels that have the class in truth.
+
+    Returns:
+        class → (H, W, 3) uint8, the heat map over the grey image on its own scale; those with at least a thousandth of
+        the pixels, in the order of their ids.
+
+    Raises:
+        ValueError: as in `grad_cam`.
+    """
+    segmenter, pictures = own_copy(network), {}
+    for class_id in shown_classes(label):
+        maps = grad_cam(segmenter, image, class_id, None, label == class_id)
+        pictures[maps.class_name] = heat_over(image, maps.before[0])
+    return pictures
+
+
+def shown_classes(label: np.ndarray) -> list[int]:
+    """Ids of the classes that `class_heat` draws."""
+    ids, counts = np.unique(label[label != VOID], return_counts=True)
+    return [int(i) for i, count in zip(ids, counts, strict=True) if count >= label.size / 1000]
 
 
 def _class(segmenter: Segmenter, of: str | int, count: int) -> tuple[int, str]:

@@ -163,7 +163,12 @@ class _Job:
 
     @property
     def folder(self) -> Path:
-        return self.out / self.variant.name / f"seed{self.seed}"
+        return run_folder(self.out, *self.key)
+
+
+def run_folder(out: Path, variant: str, seed: int) -> Path:
+    """Where `run_variants` trains one seed of a variant."""
+    return out / variant / f"seed{seed}"
 
 
 def _run(job: _Job, data: Dataset, val: Dataset, sizes: Sequence[Size], device: str | None, progress: bool) -> Row:
