@@ -298,15 +298,21 @@ def test_a_table_draws_what_each_variant_sees_and_says_what_a_record_already_hol
     words += ["--json", str(tmp_path / "rows.jsonl"), "switches={'width':8}"]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["edgeseg", *words])
-    cli.main()
+
+    def run() -> str:
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code == 0
+        return capsys.readouterr().out
+
+    said = run()
     strips = [tmp_path / "heat" / f"{name}.jpg" for name in ("frame", "channels_128")]
     assert all(strip.stat().st_size > 1000 for strip in strips)
-    assert f"heat maps: {strips[1]}" in capsys.readouterr().out
+    assert f"heat maps: {strips[1]}" in said
     # rows of the record whose runs are on another machine have no folder to look into
     shutil.rmtree(tmp_path / "runs")
     strips[1].unlink()
-    cli.main()
-    assert "channels_128, seed 0: mIoU" in capsys.readouterr().out
+    assert "channels_128, seed 0: mIoU" in run()
     assert not strips[1].exists()
 
 
