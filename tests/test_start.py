@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from edgeseg import cli
+from edgeseg.files import file_hash
 from edgeseg.inference import load_segmenter
 from edgeseg.models.layers import resize
 from edgeseg.models.weights import WeightError, read_weights
@@ -105,9 +106,10 @@ def test_training_switches_of_the_recipe_reach_a_trained_weight(tmp_path):
 def test_a_public_backbone_is_loaded_and_named_in_every_report(tmp_path, public, capsys):
     report = fit(replace(TINY, iterations=2), Toy(), None, tmp_path / "run", backbone=public, progress=False)
     assert "stdc.pth: loaded" in capsys.readouterr().out
-    assert report["start"] == "backbone stdc.pth"
-    assert json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])["start"] == "backbone stdc.pth"
-    assert read_weights(tmp_path / "run" / "weights.safetensors")[0]["provenance"]["start"] == "backbone stdc.pth"
+    told = f"backbone stdc.pth (sha256 {file_hash(public)[:16]}, 174 of 187 entries)"
+    assert report["start"] == told
+    assert json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])["start"] == told
+    assert read_weights(tmp_path / "run" / "weights.safetensors")[0]["provenance"]["start"] == told
 
 
 def test_a_frozen_public_backbone_is_still_the_public_one_at_the_end(tmp_path, public):
@@ -124,7 +126,8 @@ def test_resuming_needs_the_public_file_no_more_and_still_names_it(tmp_path, pub
     public.unlink()
     longer = replace(recipe, iterations=3)
     report = fit(longer, Toy(), None, tmp_path / "run", backbone=public, resume=True, progress=False)
-    assert (report["steps"], report["start"]) == (3, "backbone stdc.pth")
+    assert report["steps"] == 3
+    assert report["start"].startswith("backbone stdc.pth (sha256 ")
 
 
 def test_a_public_file_of_another_width_stops_the_run(tmp_path, public):

@@ -38,7 +38,9 @@ def train(
     out: Annotated[Path | None, typer.Option(help="folder of the run; default runs/RECIPE")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the folder's checkpoint")] = False,
     init: Annotated[str | None, typer.Option(help="start from this weight (name or file)")] = None,
-    backbone: Annotated[Path | None, typer.Option(help="start the backbone from this public ImageNet file")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="start the backbone from ImageNet weights: a file, an installed package, or timm")
+    ] = None,
     device: _Device = None,
     workers: Annotated[int, typer.Option(help="reading processes, where the data does not fit into memory")] = 2,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="also write the log for TensorBoard")] = False,

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edgeseg.models.backbones import build_backbone
 from edgeseg.models.layers import ConvBNReLU, FCNHead, GlobalAvgPool, check_input, init_weights, resize
-from edgeseg.models.stdc import build_backbone
 
 
 class STDCFCN(nn.Module):

@@ -1,4 +1,4 @@
-"""Cross-CBAM: SE-ASPP, CCBAM and the networks M and L.
+"""Cross-CBAM: SE-ASPP, CCBAM, the networks M and L, and the same decoder on other backbones.
 
 Source: Zhang et al., Cross-CBAM: A Lightweight network for Scene Segmentation (https://arxiv.org/abs/2306.02306),
 section 3. The text leaves much open; where it does, the docstring says what was chosen. "Forced" means that the
@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.models.attention import ChannelAttention, SpatialAttention
+from edgeseg.models.backbones import build_backbone
 from edgeseg.models.controls import ASPP, AddFusion, ConcatFusion, OneSidedFusion, PlainContext, UncrossedFusion
 from edgeseg.models.layers import ConvBNReLU, FCNHead, GlobalAvgPool, check_input, init_weights, resize
-from edgeseg.models.stdc import build_backbone
+from edgeseg.models.stdc import STDC
 from edgeseg.text import unknown
 
 
@@ -121,18 +122,26 @@ class CrossCBAM(nn.Module):
     ..           ``uncrossed``        `UncrossedFusion`
     ===========  ===================  ==================================================================
 
+    These widths are STDC's, whose 1/8 map has 256 channels and comes out of 3×3 convolutions. Other backbones end a
+    stage in a narrow map without activation (EfficientNet-Lite0: 40, 112 and 320 channels), and the paper's rule would
+    cut the decoder down to 40 there. With ``one_width`` every width of the decoder is ``aspp_channels``: laterals bring
+    each map to it, both fusions have it, and a 3×3 Conv-BN-ReLU of it stands before the classifier. 3×3, as nothing
+    above 1/32 would else look beyond a pixel: laterals, gates and classifier are all 1×1. Not in the paper.
+
     Args:
         num_classes: classes.
-        backbone: ``"stdc1"`` (M) or ``"stdc2"`` (L).
+        backbone: ``"stdc1"`` (M), ``"stdc2"`` (L), ``"efficientnet_lite0"`` (S) or another that
+            `edgeseg.models.backbones.build_backbone` knows, such as ``"timm:NAME"``.
         dilations: SE-ASPP's branches, Table 5.
-        aspp_channels: decoder width, Table 6: 128, 256 or 512.
+        aspp_channels: decoder width, Table 6: 128, 256 or 512; S has 96.
+        one_width: see above.
         context, fusion: see above.
         reduction: see `ChannelAttention`.
         spatial_kernel, relu_before_sigmoid: see `CCBAM`.
         aux: build the auxiliary head.
         aux_boundary: build a training-only head of one channel on the 1/8 map, for a boundary loss. Not in the paper.
         dropout: channel dropout before the classifiers.
-        width: the backbone's base width, 64 in the paper; smaller ones make small networks.
+        width: the backbone's base width, 64 in the papers; smaller ones make small networks.
 
     Shape:
         (N, 3, H, W) normalised RGB, H and W ≥ 32. In eval mode → logits (N, classes, H, W). In train mode → a dict:
@@ -149,6 +158,7 @@ class CrossCBAM(nn.Module):
         backbone: str = "stdc1",
         dilations: Sequence[int] = (1, 3),
         aspp_channels: int = 256,
+        one_width: bool = False,
         context: str = "se_aspp",
         fusion: str = "ccbam",
         reduction: int = 16,
@@ -166,23 +176,29 @@ class CrossCBAM(nn.Module):
         c8, c16, c32 = self.backbone.channels
         c = aspp_channels
         self.context = _context(context, c32, c, dilations)
-        self.decoder = Decoder(c8, c16, c, fuse) if fuse is not None else None
-        last = self.decoder.out_channels if self.decoder is not None else c
-        hidden = c8 // 2
-        narrow = last == hidden or self.decoder is None
-        self.reduce = nn.Identity() if narrow else ConvBNReLU(last, hidden, kernel=1)
+        self.decoder = Decoder(c8, c16, c, fuse, one_width) if fuse is not None else None
+        self.reduce: nn.Module
+        if self.decoder is None:  # the 1/32 map is classified
+            self.reduce, hidden = nn.Identity(), c
+        elif one_width:
+            self.reduce, hidden = ConvBNReLU(c, c), c
+        else:
+            self.reduce, hidden = _match(self.decoder.out_channels, c8 // 2), c8 // 2
         self.dropout = nn.Dropout2d(dropout)
-        self.classifier = nn.Conv2d(last if narrow else hidden, num_classes, 1)
+        self.classifier = nn.Conv2d(hidden, num_classes, 1)
         self.aux_head = FCNHead(c32, 64, num_classes, dropout=dropout) if aux else None
         self.aux_boundary = FCNHead(c8, 64, 1, dropout=0.0) if aux_boundary else None
-        init_weights(self)
+        for part in self.children():
+            # a backbone has its own start; STDC's is drawn a second time, as in every run so far: a seed stays a seed
+            if part is not self.backbone or isinstance(part, STDC):
+                init_weights(part)
 
     def forward(self, x: Tensor) -> Any:
         check_input(x, self)
-        f8, f16, f32 = self.backbone(x)  # (N, 256, H/8, W/8), (N, 512, H/16, W/16), (N, 1024, H/32, W/32)
+        f8, f16, f32 = self.backbone(x)  # STDC: (N, 256, H/8, W/8), (N, 512, H/16, W/16), (N, 1024, H/32, W/32)
         y = self.context(f32)  # (N, c, H/32, W/32)
         if self.decoder is not None:
-            y = self.decoder(f8, f16, y)  # (N, min(c, 256), H/8, W/8)
+            y = self.decoder(f8, f16, y)  # (N, min(c, 256), H/8, W/8), or c channels with one_width
         logits = self.classifier(self.dropout(self.reduce(y)))  # (N, classes, H/8, W/8)
         if not self.training:
             return resize(logits, x.shape[-2:])  # (N, classes, H, W)
@@ -199,16 +215,24 @@ class Decoder(nn.Module):
 
     Args:
         c8, c16: channels of the backbone's maps at 1/8 and 1/16.
-        channels: channels of the context.
+        channels: channels of the context and of the fusion at 1/16.
         fuse: channels → a module that makes one map of two.
+        one_width: whether the fusion at 1/8 has as many, also where its map has fewer.
 
     Shape:
         f8 (N, c8, H/8, W/8), f16 (N, c16, H/16, W/16), context (N, channels, h, w) → (N, out_channels, H/8, W/8).
     """
 
-    def __init__(self, c8: int, c16: int, channels: int, fuse: Callable[[int], nn.Module] = CCBAM) -> None:
+    def __init__(
+        self,
+        c8: int,
+        c16: int,
+        channels: int,
+        fuse: Callable[[int], nn.Module] = CCBAM,
+        one_width: bool = False,
+    ) -> None:
         super().__init__()
-        self.out_channels = min(channels, c8)
+        self.out_channels = channels if one_width else min(channels, c8)
         self.lateral16 = _match(c16, channels)
         self.fuse16 = fuse(channels)
         self.narrow = _match(channels, self.out_channels)
@@ -217,9 +241,9 @@ class Decoder(nn.Module):
 
     def forward(self, f8: Tensor, f16: Tensor, context: Tensor) -> Tensor:
         y = resize(context, f16.shape[-2:])  # (N, c, H/16, W/16)
-        y = self.narrow(self.fuse16(self.lateral16(f16), y))  # (N, min(c, 256), H/16, W/16)
-        y = resize(y, f8.shape[-2:])  # (N, min(c, 256), H/8, W/8)
-        return self.fuse8(self.lateral8(f8), y)  # (N, min(c, 256), H/8, W/8)
+        y = self.narrow(self.fuse16(self.lateral16(f16), y))  # (N, out, H/16, W/16)
+        y = resize(y, f8.shape[-2:])  # (N, out, H/8, W/8)
+        return self.fuse8(self.lateral8(f8), y)  # (N, out, H/8, W/8)
 
 
 def _match(in_channels: int, out_channels: int) -> nn.Module:

@@ -47,18 +47,20 @@ class Arch:
         build: the network's class; its constructor takes ``num_classes`` and switches.
         fixed: the switches that make this name what it is, and that a caller cannot change.
         package: the library that builds it, somebody else's; empty for the networks of this package.
+        defaults: of switches, where they are not the constructor's.
     """
 
     build: type[nn.Module]
     fixed: Mapping[str, Any] = field(default_factory=dict)
     package: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def switches(self) -> dict[str, Field]:
-        """The switches a caller may set: type and default, as the constructor has them."""
+        """The switches a caller may set: type, as the constructor has it, and default."""
         parameters = inspect.signature(self.build, eval_str=True).parameters.values()
         free = [p for p in parameters if p.name != "num_classes" and p.name not in self.fixed]
-        return {p.name: _switch(p.annotation, p.default) for p in free}
+        return {p.name: _switch(p.annotation, self.defaults.get(p.name, p.default)) for p in free}
 
     def why_not(self) -> str | None:
         """Why it cannot be built here, with the pip line; ``None`` if it can."""
@@ -81,10 +83,15 @@ _HRNET_VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "hrnet_l": {"bfem": False, "fusm": True, "ccsf": False, "attention": "aam", "attention_at": "all"},
 }
 
+_LITE = "efficientnet_lite0"
+
 ARCHS: Mapping[str, Arch] = MappingProxyType(
     {
         "cross_cbam_m": Arch(CrossCBAM, {"backbone": "stdc1"}),
         "cross_cbam_l": Arch(CrossCBAM, {"backbone": "stdc2"}),
+        # not the paper's: its decoder, narrow and of one width, on a backbone with public weights, and on any
+        "cross_cbam_s": Arch(CrossCBAM, {"backbone": _LITE, "one_width": True}, defaults={"aspp_channels": 96}),
+        "cross_cbam": Arch(CrossCBAM, {"one_width": True}, defaults={"aspp_channels": 96, "backbone": _LITE}),
         "stdc1_fcn": Arch(STDCFCN, {"backbone": "stdc1"}),
         "stdc2_fcn": Arch(STDCFCN, {"backbone": "stdc2"}),
         "stdc1_seg": Arch(STDCSeg, {"backbone": "stdc1"}),
@@ -176,7 +183,7 @@ def _build(name: str, num_classes: int, switches: Mapping[str, Any]) -> nn.Modul
         if key not in valid:
             raise UnknownModelError(f"{name}: {unknown('switch', key, valid)}")
         valid[key].check(key, value)
-    model = arch.build(num_classes=num_classes, **arch.fixed, **switches)
+    model = arch.build(num_classes=num_classes, **{**arch.defaults, **arch.fixed, **switches})
     model.arch, model.switches = name, dict(switches)  # type: ignore[assignment]
     return model
 

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.models.layers import ConvBNReLU, init_weights
-from edgeseg.text import unknown
 
 
 class STDCModule(nn.Module):
@@ -100,15 +99,3 @@ def stdc1(width: int = 64) -> STDC:
 def stdc2(width: int = 64) -> STDC:
     """STDC2 ("STDCNet1446"): 9,348,768 parameters at width 64."""
     return STDC((4, 5, 3), width)
-
-
-def build_backbone(name: str, width: int) -> STDC:
-    """The backbone of a network: ``"stdc1"`` or ``"stdc2"``.
-
-    Raises:
-        ValueError: another name.
-    """
-    known = {"stdc1": stdc1, "stdc2": stdc2}
-    if name not in known:
-        raise ValueError(unknown("backbone", name, known))
-    return known[name](width)

@@ -10,6 +10,7 @@ from torch import nn
 
 from edgeseg.data.labels import ClassTable, LabelError, match_classes
 from edgeseg.machine import total_memory
+from edgeseg.models.backbones import BackboneSource, is_from
 from edgeseg.models.registry import ARCHS, SUFFIX, TRAINING_SWITCHES, create_model, refuse_other_switches
 from edgeseg.models.weights import read_weights
 from edgeseg.models.zoo import find_weights
@@ -17,6 +18,7 @@ from edgeseg.training.distill import check_teacher
 from edgeseg.training.recipe import Recipe, RecipeError
 
 RANDOM = "random weights"
+_BACKBONE = "backbone "  # how the start of a run begins that had a pre-trained one
 
 
 def build_network(recipe: Recipe, table: ClassTable, init: str | Path | None = None) -> nn.Module:
@@ -72,7 +74,7 @@ def check_network(recipe: Recipe, table: ClassTable, init: str | Path | None = N
             f"recipe {recipe.name}: {arch} would have {parameters} parameters, more than fit into memory; take a "
             "smaller one"
         )
-    if recipe.freeze_epochs:
+    if recipe.freeze_epochs or recipe.backbone_lr != 1:
         backbone_of(model)  # refuses one that has none
     if recipe.teacher:
         check_teacher(recipe.teacher, table)
@@ -91,6 +93,26 @@ def start_text(init: str | Path | None) -> str:
     return f"weight {'/'.join(Path(init).absolute().parts[-2:]) if of_file else init}"
 
 
+def backbone_text(source: BackboneSource) -> str:
+    """The same of a run whose backbone alone had weights: which, by the hash of their file."""
+    return f"{_BACKBONE}{source}"
+
+
+def is_other_backbone(start: str, source: str | Path) -> bool:
+    """Whether a run with this start cannot have been started from this backbone."""
+    return not start.startswith(_BACKBONE) or not is_from(start.removeprefix(_BACKBONE), source)
+
+
+def normalisation_fault(model: nn.Module, recipe: Recipe, start: str) -> list[str]:
+    """What is to be said where a recipe normalises otherwise than the weights of its pre-trained backbone want."""
+    backbone = getattr(model, "backbone", None)
+    mean, std = getattr(backbone, "mean", None), getattr(backbone, "std", None)
+    if not start.startswith(_BACKBONE) or mean is None or std is None or (mean, std) == (recipe.mean, recipe.std):
+        return []
+    fields = f"mean={','.join(map(str, mean))} std={','.join(map(str, std))}"
+    return [f"the backbone's weights were trained with another mean and deviation of the input; set {fields}"]
+
+
 def backbone_of(model: nn.Module) -> nn.Module:
     """The part of a network that can be frozen, its child ``backbone``.
 
@@ -100,8 +122,8 @@ def backbone_of(model: nn.Module) -> nn.Module:
     backbone = getattr(model, "backbone", None)
     if not isinstance(backbone, nn.Module):
         raise RecipeError(
-            f"{getattr(model, 'arch', type(model).__name__)} has no part named backbone, so none can be frozen; set "
-            "freeze_epochs=0"
+            f"{getattr(model, 'arch', type(model).__name__)} has no part named backbone, so none can be frozen or have "
+            "a learning rate; set freeze_epochs=0 backbone_lr=1"
         )
     return backbone
 

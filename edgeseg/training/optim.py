@@ -5,30 +5,46 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from edgeseg.training.network import backbone_of
 from edgeseg.training.recipes import Recipe
+
+LR_FACTOR = "lr_factor"
+"""The key of a parameter group under which stands what the learning rate is multiplied by for it."""
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """SGD or AdamW over the trainable parameters; with `decay_conv_only` BN weights and all biases are not decayed.
 
     A backbone that is to be frozen for a while is among them: a parameter without a gradient is passed over, with
-    neither decay nor momentum.
+    neither decay nor momentum. Where the backbone has a rate of its own, its parameters make groups of their own.
     """
-    decayed: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
+    apart = recipe.backbone_lr != 1
+    backbone = set(backbone_of(model).parameters()) if apart else set()
+    groups: list[dict[str, Any]] = [
+        {"params": [], "weight_decay": decay, LR_FACTOR: factor}
+        for factor in ((1.0, recipe.backbone_lr) if apart else (1.0,))
+        for decay in (recipe.weight_decay, 0.0)
+    ]
     for parameter in model.parameters():
         if parameter.requires_grad:
-            (decayed if parameter.ndim > 1 or not recipe.decay_conv_only else plain).append(parameter)
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+            plain = recipe.decay_conv_only and parameter.ndim <= 1
+            groups[2 * (parameter in backbone) + plain]["params"].append(parameter)
     groups = [g for g in groups if g["params"]]
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.lr)
     return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set an iteration's learning rate, each group of `make_optimizer` to its multiple of it."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group[LR_FACTOR]
 
 
 def learning_rate(recipe: Recipe, step: int, progress: float) -> float:

@@ -44,6 +44,7 @@ class Recipe:
     data: str = "camvid"  # a name that `open_data` knows, or a folder of image/label pairs
     data_size: tuple[int, int] | None = _of(None, 32, 8192)  # of rendered scenes, or which copy of CamVid or Cityscapes
     data_count: int | None = _of(None, 1, 1_000_000)  # scenes to render
+    data_partial: bool = False  # a part of Cityscapes or VOC is meant
     split: str = "train"
     val_split: str | None = "val"  # None: no evaluation on the way
     mean: tuple[float, float, float] = _of((0.4119, 0.4251, 0.4327), 0, 1)  # of RGB in 0…1; CamVid's train split
@@ -96,6 +97,7 @@ class Recipe:
     # momentum, and eval mode, so that its batch norms use and keep the statistics they came with. The rest of the
     # network trains; the learning rate follows the whole budget.
     freeze_epochs: float = _of(0.0, 0)
+    backbone_lr: float = _of(1.0, 0, 100)  # the model's `.backbone` learns at this many times the learning rate
     # losses
     loss: str = "ce"  # of the main head: one of LOSSES, or a sum such as "ohem + 0.5 dice"
     loss_stride: int = _of(1, 1, 32)  # the main loss is taken at 1/stride of the label's size

@@ -25,6 +25,7 @@ from edgeseg.data.pairs import DataError, Dataset
 from edgeseg.inference import Segmenter
 from edgeseg.machine import has_bf16
 from edgeseg.metrics import Scores, score
+from edgeseg.models.backbones import load_backbone
 from edgeseg.training.augment import Augment
 from edgeseg.training.batches import (
     RawBatch,
@@ -48,8 +49,17 @@ from edgeseg.training.compiled import compile_for_training, gradient_fault
 from edgeseg.training.distill import Teacher
 from edgeseg.training.distributed import global_loss, join_group, mean_over_ranks, same_buffers, slowest_clock
 from edgeseg.training.losses import Objective, class_weights
-from edgeseg.training.network import RANDOM, backbone_of, build_network, check_network, start_text
-from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn
+from edgeseg.training.network import (
+    RANDOM,
+    backbone_of,
+    backbone_text,
+    build_network,
+    check_network,
+    is_other_backbone,
+    normalisation_fault,
+    start_text,
+)
+from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn, set_learning_rate
 from edgeseg.training.recipe import BUDGETS, Recipe, differing
 from edgeseg.training.runlog import RunLog
 from edgeseg.training.suspicions import find_suspicions
@@ -89,10 +99,12 @@ def fit(
         device: default: CUDA where there is one, else the CPU.
         init: a weight's name or file to start from; where its class names, or their order, are not those of the data,
             its heads start anew, which is printed.
-        backbone: a public ImageNet checkpoint to start the backbone from, see `models.public`; instead of `init`.
+        backbone: ImageNet weights to start the backbone from: a file, a package or ``"timm"``, see
+            `edgeseg.models.backbones.load_backbone`; instead of `init`.
         resume: go on from the folder's checkpoint, bit for bit as if never interrupted (on a CPU; a budget in minutes
             follows the clock and cannot be repeated exactly). The budget may be another: the schedule follows the new
-            one from there on, and the log says so. `backbone` is then not read: the checkpoint holds all weights.
+            one from there on, and the log says so. `backbone` is then compared and not loaded: the checkpoint holds all
+            weights.
         workers: reading processes, where the set does not fit into memory.
         checkpoint_seconds: time between checkpoints; they do not influence the result.
         tensorboard: also write the log for TensorBoard.
@@ -119,7 +131,7 @@ def fit(
     if there and not resume:
         raise TrainingError(f"{out} holds a run already; go on with it (--resume), or choose another folder (--out)")
     if there:
-        _check_same_run(out / CHECKPOINT, recipe, data, val, init)
+        _check_same_run(out / CHECKPOINT, recipe, data, val, init, backbone)
     log = RunLog(out, enabled=rank == 0, progress=progress, tensorboard=tensorboard)
     backbone = None if there else backbone
     run = start_run(recipe, data, device, rank, world, init, backbone, workers, progress)
@@ -278,10 +290,7 @@ def start_run(
     model = build_network(recipe, table, init)
     start = start_text(init)
     if backbone is not None:
-        from edgeseg.models.public import load_public_backbone
-
-        load_public_backbone(model, backbone)
-        start = f"backbone {Path(backbone).name}"
+        start = backbone_text(load_backbone(model, backbone))
     teacher = Teacher(recipe.teacher, table, recipe.mean, recipe.std).to(device) if recipe.teacher else None
     samples = load_samples(data, device, workers, progress)
     model = model.to(device)
@@ -316,6 +325,7 @@ def _begin(run: Run, log: RunLog, data: Dataset, val: Dataset | None) -> None:
     if run.stream.rank:
         return
     odd = find_suspicions(run.recipe, data, val, run.samples)
+    odd += normalisation_fault(run.model, run.recipe, run.start)
     if run.recipe.freeze_epochs and run.start == RANDOM:
         odd.append(
             f"the backbone stays at its random weights for {run.recipe.freeze_epochs:g} epochs; give trained ones "
@@ -325,7 +335,14 @@ def _begin(run: Run, log: RunLog, data: Dataset, val: Dataset | None) -> None:
         warnings.warn(sentence, stacklevel=3)
 
 
-def _check_same_run(path: Path, recipe: Recipe, data: Dataset, val: Dataset | None, init: str | Path | None) -> None:
+def _check_same_run(
+    path: Path,
+    recipe: Recipe,
+    data: Dataset,
+    val: Dataset | None,
+    init: str | Path | None,
+    backbone: str | Path | None,
+) -> None:
     """Refuse a checkpoint of another recipe, start or data, before anything is built or read."""
     meta = checkpoint_meta(path)
     changes = differing(meta["recipe"], recipe)
@@ -337,6 +354,11 @@ def _check_same_run(path: Path, recipe: Recipe, data: Dataset, val: Dataset | No
         raise TrainingError(
             f"{path.parent} was started from {start}, not from {start_text(init)}; leave --init out, which a run to "
             "resume does not need, or train into another folder (--out)"
+        )
+    if backbone is not None and start is not None and is_other_backbone(start, backbone):
+        raise TrainingError(
+            f"{path.parent} was started from {start}, not from the backbone {backbone}; leave --backbone out, which a "
+            "run to resume does not need, or train into another folder (--out)"
         )
     if "classes" in meta:
         match_classes(meta["classes"], data.table.names, str(path), "the training data", _RESUME_ON)
@@ -387,8 +409,7 @@ def train_one_epoch(run: Run, batches: Iterator[tuple[list[tuple[int, int]], Raw
     for keys, raw in batches:
         run.enter_phase()
         lr = learning_rate(recipe, run.step, run.progress)
-        for group in run.optimizer.param_groups:
-            group["lr"] = lr
+        set_learning_rate(run.optimizer, lr)
         loss = training_step(run, keys, raw)
         run.ema.update(run.model, run.step)
         run.step += 1
