@@ -84,10 +84,17 @@ def test_other_data_leave_behind_a_size_and_a_count_that_they_have_not(tmp_path)
     assert override(streets, ["data=streets"]) == streets
 
 
-@pytest.mark.parametrize("option", ["data_size=64,64", "data_count=5"])
-def test_a_size_or_a_count_that_the_data_have_not_is_refused_before_they_are_opened(tmp_path, option):
+@pytest.mark.parametrize(
+    ("option", "cure"),
+    [
+        ("data_size=64,64", "data_size=none"),
+        ("data_count=5", "data_count=none"),
+        ("data_partial=True", "data_partial=false"),
+    ],
+)
+def test_what_the_data_cannot_choose_is_refused_before_they_are_opened(tmp_path, option, cure):
     recipe = override(get_recipe("streets_cpu"), [f"data={tmp_path}", option])
-    with pytest.raises(RecipeError, match=f"{option}.*set {option.partition('=')[0]}=none"):
+    with pytest.raises(RecipeError, match=f"{option}.*set {cure}"):
         open_recipe(recipe)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg import cli
+from edgeseg.data.streets import Streets, write_streets
 from edgeseg.training.ablate import MEASURES, Variant, read_record, run_variants, size_key
 from edgeseg.training.recipes import RecipeError, get_recipe
 from edgeseg.training.tables import (
@@ -338,6 +339,41 @@ def test_a_table_that_was_killed_and_started_again_is_the_same_table(tmp_path):
     assert table(again.stdout) == table(whole.stdout) != ""
     rows = [[json.loads(line) for line in (tmp_path / f"{n}.jsonl").read_text().splitlines()] for n in ("whole", "cut")]
     assert timeless(rows[0]) == timeless(rows[1])
+
+
+@pytest.mark.parametrize(
+    ("on", "size", "sizes"),
+    [pytest.param("cityscapes", (1024, 2048), "64x128", marks=pytest.mark.slow), ("voc", (96, 128), "64x64")],
+)
+def test_tables_run_on_data_in_their_official_layouts(on, size, sizes, tmp_path, monkeypatch, capsys):
+    """Streets, written as Cityscapes and VOC have their files; what is there is a part, and meant so."""
+    for split in ("train", "val"):
+        write_streets(Streets(split, 2, size), tmp_path / on, progress=False, layout=on)
+    crop = sizes.replace("x", ",")
+    changes = [f"crop={crop}", "iterations=2", "batch=2", "precise_bn=0", "warmup=0", "class_weights=none", "amp=none"]
+    changes += ["switches={'width':8}", *([] if on == "cityscapes" else ["split=train", "val_split=val"])]
+    words = ["edgeseg", "ablate", "cross_cbam_6", "--on", on, "--variant", "channels_128", "--seeds", "1", *changes]
+    monkeypatch.setenv("EDGESEG_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+    def run(words: list[str]) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code, *capsys.readouterr()
+
+    code, _, error = run(words)
+    assert code == 2
+    assert "data_partial=true" in error
+    code, out, error = run([*words, "data_partial=true", "--json", "rows.jsonl"])
+    assert code == 0, error
+    (row,) = read_record(Path("rows.jsonl"))
+    assert list(row["at"]) == [sizes, "x".join(str(2 * int(side)) for side in sizes.split("x"))]
+    assert f"{on} " in out
+    weights = next(Path("runs").glob("**/seed0"))
+    code, _, error = run(["edgeseg", "eval", str(weights), "--data", on, "--split", "val"])
+    assert (code, "--partial" in error) == (2, True)
+    assert run(["edgeseg", "eval", str(weights), "--data", on, "--split", "val", "--partial"])[0] == 0
 
 
 @pytest.mark.slow

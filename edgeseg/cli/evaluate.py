@@ -37,6 +37,9 @@ def evaluate(
     ] = None,
     data_size: Annotated[str | None, typer.Option(help="HxW of rendered scenes")] = None,
     count: Annotated[int | None, typer.Option(help="number of rendered scenes")] = None,
+    partial_data: Annotated[
+        bool, typer.Option("--partial", help="Cityscapes, VOC: a part of it is meant, accept it")
+    ] = False,
     flip: Annotated[bool, typer.Option("--flip", help="average with the mirrored image")] = False,
     boundary: Annotated[bool, typer.Option("--boundary", help="also boundary F1 at 3 pixels")] = False,
     classes_by_number: Annotated[
@@ -60,7 +63,7 @@ def evaluate(
     model = find_model(model)
     table, views, about = _artefact(model, size, flip) if Path(model).is_dir() else _weight(model, size, flip, device)
     rendered_at = parse_size(data_size) if data_size else None
-    pairs = open_data(data, split, size=rendered_at, count=count, definition=definition)
+    pairs = open_data(data, split, size=rendered_at, count=count, definition=definition, partial=partial_data or None)
     names = pairs.table.names
     lookup, matched = _match(model, table.names if table else (), data, names, classes_by_number)
     facts: dict[str, Any] = {

@@ -22,7 +22,7 @@ from edgeseg.data.pairs import DataError, Dataset
 from edgeseg.files import atomic_write, cache_folder, extract, fetch, no_space, read_json, write_json, write_lines
 
 OWN = "Classes of your own need a classes.json in the folder: it is read as your own data then."
-PARTLY = "For a part on purpose say so: partial=True, on the command line --partial."
+PARTLY = "For a part on purpose say so: partial=True, on the command line --partial, in a recipe data_partial=true."
 Copy = TypeVar("Copy")
 
 

@@ -46,7 +46,7 @@ MEASURES = {
 """What runs are compared by, and its name in tables and pictures; all in percent."""
 
 REPORT, SCORES = "report.json", "scores.json"
-_FIXED = ("name", "data", "data_size", "data_count", "split", "val_split", "seed")
+_FIXED = ("name", "data", "data_size", "data_count", "data_partial", "split", "val_split", "seed")
 _NAME = re.compile(r"[\w.+-]+")
 
 

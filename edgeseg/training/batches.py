@@ -35,17 +35,17 @@ def open_recipe(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
     """The data that a recipe trains on, and those that it is scored on, ``None`` where it is not.
 
     Raises:
-        RecipeError: it names a size or a count, and its data have none to choose.
+        RecipeError: it names a size or a count, or accepts a part, and its data have none to choose.
         DataError: as in `edgeseg.data.open_data`.
     """
-    wanted = {"size": recipe.data_size, "count": recipe.data_count}
+    wanted = {"size": recipe.data_size, "count": recipe.data_count, "partial": recipe.data_partial or None}
     known = known_options(recipe.data, **wanted)
     for option, value in wanted.items():
         if value is not None and option not in known:
             shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
             raise RecipeError(
                 f"recipe {recipe.name}: data_{option}={shown}, but {recipe.data} has no {option} to choose; set "
-                f"data_{option}=none, which takes the data as they are"
+                f"data_{option}={'false' if option == 'partial' else 'none'}, which takes the data as they are"
             )
     train = open_data(recipe.data, recipe.split, **known)
     known = {**known, "count": None}  # of scenes to train on
