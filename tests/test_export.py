@@ -9,7 +9,7 @@ from small_networks import small_switches
 
 SIZES = [(512, 1024), (360, 480), (720, 960)]
 SHALLOW = ("hrnet_w18", "hrnet_s_w18", "hrnet_m_w18", "hrnet_l_w18")  # few blocks: deep ones repeat them
-WHOLE = ("cross_cbam_m", "cross_cbam_l")
+WHOLE = ("cross_cbam_m", "cross_cbam_l", "cross_cbam_s")
 WHOLE_AND_SLOW = pytest.param("hrnet_s", marks=pytest.mark.slow)  # the one with every block
 
 

@@ -167,7 +167,8 @@ def test_channels_last_changes_nothing(variant):
 FORBIDDEN = re.compile(r"adaptive_max_pool|max\.dim|\bsplit|chunk|_aa\b|grid_sampler|nonzero|_unique")
 # Every block that inference has, each in as few networks as can be: an export takes seconds.
 EXPORTED = [
-    "cross_cbam_m", "se-aspp-alone", "stdc1_fcn", "stdc1_seg", "pp_liteseg_t", "hrnet", "hrnet_s", "hrnet_m",
+    "cross_cbam_m", "cross_cbam_s", "se-aspp-alone", "stdc1_fcn", "stdc1_seg", "pp_liteseg_t", "hrnet", "hrnet_s",
+    "hrnet_m",
 ]  # fmt: skip
 
 

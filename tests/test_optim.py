@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from edgeseg.models.registry import create_model
-from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn
+from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn, set_learning_rate
+from edgeseg.training.recipe import RecipeError
 from edgeseg.training.recipes import get_recipe
 from toy_runs import TINY
 
@@ -20,6 +21,31 @@ def test_only_convolution_weights_decay():
     decay = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
     for name, p in model.named_parameters():
         assert decay[id(p)] == (TINY.weight_decay if p.ndim > 1 else 0.0), name
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_the_backbone_learns_at_its_own_rate_and_decays_as_the_rest(optimizer):
+    model = create_model("cross_cbam_m", 3, width=8, aspp_channels=16)
+    made = make_optimizer(model, replace(TINY, optimizer=optimizer, backbone_lr=0.2))
+    set_learning_rate(made, 0.5)
+    groups = {id(p): g for g in made.param_groups for p in g["params"]}
+    assert sum(len(g["params"]) for g in made.param_groups) == len(groups) == len(list(model.parameters()))
+    for name, p in model.named_parameters():
+        assert groups[id(p)]["lr"] == pytest.approx(0.1 if name.startswith("backbone.") else 0.5), name
+        assert groups[id(p)]["weight_decay"] == (TINY.weight_decay if p.ndim > 1 else 0.0), name
+
+
+def test_without_a_rate_of_its_own_the_backbone_changes_neither_groups_nor_rate():
+    model = create_model("cross_cbam_m", 3, width=8, aspp_channels=16)
+    made = make_optimizer(model, TINY)
+    set_learning_rate(made, 0.5)
+    assert [g["lr"] for g in made.param_groups] == [0.5, 0.5]
+    assert [p for g in made.param_groups for p in g["params"]] == sorted(model.parameters(), key=lambda p: p.ndim <= 1)
+
+
+def test_a_network_without_a_backbone_has_no_rate_for_it():
+    with pytest.raises(RecipeError, match="Conv2d has no part named backbone.*freeze_epochs=0 backbone_lr=1"):
+        make_optimizer(torch.nn.Conv2d(3, 3, 1), replace(TINY, backbone_lr=0.2))
 
 
 def test_schedules_begin_warm_and_end_at_the_smallest_rate():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -12,8 +13,10 @@ import torch
 from edgeseg import cli
 from edgeseg.files import file_hash
 from edgeseg.inference import load_segmenter
+from edgeseg.models.efficientnet import EfficientNetLite
 from edgeseg.models.layers import resize
 from edgeseg.models.weights import WeightError, read_weights
+from edgeseg.training import train
 from edgeseg.training.losses import Objective
 from edgeseg.training.recipes import RecipeError
 from edgeseg.training.train import TrainingError, fit, start_run
@@ -128,6 +131,62 @@ def test_resuming_needs_the_public_file_no_more_and_still_names_it(tmp_path, pub
     report = fit(longer, Toy(), None, tmp_path / "run", backbone=public, resume=True, progress=False)
     assert report["steps"] == 3
     assert report["start"].startswith("backbone stdc.pth (sha256 ")
+
+
+def test_a_run_to_resume_is_refused_with_another_backbone_than_it_was_started_from(tmp_path, public):
+    recipe, other = replace(TINY, iterations=2), tmp_path / "other.pth"
+    fit(recipe, Toy(), None, tmp_path / "run", backbone=public, progress=False)
+    fit(recipe, Toy(), None, tmp_path / "random", progress=False)
+    other.write_bytes(public.read_bytes() + b"0")  # one byte more is another file
+    before = tensors(tmp_path / "run")
+    with pytest.raises(TrainingError, match=r"run was started from backbone stdc.pth \(sha256 .*leave --backbone out"):
+        fit(recipe, Toy(), None, tmp_path / "run", backbone=other, resume=True, progress=False)
+    assert_same(tensors(tmp_path / "run"), before)
+    with pytest.raises(TrainingError, match="random was started from random weights, not from the backbone .*stdc.pth"):
+        fit(recipe, Toy(), None, tmp_path / "random", backbone=public, resume=True, progress=False)
+
+
+LITE = replace(
+    TINY, model="cross_cbam_s", switches={"width": 8, "aspp_channels": 16}, mean=(0.5,) * 3, std=(0.5,) * 3,
+    optimizer="adamw", lr=2e-3, backbone_lr=0.2, amp="bf16",
+)  # fmt: skip
+
+
+@pytest.fixture
+def lite(tmp_path):
+    """A file of EfficientNet-Lite0 at width 8, by timm's names."""
+    backbone = EfficientNetLite(0, 8)
+    torch.save({backbone.timm_key(key): value for key, value in backbone.state_dict().items()}, tmp_path / "lite.pth")
+    return tmp_path / "lite.pth"
+
+
+@pytest.mark.filterwarnings("ignore:this processor has no bfloat16")
+def test_a_run_from_a_backbone_killed_in_the_middle_resumes_bit_for_bit(tmp_path, lite, monkeypatch):
+    class KilledError(Exception):
+        pass
+
+    def dying(run, keys, raw, step=train.training_step):
+        if run.step == 4:
+            raise KilledError
+        return step(run, keys, raw)
+
+    fit(LITE, Toy(), None, tmp_path / "whole", backbone=lite, progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "training_step", dying)
+        with pytest.raises(KilledError):
+            fit(LITE, Toy(), None, tmp_path / "cut", backbone=lite, checkpoint_seconds=0, progress=False)
+    fit(LITE, Toy(), None, tmp_path / "cut", backbone=lite, resume=True, progress=False)
+    assert_same(tensors(tmp_path / "cut"), tensors(tmp_path / "whole"))
+
+
+def test_a_backbone_whose_weights_want_another_normalisation_is_warned_of(tmp_path, lite):
+    recipe = replace(LITE, iterations=1, amp="none")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(recipe, Toy(), None, tmp_path / "right", backbone=lite, progress=False)
+        fit(replace(recipe, mean=(0.4,) * 3), Toy(), None, tmp_path / "random", progress=False)
+    with pytest.warns(UserWarning, match="another mean and deviation .* set mean=0.5,0.5,0.5 std=0.5,0.5,0.5"):
+        fit(replace(recipe, mean=(0.4,) * 3), Toy(), None, tmp_path / "wrong", backbone=lite, progress=False)
 
 
 def test_a_public_file_of_another_width_stops_the_run(tmp_path, public):

