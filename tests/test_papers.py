@@ -1,17 +1,20 @@
 """Every number that a paper prints about its networks comes out of ours."""
 
 import functools
+import json
+from pathlib import Path
 
 import pytest
 import torch
 
 from edgeseg.models.attention import AAM, CBAM, ECA, SE
 from edgeseg.models.baselines import STDCFCN
-from edgeseg.models.counts import count, count_operations
+from edgeseg.models.counts import count, count_by_rules, count_operations
 from edgeseg.models.cross_cbam import CCBAM, SEASPP, CrossCBAM
 from edgeseg.models.hrnet import HRNet
 from edgeseg.models.improved_hrnet import BFEM, CCSF, FUSM, ImprovedHRNet
 from edgeseg.models.papers import (
+    THOP_RULES,
     AttentionCost,
     TableRow,
     attention_costs,
@@ -20,7 +23,8 @@ from edgeseg.models.papers import (
     format_tables,
     paper_tables,
 )
-from edgeseg.models.registry import create_model
+from edgeseg.models.peers import PRINTED
+from edgeseg.models.registry import ARCHS, create_model
 from edgeseg.models.stdc import stdc1, stdc2
 
 
@@ -225,14 +229,23 @@ def test_the_authors_dead_branches_of_hrnet_l_count_and_do_nothing():
     assert size(dead) == size(hrnet(**L))
 
 
-def test_our_rules_are_those_of_the_papers_tool():
+@pytest.mark.parametrize("switches", [M, {"attention": "sp"}])  # SP pools into windows that are no whole numbers
+def test_our_rules_are_those_of_the_papers_tool(switches):
     thop = pytest.importorskip("thop", reason="the paper's counting tool: pip install thop")
-    one_of_each = {**M, "modules": (1, 1, 1)}  # all kinds of layers, fewer of them
+    one_of_each = {**switches, "modules": (1, 1, 1)}  # all kinds of layers, fewer of them
     model, image = ImprovedHRNet(20, **one_of_each), torch.zeros(1, 3, 512, 1024)
     with torch.device("cpu"):  # where it keeps its counters
         operations, params = thop.profile(model, (image,), verbose=False)
     ours = count_as_improved_hrnet_paper(hrnet(**one_of_each))
     assert (2 * operations / 1e9, params / 1e6) == pytest.approx(ours, rel=1e-12)
+
+
+def test_our_rules_for_transformers_are_those_of_the_papers_tool():
+    thop = pytest.importorskip("thop", reason="the paper's counting tool: pip install thop")
+    model, image = torch.nn.Sequential(torch.nn.Linear(40, 24), torch.nn.LayerNorm(24)), torch.zeros(1, 3, 32, 40)
+    ours = count_by_rules(model, (32, 40), THOP_RULES)
+    with torch.device("cpu"):
+        assert thop.profile(model, (image,), verbose=False)[0] == ours
 
 
 # What AAM costs: Improved HRNet, Eq. 6 and 7 --------------------------------------------------------------------------
@@ -280,3 +293,23 @@ def test_on_the_coarse_maps_aam_costs_what_its_convolutions_cost():
 def test_counted_operations_are_those_that_the_counter_of_multiply_adds_counts():
     model = create_model("cross_cbam_m", 11)
     assert count_operations(model.eval(), (1, 3, 64, 96))["convolution"] == count(model, (64, 96)).macs
+
+
+# Networks that the papers compare with --------------------------------------------------------------------------------
+
+
+def test_every_network_of_the_comparisons_is_placed_once_and_where_it_is_said_to_live():
+    home = Path(__file__).parent.parent / "benchmarks"
+    printed, placed = (json.loads((home / f"paper_{what}.json").read_text()) for what in ("tables", "networks"))
+    for paper, tables in (
+        ("cross_cbam", ("table2_cityscapes", "table3_camvid")),
+        ("improved_hrnet", ("table4_cityscapes", "table5_voc")),
+    ):
+        assert set(placed[paper]) == {row[0] for table in tables for row in printed[paper][table]["rows"]}
+        for network in placed[paper].values():
+            assert network.keys() <= {"here", "switches", "remark", "elsewhere"}
+            assert not {"here", "elsewhere"} <= network.keys()
+            if "here" in network:
+                assert network.get("switches", {}).keys() <= ARCHS[network["here"]].switches.keys()
+    peers = {peer.printed: peer.name for peer in PRINTED}
+    assert {name: placed["improved_hrnet"][name].get("here", "") for name in peers} == peers

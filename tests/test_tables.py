@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,12 @@ from edgeseg.data.streets import Streets, write_streets
 from edgeseg.training.ablate import MEASURES, Variant, read_record, run_variants, size_key
 from edgeseg.training.recipes import RecipeError, get_recipe
 from edgeseg.training.tables import (
+    MARGIN,
     TABLES,
     Claim,
     Entry,
     PaperTable,
+    finding_cells,
     findings,
     network_parameters,
     scored_sizes,
@@ -157,6 +160,60 @@ def test_verdicts():
     ):
         (found,) = findings(table_of(Claim("", "1", row, against, sign=sign)), rows_of(scores), SIZES)
         assert found.verdict == verdict
+
+
+def test_no_worse_is_better_than_a_loss_of_the_margin():
+    """The interval of the paired difference decides: whole above −margin, whole below, or across."""
+    base = [50.0, 60.0, 40.0, 55.0]
+    shifted = lambda *by: [b + d for b, d in zip(base, by, strict=True)]  # noqa: E731
+    scores = {
+        "a": base,
+        "same": shifted(0.1, -0.1, 0.05, -0.05),
+        "a little worse": shifted(-0.2, -0.3, -0.25, -0.2),
+        "worse": shifted(-0.9, -1.1, -1.0, -1.0),
+        "unsure": shifted(2.0, -2.0, 1.0, -1.0),
+        "better": shifted(3.0, 3.1, 2.9, 3.0),
+    }
+    for row, no_worse, better in (
+        ("same", "holds", "within noise"),
+        ("a little worse", "holds", "does not hold"),
+        ("worse", "does not hold", "does not hold"),
+        ("unsure", "within noise", "within noise"),
+        ("better", "holds", "holds"),
+    ):
+        for margin, verdict in ((0.5, no_worse), (0.0, better)):
+            claim = Claim("", "1", row, "a", margin=margin)
+            (found,) = findings(table_of(claim), rows_of(scores), SIZES)
+            assert found.verdict == verdict, (row, margin)
+            turned = replace(claim, row="a", against=row, sign=-1)  # the same sentence, said of the other
+            (again,) = findings(table_of(turned), rows_of(scores), SIZES)
+            assert (again.verdict, again.p) == (verdict, pytest.approx(found.p))
+
+
+def test_the_interval_of_the_difference_and_the_verdict_are_one():
+    """Two seeds: Student's t with one degree of freedom is Cauchy's, whose 97.5 % quantile is cot(π / 40)."""
+    rows = rows_of({"a": [50.0, 60.0], "b": [50.1, 60.3]})  # 0.2 ± 0.1
+    lower = 0.2 - 0.1 / math.tan(math.pi / 40)
+    for margin, verdict in ((-lower + 0.01, "holds"), (-lower - 0.01, "within noise")):
+        (found,) = findings(table_of(Claim("", "1", "b", "a", margin=margin)), rows, SIZES)
+        assert found.verdict == verdict
+        assert found.difference == pytest.approx(0.2)
+
+
+def test_what_no_worse_may_lose_is_said_and_counts_in_the_same_family():
+    table = TABLES["se_aspp_controls"]
+    margins = {c.text: c.margin for t in TABLES.values() for c in t.claims if c.margin}
+    assert margins == dict.fromkeys(
+        ("a 7×7 kernel is not needed", "reduction 16 is no worse than 4",
+         "adding and SE keep ASPP's accuracy", "wide rates are not needed"), MARGIN,
+    )  # fmt: skip
+    _, cells = finding_cells(findings(table, [], SIZES), SIZES)
+    assert [cell[2] for cell in cells][1:3] == ["+ mIoU at 64×64", "≥ −0.5 mIoU at 64×64"]
+    rows = rows_of({"a": [50, 60, 40], "b": [51.1, 61.0, 41.2], "c": [50.2, 60.1, 40.3]})
+    claims = Claim("", "1", "b", "a"), Claim("", "1", "c", "a", margin=0.5)
+    alone = [findings(table_of(claim), rows, SIZES)[0].p for claim in claims]
+    both = [found.p for found in findings(table_of(*claims), rows, SIZES)]
+    assert min(both) == pytest.approx(2 * min(alone))
 
 
 def test_looking_often_asks_for_more():
@@ -317,30 +374,6 @@ def test_a_table_draws_what_each_variant_sees_and_says_what_a_record_already_hol
     assert not strips[1].exists()
 
 
-@pytest.mark.slow
-def test_a_table_that_was_killed_and_started_again_is_the_same_table(tmp_path):
-    files = lambda where: ["--out", str(tmp_path / where), "--json", str(tmp_path / f"{where}.jsonl")]  # noqa: E731
-    whole = subprocess.run([*command(tmp_path), *files("whole")], capture_output=True, text=True, timeout=300)
-    assert whole.returncode == 0, whole.stderr
-    first = subprocess.Popen([*command(tmp_path), *files("cut")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    record, deadline = tmp_path / "cut.jsonl", time.monotonic() + 120
-    while not (record.exists() and record.read_text().count("\n") >= 1):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    lines = record.read_text().count("\n")
-    assert 1 <= lines < 3
-    with record.open("a") as file:
-        file.write('{"variant": "half')  # as if it had been killed while it wrote
-    again = subprocess.run([*command(tmp_path), *files("cut")], capture_output=True, text=True, timeout=300)
-    assert again.returncode == 0, again.stderr
-    table = lambda out: out.partition("Table 6")[2]  # noqa: E731
-    assert table(again.stdout) == table(whole.stdout) != ""
-    rows = [[json.loads(line) for line in (tmp_path / f"{n}.jsonl").read_text().splitlines()] for n in ("whole", "cut")]
-    assert timeless(rows[0]) == timeless(rows[1])
-
-
 @pytest.mark.parametrize(
     ("on", "size", "sizes"),
     [pytest.param("cityscapes", (1024, 2048), "64x128", marks=pytest.mark.slow), ("voc", (96, 128), "64x64")],
@@ -374,6 +407,30 @@ def test_tables_run_on_data_in_their_official_layouts(on, size, sizes, tmp_path,
     code, _, error = run(["edgeseg", "eval", str(weights), "--data", on, "--split", "val"])
     assert (code, "--partial" in error) == (2, True)
     assert run(["edgeseg", "eval", str(weights), "--data", on, "--split", "val", "--partial"])[0] == 0
+
+
+@pytest.mark.slow
+def test_a_table_that_was_killed_and_started_again_is_the_same_table(tmp_path):
+    files = lambda where: ["--out", str(tmp_path / where), "--json", str(tmp_path / f"{where}.jsonl")]  # noqa: E731
+    whole = subprocess.run([*command(tmp_path), *files("whole")], capture_output=True, text=True, timeout=300)
+    assert whole.returncode == 0, whole.stderr
+    first = subprocess.Popen([*command(tmp_path), *files("cut")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    record, deadline = tmp_path / "cut.jsonl", time.monotonic() + 120
+    while not (record.exists() and record.read_text().count("\n") >= 1):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    lines = record.read_text().count("\n")
+    assert 1 <= lines < 3
+    with record.open("a") as file:
+        file.write('{"variant": "half')  # as if it had been killed while it wrote
+    again = subprocess.run([*command(tmp_path), *files("cut")], capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    table = lambda out: out.partition("Table 6")[2]  # noqa: E731
+    assert table(again.stdout) == table(whole.stdout) != ""
+    rows = [[json.loads(line) for line in (tmp_path / f"{n}.jsonl").read_text().splitlines()] for n in ("whole", "cut")]
+    assert timeless(rows[0]) == timeless(rows[1])
 
 
 @pytest.mark.slow

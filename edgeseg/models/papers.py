@@ -19,6 +19,8 @@ from edgeseg.models.counts import Rule, count_by_rules, count_operations
 from edgeseg.models.cross_cbam import SEASPP, CrossCBAM
 from edgeseg.models.improved_hrnet import ImprovedHRNet, LayerScale, SlowBatchNorm
 from edgeseg.models.layers import GlobalAvgPool, GlobalMaxPool
+from edgeseg.models.peers import PrintedPeer
+from edgeseg.models.registry import create_model
 from edgeseg.models.weights import is_aux_key
 
 
@@ -141,8 +143,11 @@ def _norm(_: nn.Module, x: Tensor, __: Tensor) -> int:
 
 
 def _pool(_: nn.Module, x: Tensor, output: Tensor) -> int:
-    window = x.shape[2:].numel() // output.shape[2:].numel()
-    return output.numel() * (window + 1)
+    return x.numel() + output.numel()  # for every output its window, a fraction too, and a division
+
+
+def _linear(linear: nn.Linear, _: Tensor, output: Tensor) -> int:
+    return output.numel() * linear.in_features
 
 
 # thop 0.1.1 in eval mode. It looks a layer's exact class up and finds neither the synchronised batch normalisation
@@ -150,7 +155,9 @@ def _pool(_: nn.Module, x: Tensor, output: Tensor) -> int:
 THOP_RULES: Mapping[type[nn.Module], Rule] = {
     nn.Conv2d: _conv_without_bias,
     nn.Conv1d: _conv_without_bias,
+    nn.Linear: _linear,
     nn.BatchNorm2d: _norm,
+    nn.LayerNorm: _norm,
     nn.AdaptiveAvgPool2d: _pool,
     GlobalAvgPool: _pool,
 }
@@ -172,6 +179,27 @@ def count_as_improved_hrnet_paper(model: ImprovedHRNet, size: tuple[int, int] = 
     unseen = [m for m in model.modules() if isinstance(m, (SlowBatchNorm, LayerScale))]
     params = sum(p.numel() for p in model.parameters()) - sum(p.numel() for m in unseen for p in m.parameters())
     return 2 * count_by_rules(model, size, THOP_RULES) / 1e9, params / 1e6
+
+
+def count_peer_as_improved_hrnet_paper(peer: PrintedPeer, size: tuple[int, int]) -> tuple[float, float]:
+    """FLOPs and parameters of another network of Tables IV and V: the library's, and what differs.
+
+    The libraries derive classes of their own from batch and layer normalisation, the paper's networks do not: here a
+    derived class counts as what it is.
+
+    Args:
+        peer: one that a library has.
+        size: (H, W) of the input.
+
+    Returns:
+        (GFLOPs, million parameters).
+    """
+    with torch.device("meta"):
+        model = create_model(peer.name, peer.classes, **({"aux": True} if peer.aux else {}))
+    rules = {type(m): r for m in model.modules() for layer, r in THOP_RULES.items() if isinstance(m, layer)}
+    operations = count_by_rules(model, size, rules) + sum(d.operations_at(size) for d in peer.differs)
+    params = sum(p.numel() for p in model.parameters()) + sum(d.params for d in peer.differs)
+    return 2 * operations / 1e9, params / 1e6
 
 
 # What the papers print ------------------------------------------------------------------------------------------------
