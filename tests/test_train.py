@@ -159,7 +159,30 @@ def test_a_killed_run_resumes_bit_for_bit(tmp_path, uninterrupted, during):
     assert_same(tensors(tmp_path), tensors(uninterrupted))
     ours, theirs = log_rows(tmp_path), log_rows(uninterrupted)
     assert [(r.get("step"), r.get("loss")) for r in ours] == [(r.get("step"), r.get("loss")) for r in theirs]
-    assert not [p for p in tmp_path.iterdir() if "tmp" in p.name or p.name.startswith(".")]
+    assert [p.name for p in tmp_path.iterdir() if "tmp" in p.name or p.name.startswith(".")] == [".lock"]
+
+
+def test_two_processes_do_not_train_in_one_folder(run):
+    lock = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire()"
+    holder = f"{lock}; print(1, flush=True); sys.stdin.read()"
+    before = {path.name: path.stat().st_mtime_ns for path in run.iterdir()}
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(run / ".lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        other.stdout.readline()
+        with pytest.raises(TrainingError, match="another process is training"):
+            fit(replace(TWO_STEPS, iterations=3), Toy(), None, run, resume=True, progress=False)
+        assert {path.name: path.stat().st_mtime_ns for path in run.iterdir() if path.name != ".lock"} == {
+            name: time for name, time in before.items() if name != ".lock"
+        }
+        other.kill()  # and nothing is left behind by a process that was killed
+    assert fit(replace(TWO_STEPS, iterations=3), Toy(), None, run, resume=True, progress=False)["steps"] == 3
+
+
+def test_a_run_that_failed_does_not_hold_its_folder(tmp_path):
+    with pytest.raises(Exception, match="nowhere"):
+        fit(TWO_STEPS, Toy(), None, tmp_path, init="nowhere.safetensors", progress=False)
+    assert fit(TWO_STEPS, Toy(), None, tmp_path, progress=False)["steps"] == 2
 
 
 def test_a_folder_with_a_run_is_not_overwritten(finished):

@@ -10,7 +10,7 @@ import math
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from edgeseg.data.labels import ClassTable, LabelError, match_classes
@@ -114,7 +115,7 @@ def fit(
         The report, also in ``report.json``: the recipe, steps, minutes, and the scores on `val` in percent.
 
     Raises:
-        TrainingError: the folder holds another run, or the loss is no longer finite.
+        TrainingError: the folder holds another run, or another process trains in it; the loss is no longer finite.
         CheckpointError: the run to resume was started on other data, or its file is damaged.
         RecipeError: the recipe asks for a head or a backbone that the model does not have.
         WeightError: `init` or `backbone` is damaged or for another network.
@@ -132,35 +133,63 @@ def fit(
         raise TrainingError(f"{out} holds a run already; go on with it (--resume), or choose another folder (--out)")
     if there:
         _check_same_run(out / CHECKPOINT, recipe, data, val, init, backbone)
-    log = RunLog(out, enabled=rank == 0, progress=progress, tensorboard=tensorboard)
-    backbone = None if there else backbone
-    run = start_run(recipe, data, device, rank, world, init, backbone, workers, progress)
-    if val is not None:
-        run.identity["validation"] = data_identity(val)
-    if there:
-        _resume(run, log)
-    else:
-        _begin(run, log, data, val)
+    with _alone_in(out) if rank == 0 else nullcontext():
+        log = RunLog(out, enabled=rank == 0, progress=progress, tensorboard=tensorboard)
+        backbone = None if there else backbone
+        run = start_run(recipe, data, device, rank, world, init, backbone, workers, progress)
+        if val is not None:
+            run.identity["validation"] = data_identity(val)
+        if there:
+            _resume(run, log)
+        else:
+            _begin(run, log, data, val)
+        _to_the_end(run, val, log, checkpoint_seconds, progress)
+        return _finish(run, val, log, progress, _usual_size(data))
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold a run's folder: two runs in one would write over each other's checkpoints.
+
+    Raises:
+        TrainingError: somebody holds it already. What a killed process held is free.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", blocking=False)
+    try:
+        with suppress(NotImplementedError):  # a file system without locks: as before there were any
+            lock.acquire()
+    except Timeout:
+        cure = "wait for it, stop it, or choose another folder (--out)"
+        raise TrainingError(f"another process is training in {folder}: {cure}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _to_the_end(run: Run, val: Dataset | None, log: RunLog, checkpoint_seconds: float, progress: bool) -> None:
+    """Train until the budget is spent; keep what is there when the data fail on the way."""
     batches, saved = run.samples.batches(run.stream, run.step), time.perf_counter()
     try:
         while run.progress < 1:
             before = run.epoch
             train_one_epoch(run, batches, log)
-            if val is not None and _due(recipe.eval_every, before, run.epoch) and run.progress < 1:
+            if val is not None and _due(run.recipe.eval_every, before, run.epoch) and run.progress < 1:
                 _score(run, val, log, progress)
-            if rank == 0 and time.perf_counter() - saved > checkpoint_seconds:
+            if run.stream.rank == 0 and time.perf_counter() - saved > checkpoint_seconds:
                 saved = time.perf_counter()
                 _save(run, log)
     except (DataError, LabelError, WorkerError):  # between two steps: nothing is half-done
-        if rank == 0 and run.step:
+        if run.stream.rank == 0 and run.step:
             _save(run, log)
-            print(f"{run.step} steps are kept in {out / CHECKPOINT}: mend what is named next, and go on with --resume")
+            kept = log.folder / CHECKPOINT
+            print(f"{run.step} steps are kept in {kept}: mend what is named next, and go on with --resume")
         raise
     except RuntimeError as error:  # perhaps in the middle of a step: the last checkpoint stays
         if fault := dead_worker(error):
             raise fault from None
         raise
-    return _finish(run, val, log, progress, _usual_size(data))
 
 
 # a run ----------------------------------------------------------------------------------------------------------------
