@@ -71,7 +71,7 @@ def panel(
     """
     cells = [(i, colorize(t, table), colorize(p, table), error_map(p, t)) for i, t, p in rows]
     figure = picture_grid(cells, [("image", "truth", "prediction", "errors")], names)
-    handles = _patches(range(len(table)), table, void=True, wrong=True)
+    handles = class_patches(range(len(table)), table, void=True, wrong=True)
     figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=8, frameon=False)
     if title:
         figure.suptitle(title, fontsize=11)
@@ -109,7 +109,7 @@ def comparison(
     seen = {
         int(c) for _, truth, masks in rows for m in (*masks, *([] if truth is None else [truth])) for c in np.unique(m)
     }
-    handles = _patches(sorted(seen - {VOID}), table, void=VOID in seen, wrong=errors)
+    handles = class_patches(sorted(seen - {VOID}), table, void=VOID in seen, wrong=errors)
     figure = picture_grid(cells, titles, sides, least=0.2 * len(handles), beside=1.3)
     figure.legend(handles=handles, loc="outside right center", fontsize=8, frameon=False)
     return figure
@@ -201,8 +201,8 @@ def strip(pictures: Sequence[np.ndarray], names: Sequence[str] = (), width: int 
     return row
 
 
-def _patches(classes: Iterable[int], table: ClassTable, void: bool, wrong: bool) -> list[Patch]:
-    """The legend's entries."""
+def class_patches(classes: Iterable[int], table: ClassTable, void: bool = False, wrong: bool = False) -> list[Patch]:
+    """Entries of a legend: a colour and a name for each class id, and for void and errors if asked."""
     from matplotlib.patches import Patch
 
     patches = [Patch(color=_hex(table.colors[i]), label=table.names[i]) for i in classes]

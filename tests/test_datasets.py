@@ -27,7 +27,7 @@ from edgeseg.data.streets import Streets
 from edgeseg.text import Field
 from picture_files import save
 
-README = Path(__file__).parent.parent / "README.md"
+GUIDE = Path(__file__).parent.parent / "docs" / "data.md"
 SOURCES = {name: source for record in DATASETS.values() for name, source in record.sources.items()}
 
 
@@ -230,8 +230,8 @@ def test_a_new_data_set_is_a_record(monkeypatch, tmp_path, scenes):
         open_data(tmp_path, size=(32, 32))
 
 
-def test_the_readme_names_every_data_set():
-    text = README.read_text(encoding="utf-8")
+def test_the_guide_names_every_data_set():
+    text = GUIDE.read_text(encoding="utf-8")
     assert {name for name in NAMES if f"{name}" not in text.lower()} == set()
 
 

@@ -79,5 +79,25 @@ def test_the_pages_name_commands_and_options_that_exist(page):
     assert not wrong
 
 
+def test_the_readmes_python_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (HOME / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) > 1
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+    shape, right, logits = re.fullmatch(
+        r"(\(.*?\)) (\S+) (torch.Size.*)", capsys.readouterr().out.strip().splitlines()[-1]
+    ).groups()
+    assert (shape, logits) == ("(360, 480)", "torch.Size([1, 11, 360, 480])")
+    assert float(right) > 0.8
+
+
+def test_the_readmes_links_lead_to_files():
+    text = (HOME / "README.md").read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
+    assert len(links) > 10
+    assert [link for link in links if not (HOME / link).exists()] == []
+
+
 if __name__ == "__main__":
     RELEASED.write_text(json.dumps(face(), indent=1) + "\n", encoding="utf-8")
