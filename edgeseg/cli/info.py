@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from edgeseg.files import parse_json, read_text
 from edgeseg.text import first_few, parse_size, table, unknown
 
+COUNTED = Path(__file__).parents[1] / "models" / "networks.json"
+"""Parameters and multiply-adds of every named network at one size, written by benchmarks/networks.py."""
+
 _CORE = ("torch", "numpy", "pillow", "safetensors", "matplotlib")
+_SIZE = "512x1024"
 _SHOWN = 6  # packages of an extra; dev has many
 
 
@@ -84,39 +90,56 @@ def _torchvision() -> str:
 
 def models(
     pattern: Annotated[str, typer.Argument(help="shell pattern")] = "*",
-    size: Annotated[str, typer.Option(help="HxW to count at")] = "512x1024",
+    size: Annotated[str, typer.Option(help="HxW to count at; another than the default is counted on the spot")] = _SIZE,
     paper: Annotated[bool, typer.Option("--paper", help="print the papers' counts beside ours")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="estimate the memory of training instead")] = False,
     batch: Annotated[int, typer.Option(min=1, help="samples per step, for --memory")] = 2,
 ) -> None:
     """List models with their parameters and multiply-adds."""
-    from edgeseg.models.papers import format_tables, paper_tables
     from edgeseg.models.registry import ARCHS, list_models
 
     if paper:
+        from edgeseg.models.papers import format_tables, paper_tables
+
         print(format_tables(paper_tables()))
         return
     height_width, names = parse_size(size), list_models(pattern)
     if not names:
         raise ValueError(unknown("model", pattern, list_models()))
-    # other people's libraries are imported, and their large networks built, only where the pattern asks for them
-    built = [n for n in names if n in ARCHS and (pattern != "*" or not ARCHS[n].package)]
+    known = parse_json(read_text(COUNTED))
+    if not memory and list(height_width) == known["size"]:
+        counts, left_out = known["networks"], False
+    else:
+        # other people's libraries are imported, and their large networks built, only where the pattern asks for them
+        built = [n for n in names if n in ARCHS and (pattern != "*" or not ARCHS[n].package)]
+        counts, left_out = {} if memory else _counted(built, height_width), pattern == "*"
     if memory:
         print(table(("model", "", "memory of training"), _memory(built, height_width, batch), "<<<"))
     else:
-        print(table(("model", "params M", "GMAC"), _counts(names, built, height_width)))
-        print(f"at {size}, 19 classes, inference only")
-    if pattern == "*":
-        print("other people's networks are counted when named: edgeseg models 'smp_*', edgeseg models '*_mobilenet_v3'")
+        rows = [(n, *(_in_millions(counts[n]) if n in counts else ("", ""))) for n in names]
+        print(table(("model", "params M", "GMAC"), rows))  # a weight counts as its architecture
+        print(f"at {size}, {known['classes']} classes, inference only")
+    if left_out:
+        print("other people's networks are built when named: edgeseg models 'smp_*', edgeseg models '*_mobilenet_v3'")
 
 
-def _counts(names: Sequence[str], built: Sequence[str], size: tuple[int, int]) -> Iterator[tuple[str, str, str]]:
+def _in_millions(counts: Mapping[str, int]) -> tuple[str, str]:
+    return f"{counts['params'] / 1e6:.4f}", f"{counts['macs'] / 1e9:.3f}"
+
+
+def _counted(names: Sequence[str], size: tuple[int, int]) -> dict[str, dict[str, int]]:
+    """Parameters and multiply-adds at a size that is not written down."""
+    import torch
+
     from edgeseg.models.counts import count
     from edgeseg.models.registry import create_model
 
-    for name in names:
-        counted = count(create_model(name), size) if name in built else None  # a weight counts as its architecture
-        yield (name, f"{counted.params / 1e6:.4f}", f"{counted.macs / 1e9:.3f}") if counted else (name, "", "")
+    found = {}
+    for name in _shown(names, "counting"):
+        with torch.device("meta"):  # only shapes count
+            counts = count(create_model(name), size)
+        found[name] = {"params": counts.params, "macs": counts.macs}
+    return found
 
 
 def _memory(names: Sequence[str], size: tuple[int, int], batch: int) -> Iterator[tuple[str, str, str]]:
@@ -126,8 +149,18 @@ def _memory(names: Sequence[str], size: tuple[int, int], batch: int) -> Iterator
     from edgeseg.models.counts import training_memory
     from edgeseg.models.registry import ARCHS, create_model
 
-    for name in names:
+    for name in _shown(names, "estimating"):
         for checkpointing in (False, True) if "checkpointing" in ARCHS[name].switches else (False,):
             with torch.device("meta"):
                 model = create_model(name, **({"checkpointing": True} if checkpointing else {}))
             yield name, "checkpointing" if checkpointing else "", str(training_memory(model, size, batch))
+
+
+def _shown(names: Sequence[str], doing: str) -> Iterator[str]:
+    """The names, with a bar on standard error that says which one is being worked on."""
+    from tqdm import tqdm
+
+    with tqdm(names, unit="network", leave=False) as bar:
+        for name in bar:
+            bar.set_description(f"{doing} {name}")
+            yield name
