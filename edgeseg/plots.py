@@ -228,10 +228,14 @@ def contact_sheet(pairs: Sequence[tuple[np.ndarray, np.ndarray]], table: ClassTa
 
 
 def curves(log: str | Path) -> Figure:
-    """Loss and learning rate of a run over its epochs, and mIoU where it was scored, from its ``log.jsonl``."""
+    """Loss and learning rate of a run over its epochs, and mIoU where it was scored, from its ``log.jsonl``.
+
+    Dotted lines part the stages of a run that has some.
+    """
     from matplotlib.figure import Figure
 
     steps, scores = read_log(log)
+    stages = [r["epoch"] for r in _log_rows(log) if "stage" in r][1:]
     figure = Figure((10 if scores else 5.4, 3.2), layout="constrained")
     axes = figure.subplots(1, 2 if scores else 1, squeeze=False)[0]
     _loss_curve(axes[0], steps)
@@ -239,6 +243,8 @@ def curves(log: str | Path) -> Figure:
         _score_curve(axes[1], scores)
     for axis in axes:
         axis.grid(alpha=0.25)
+        for epoch in stages:
+            axis.axvline(epoch, color=DARK_GREY, lw=0.8, ls=":")
     return figure
 
 
@@ -264,9 +270,13 @@ def _score_curve(axis: Axes, scores: Sequence[Mapping[str, Any]]) -> None:
 
 def read_log(log: str | Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Training lines and score lines of a run's ``log.jsonl``; a null in it is NaN."""
-    lines = [parse_json(line) for line in read_text(Path(log)).splitlines()]
-    rows = [{key: math.nan if value is None else value for key, value in line.items()} for line in lines]
+    rows = _log_rows(log)
     return [r for r in rows if "loss" in r], [r for r in rows if "miou" in r]
+
+
+def _log_rows(log: str | Path) -> list[dict[str, Any]]:
+    lines = [parse_json(line) for line in read_text(Path(log)).splitlines()]
+    return [{key: math.nan if value is None else value for key, value in line.items()} for line in lines]
 
 
 def save(figure: Figure, path: str | Path, dpi: int = 110) -> Path:

@@ -221,7 +221,8 @@ def _words(kind: Any) -> str:
     if typing.get_origin(kind) is tuple:
         kinds = typing.get_args(kind)
         if kinds[-1] is Ellipsis:
-            return "names with commas" if kinds[0] is str else "numbers with commas"
+            each = {str: "names", int: "numbers", float: "numbers"}.get(kinds[0], "dicts as Python writes them,")
+            return f"{each} with commas"
         return f"{len(kinds)} numbers with a comma" if len(kinds) == 2 else f"{len(kinds)} numbers with commas"
     named = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
     return named.get(kind, "a dict as Python writes it")

@@ -18,6 +18,7 @@ from edgeseg.data.labels import LabelError
 from edgeseg.training import batches
 from edgeseg.training.augment import Augment
 from edgeseg.training.batches import Resident, Stream, Streamed, augmented, load_samples
+from edgeseg.training.stages import plan
 from edgeseg.training.train import fit
 from toy_runs import TABLE, TINY, Toy
 
@@ -27,8 +28,24 @@ def test_an_empty_data_set_is_refused(tmp_path):
         fit(TINY, Toy(0), None, tmp_path, progress=False)
 
 
+def in_batches(*batches, steps=5):
+    """Stages of five steps each, by their batches."""
+    stages = tuple({"batch": batch, "iterations": steps} for batch in batches)
+    return plan(replace(TINY, iterations=0, stages=stages), 10)
+
+
+def test_stages_of_other_batches_take_over_where_one_ends():
+    stream = Stream(10, in_batches(4, 6, 2), seed=3)
+    assert [len(stream.keys(step)) for step in (0, 4, 5, 9, 10, 99)] == [4, 4, 6, 6, 2, 2]
+    keys = [k for step in range(20) for k in stream.keys(step)]
+    assert len(set(keys)) == len(keys) == 5 * (4 + 6) + 10 * 2
+    assert sorted(keys) == sorted((epoch, sample) for epoch in range(7) for sample in range(10))
+    with pytest.raises(ValueError, match="batch 6 is no multiple"):
+        Stream(10, in_batches(4, 6), 0, 0, 4)
+
+
 def test_every_epoch_shows_every_sample_once_in_another_order():
-    stream = Stream(length=10, batch=4, seed=3)
+    stream = Stream(10, in_batches(4), seed=3)
     keys = [k for step in range(10) for k in stream.keys(step)]
     for epoch in range(4):
         assert sorted(s for e, s in keys if e == epoch) == list(range(10))
@@ -36,8 +53,8 @@ def test_every_epoch_shows_every_sample_once_in_another_order():
 
 
 def test_ranks_share_out_the_batch_without_overlap():
-    whole = Stream(11, 6, seed=1)
-    ranks = [Stream(11, 6, 1, rank, 3) for rank in range(3)]
+    whole = Stream(11, in_batches(6), seed=1)
+    ranks = [Stream(11, in_batches(6), 1, rank, 3) for rank in range(3)]
     for step in range(9):
         parts = [k for r in ranks for k in r.keys(step)]
         assert sorted(parts) == sorted(whole.keys(step))
@@ -45,7 +62,7 @@ def test_ranks_share_out_the_batch_without_overlap():
 
 def test_a_batch_that_ranks_cannot_share_is_refused():
     with pytest.raises(ValueError, match="multiple of the 4 ranks"):
-        Stream(10, 6, 0, 0, 4)
+        Stream(10, in_batches(6), 0, 0, 4)
 
 
 def test_workers_give_the_same_batches_as_memory():
@@ -58,7 +75,7 @@ def test_workers_give_the_same_batches_as_memory():
 
 
 def compare_workers_with_memory():
-    device, augment, stream = torch.device("cpu"), Augment(TINY), Stream(6, 4, 0)
+    device, augment, stream = torch.device("cpu"), Augment(TINY), Stream(6, in_batches(4), 0)
     resident, streamed = Resident(Toy(), device, progress=False), Streamed(Toy(), device, workers=2, progress=False)
     for start in (0, 3):
         pairs = zip(resident.batches(stream, start), streamed.batches(stream, start), range(3), strict=False)

@@ -1,8 +1,8 @@
 """Batches of a training run: which samples, from where, augmented.
 
-The run is one endless stream of samples: shuffled epoch after shuffled epoch. Step k takes the positions kB to
-(k+1)B − 1, so the step alone says which samples come next: there is no partial batch, no worker or rank changes it, and
-resuming is exact.
+The run is one endless stream of samples: shuffled epoch after shuffled epoch. With batches of B, step k takes the
+positions kB to (k+1)B − 1, and a stage of other batches takes over where the one before ends. So the step alone says
+which samples come next: there is no partial batch, no worker or rank changes it, and resuming is exact.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from edgeseg.data.pairs import Dataset
 from edgeseg.machine import total_memory
 from edgeseg.training.augment import Augment, class_points
 from edgeseg.training.recipe import Recipe, RecipeError
+from edgeseg.training.stages import Stage, stage_at
 
 
 def open_recipe(recipe: Recipe) -> tuple[Dataset, Dataset | None]:
@@ -62,13 +63,13 @@ class Stream:
 
     Args:
         length: samples in the data set.
-        batch: samples per step over all ranks.
+        stages: of the run; each with its own batch, the samples of a step over all ranks.
         seed: of the shuffling.
         rank, world: this process and their number; rank r takes every world-th sample of a batch, starting at r.
     """
 
     length: int
-    batch: int
+    stages: tuple[Stage, ...]
     seed: int
     rank: int = 0
     world: int = 1
@@ -76,12 +77,18 @@ class Stream:
     def __post_init__(self) -> None:
         if self.length < 1:
             raise ValueError("the data set is empty: nothing to train on")
-        if self.batch % self.world:
-            raise ValueError(f"batch {self.batch} is no multiple of the {self.world} ranks; change batch or the ranks")
+        for batch in (stage.recipe.batch for stage in self.stages):
+            if batch % self.world:
+                raise ValueError(f"batch {batch} is no multiple of the {self.world} ranks; change batch or the ranks")
+
+    def samples(self, step: int) -> int:
+        """Samples that all ranks have seen after `step` steps."""
+        return stage_at(self.stages, step).samples(step)
 
     def positions(self, step: int) -> range:
-        """Positions in the stream of this rank's samples of a step."""
-        return range(step * self.batch + self.rank, (step + 1) * self.batch, self.world)
+        """Positions in the stream of this rank's samples of the step after `step` others."""
+        first = self.samples(step)
+        return range(first + self.rank, first + stage_at(self.stages, step).recipe.batch, self.world)
 
     def keys(self, step: int) -> list[tuple[int, int]]:
         """(epoch, sample) of this rank's samples of a step."""

@@ -35,7 +35,8 @@ def compile_for_training(model: nn.Module, device: torch.device) -> nn.Module:
     options: dict[str, Any] = {"emulate_precision_casts": True, "fallback_random": True}
     if device.type == "cpu":
         options |= _sound_code()
-    return torch.compile(model, options=options)  # type: ignore[return-value]
+    # not dynamic: a second size of crops is code of its own, not slower code for both
+    return torch.compile(model, dynamic=False, options=options)  # type: ignore[return-value]
 
 
 def _sound_code() -> dict[str, Any]:

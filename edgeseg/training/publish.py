@@ -73,6 +73,7 @@ def publish_run(
     model = create_model(str(run / "weights.safetensors"))
     check_name(name, model.meta["arch"])  # type: ignore[index, arg-type]
     recipe, start = report["recipe"], report["start"]
+    last = {**recipe, **dict(*recipe.get("stages", ())[-1:])}  # what held at the end of a run in stages
     if licence is None:
         licence, licence_file = _licence_of(recipe["data"], start, recipe.get("teacher"))
     terms = None if licence_file is None else Path(licence_file).read_bytes()
@@ -87,7 +88,7 @@ def publish_run(
         **protocol, **scores.as_dict(data.table.names), "images": len(data),
         "size": list(segmenter.size) if segmenter.size else scores.scored_at, "scored_at": scores.scored_at,
         "seeds": [recipe["seed"]],
-        "ema": recipe["ema"], "tta": None,
+        "ema": last["ema"], "tta": None,
     }  # fmt: skip
     record = WeightRecord(
         name=name,
@@ -96,7 +97,7 @@ def publish_run(
         sha256=sha256,
         classes=tuple(c["name"] for c in meta["classes"]),
         definition=protocol["definition"],
-        size=tuple(recipe["crop"]),
+        size=tuple(last["crop"]),
         mean=tuple(meta["mean"]),
         std=tuple(meta["std"]),
         recipe=_recipe_text(recipe),

@@ -17,10 +17,16 @@ from typing import Any
 
 from edgeseg.data.datasets import known_options
 from edgeseg.data.pairs import DataError
-from edgeseg.text import Field, parse_fields
+from edgeseg.text import Field, known_field, parse_fields
 
 BUDGETS = ("iterations", "epochs", "minutes")
 LOSSES = ("ce", "ohem", "focal", "sigmoid_focal", "dice")
+STAGED = frozenset({
+    "iterations", "epochs", "batch", "accumulate", "crop", "scale", "shrink", "aspect", "flip", "brightness",
+    "contrast", "saturation", "hue", "grey", "blur", "class_crop", "rotate", "lr", "clip", "schedule", "power",
+    "min_lr", "tail", "warmup", "warmup_power", "ema",
+})  # fmt: skip
+"""What may change from stage to stage of a run: its budget, and what neither network nor data hang on."""
 _TERM = re.compile(r"(?:(\d+\.?\d*|\.\d+)\s*\*?\s*)?([a-z_]+)")
 
 
@@ -54,6 +60,9 @@ class Recipe:
     epochs: float = _of(0.0, 0, 1_000_000)
     # of wall time: the schedule follows the clock, and a rerun is not bit-identical
     minutes: float = _of(0.0, 0, 1_000_000)
+    # A run in stages: field → value in each, a budget (iterations or epochs) and whatever of `STAGED` is not as below.
+    # Schedule and warm-up begin anew with each, weights, averages and the optimiser's memory go on.
+    stages: tuple[dict[str, Any], ...] = ()
     # batch
     batch: int = _of(8, 1, 65_536)  # samples per optimiser step, over all ranks
     accumulate: int = _of(1, 1, 65_536)  # micro-batches a step is split into, for small memories
@@ -115,6 +124,7 @@ class Recipe:
     ema: float = _of(0.999, 0, 1)  # 0: off
     # batches from which the BN statistics of the final weights are taken anew; 0: off
     precise_bn: int = _of(0, 0, 100_000)
+    precise_bn_frames: bool = False  # these are whole images at `eval_size`, as prediction sees them, not crops
     # evaluation: the network's input, None: the image's own size. Scored at the image's own size
     eval_size: tuple[int, int] | None = _of(None, 32, 8192)
     eval_every: float = _of(0.0, 0)  # epochs between evaluations on val_split; 0: only at the end
@@ -136,7 +146,9 @@ class Recipe:
     def _faults(self) -> Iterator[str]:
         """What cannot be, although every field by itself could, each with its cure."""
         budgets = [n for n in BUDGETS if getattr(self, n) > 0]
-        if len(budgets) != 1:
+        if self.stages:
+            yield from self._stage_faults(budgets)
+        elif len(budgets) != 1:
             yield f"set exactly one of {', '.join(BUDGETS)}; set are {', '.join(budgets) or 'none'}"
         if self.batch % self.accumulate:
             yield f"batch {self.batch} is no multiple of accumulate {self.accumulate}"
@@ -145,6 +157,8 @@ class Recipe:
                 f"one sample of crop {self.crop} leaves batch normalisation a single value per channel at 1/32; use a "
                 "batch of 2 or more, or a crop of 64 or more"
             )
+        if self.precise_bn_frames and not self.precise_bn:
+            yield "precise_bn_frames=true says which images, precise_bn=0 that there are none; set e.g. precise_bn=50"
         if self.scale[0] > self.scale[1]:
             yield f"scale {self.scale}: give the smallest zoom first, then the largest"
         if self.min_lr > self.lr:
@@ -169,6 +183,24 @@ class Recipe:
             )
         for text in (self.loss, self.aux_loss):
             loss_terms(text)
+
+    def _stage_faults(self, budgets: list[str]) -> Iterator[str]:
+        if budgets:
+            yield f"{' and '.join(budgets)} beside stages, which have budgets of their own; set one or the other"
+        for number, changes in enumerate(self.stages, 1):
+            try:
+                for name in changes:
+                    known_field(str(name), {name: FIELDS[name] for name in sorted(STAGED)}, "it")
+                self._with(changes)
+            except ValueError as error:
+                yield f"stage {number} of {len(self.stages)}: {error}"
+
+    def in_stages(self) -> tuple[Recipe, ...]:
+        """The recipe that holds in each stage of a run; this one alone where there are none."""
+        return tuple(self._with(changes) for changes in self.stages) or (self,)
+
+    def _with(self, changes: Mapping[str, Any]) -> Recipe:
+        return replace(self, stages=(), **{name: FIELDS[name].check(name, value) for name, value in changes.items()})
 
     def as_json(self) -> dict[str, Any]:
         """Every field as it comes back from a JSON file: tuples are lists, numpy's numbers Python's."""
@@ -214,8 +246,8 @@ def differing(old: Mapping[str, Any], recipe: Recipe) -> dict[str, str]:
 def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
     """Apply ``field=value`` texts from a command line, e.g. ``["lr=0.02", "crop=288,384"]``.
 
-    A budget given so replaces the recipe's own: ``minutes=5`` also sets iterations and epochs to 0. So do data: other
-    ones leave data_size and data_count behind where they have none to choose.
+    A budget given so replaces the recipe's own: ``minutes=5`` also sets iterations and epochs to 0, and leaves no
+    stages. So do data: other ones leave data_size and data_count behind where they have none to choose.
 
     Raises:
         RecipeError: no such field (the message lists near names), or a value that it cannot have.
@@ -225,6 +257,8 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
     except ValueError as error:
         raise RecipeError(str(error)) from None
     if changes.keys() & set(BUDGETS):
+        changes = {**dict.fromkeys(BUDGETS, 0), "stages": (), **changes}
+    elif changes.get("stages"):
         changes = {**dict.fromkeys(BUDGETS, 0), **changes}
     if changes.get("data", recipe.data) != recipe.data:
         changes = {**dict.fromkeys(_options_without(changes["data"])), **changes}

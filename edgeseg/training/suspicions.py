@@ -44,8 +44,7 @@ def find_suspicions(recipe: Recipe, data: Dataset, val: Dataset | None, samples:
     else:
         absent = [name for name, count in zip(names, counts, strict=True) if not count]
         found = [_absence(absent, len(names), looked)] if absent else []
-    if (crops := _crops_beyond(recipe, sizes)) is not None:
-        found.append(crops)
+    found += [crops for stage in recipe.in_stages() if (crops := _crops_beyond(stage, sizes)) is not None]
     if val is not None and not any((label < len(val.table)).any() for label in _labels(val)):
         found.append(
             f"the validation data have no pixel of any class in {_share(val)}, all is void: there will be no score. "

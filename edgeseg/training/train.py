@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -63,6 +63,7 @@ from edgeseg.training.network import (
 from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn, set_learning_rate
 from edgeseg.training.recipe import BUDGETS, Recipe, differing
 from edgeseg.training.runlog import RunLog
+from edgeseg.training.stages import Stage, plan, stage_at
 from edgeseg.training.suspicions import find_suspicions
 
 CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
@@ -217,13 +218,14 @@ class Run:
     loss_sum: float = 0.0  # since the last line of the log; on CUDA a tensor, for which nothing waits
     frozen: bool = field(init=False)  # whether the backbone is
     dtype: torch.dtype = field(init=False)  # of the matrix products
+    stage: Stage = field(init=False)
     augment: Augment = field(init=False)
     unproven: bool = field(init=False)  # whether `forward` is compiled and not yet compared with eager
     forward: nn.Module = field(init=False)  # `model` inside DistributedDataParallel and torch.compile where used
 
     def __post_init__(self) -> None:
         self.dtype = compute_type(self.recipe.amp, self.device)
-        self.augment = Augment(self.recipe, self.device)
+        self._enter(self.stream.stages[0])
         self._freeze(self.frozen_at(self.step))
 
     @property
@@ -233,15 +235,20 @@ class Run:
 
     def epoch_at(self, step: int) -> float:
         """Epochs done when `step` steps are."""
-        return step * self.recipe.batch / self.stream.length
+        return self.stream.samples(step) / self.stream.length
 
     @property
     def progress(self) -> float:
         """Share of the budget that is spent, 0…1."""
-        if self.recipe.minutes:
+        last = self.stream.stages[-1]
+        if last.steps is None:
             return min(1.0, self.seconds / (60 * self.recipe.minutes))
-        total = self.recipe.iterations or self.recipe.epochs * self.stream.length / self.recipe.batch
-        return min(1.0, self.step / max(1, round(total)))
+        return min(1.0, self.step / (last.first_step + last.steps))
+
+    @property
+    def stage_progress(self) -> float:
+        """Share of the current stage's budget that is spent, 0…1: what its schedule follows."""
+        return self.progress if self.stage.steps is None else self.stage.progress(self.step)
 
     def frozen_at(self, step: int) -> bool:
         """Whether the step after `step` others leaves the backbone as it is: the step alone decides, also on resume."""
@@ -254,10 +261,17 @@ class Run:
             backbone_of(self.model).eval()
 
     def enter_phase(self) -> None:
-        """Freeze or unfreeze the backbone where the run has come to that; cheap at every other step."""
+        """Go on to the next stage, freeze or unfreeze the backbone, where the run has come to that; else cheap."""
+        stage = stage_at(self.stream.stages, self.step)
+        if stage is not self.stage:
+            self._enter(stage)
         if self.frozen_at(self.step) != self.frozen:
             self._freeze(not self.frozen)
             self.train_mode()
+
+    def _enter(self, stage: Stage) -> None:
+        self.stage, self.augment, self.ema.decay = stage, Augment(stage.recipe, self.device), stage.recipe.ema
+        self.unproven = self.recipe.compile  # other crops are other code
 
     def _freeze(self, frozen: bool) -> None:
         self.frozen = frozen
@@ -313,7 +327,7 @@ def start_run(
         RecipeError: the recipe asks for what the model does not have.
         ValueError: there is no data, or the ranks cannot share a batch.
     """
-    table, stream = data.table, Stream(len(data), recipe.batch, recipe.seed, rank, world)
+    table, stream = data.table, Stream(len(data), plan(recipe, len(data)), recipe.seed, rank, world)
     check_network(recipe, table, init)
     torch.manual_seed(recipe.seed)
     model = build_network(recipe, table, init)
@@ -412,6 +426,7 @@ def _resume(run: Run, log: RunLog) -> None:
     changes = differing(meta["recipe"], recipe)
     run.step, run.seconds, run.loss_sum = meta["step"], meta["seconds"], meta["loss_sum"]
     run.start = meta.get("start", run.start)
+    run.enter_phase()
     if stream.world > 1:  # the stored random state is the first rank's; dropout must differ between ranks
         torch.manual_seed(recipe.seed + stream.world * run.step + stream.rank)
     log.rewind(meta["log_bytes"])
@@ -437,7 +452,10 @@ def train_one_epoch(run: Run, batches: Iterator[tuple[list[tuple[int, int]], Raw
     recipe, on_gpu, started = run.recipe, run.device.type == "cuda", time.perf_counter()
     for keys, raw in batches:
         run.enter_phase()
-        lr = learning_rate(recipe, run.step, run.progress)
+        stage = run.stage
+        if recipe.stages and run.step == stage.first_step:
+            log.write(step=run.step, epoch=round(run.epoch, 3), stage=stage.number, **recipe.stages[stage.number - 1])
+        lr = learning_rate(stage.recipe, run.step - stage.first_step, run.stage_progress)
         set_learning_rate(run.optimizer, lr)
         loss = training_step(run, keys, raw)
         run.ema.update(run.model, run.step)
@@ -445,20 +463,22 @@ def train_one_epoch(run: Run, batches: Iterator[tuple[list[tuple[int, int]], Raw
         run.loss_sum += loss if on_gpu else loss.item()  # type: ignore[assignment]
         spent, started = run.seconds + time.perf_counter() - started, time.perf_counter()
         run.seconds = slowest_clock(spent, run.device) if recipe.minutes else spent
-        log.bar(run.progress, run.step, run.step * recipe.batch / run.seconds, None if on_gpu else loss.item())
+        speed = run.stream.samples(run.step) / run.seconds
+        log.bar(run.progress, run.step, speed, None if on_gpu else loss.item())
         if run.step % log.every == 0:
             mean_loss, run.loss_sum = float(run.loss_sum) / log.every, 0.0
             log.step(step=run.step, epoch=round(run.epoch, 3), loss=mean_loss, lr=lr, seconds=round(run.seconds, 1))
             _require_finite(mean_loss, run, log)
         due = _due(recipe.eval_every, run.epoch_at(run.step - 1), run.epoch)
-        steps_per_epoch = max(1, run.stream.length // recipe.batch)
+        steps_per_epoch = max(1, run.stream.length // stage.recipe.batch)
         if run.step % steps_per_epoch == 0 or run.progress >= 1 or due:
             return
 
 
 def training_step(run: Run, keys: list[tuple[int, int]], raw: RawBatch) -> Tensor:
     """One optimiser step on one batch; returns the loss, 0-dim, without waiting for the device."""
-    recipe, parts = run.recipe, run.recipe.accumulate
+    recipe = run.stage.recipe
+    parts = recipe.accumulate
     x, y = augmented(raw, keys, run.augment)
     if recipe.channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
@@ -598,6 +618,14 @@ def _finish(
 
 
 def _plain_batches(run: Run) -> Iterator[Tensor]:
-    """Training batches for precise BN, from their own key."""
-    for keys, raw in islice(run.samples.batches(run.stream, 0), run.recipe.precise_bn):
-        yield augmented(raw, [(_PRECISE_BN_EPOCH + epoch, sample) for epoch, sample in keys], run.augment)[0]
+    """Training batches for precise BN, as the last stage has them, from their own key; or of whole images."""
+    stream = replace(run.stream, stages=(replace(run.stage, first_step=0, first_sample=0),))
+    whole = _segmenter(run.ema.model, run.table, run.recipe)
+    for keys, raw in islice(run.samples.batches(stream, 0), run.recipe.precise_bn):
+        if not run.recipe.precise_bn_frames:
+            yield augmented(raw, [(_PRECISE_BN_EPOCH + epoch, sample) for epoch, sample in keys], run.augment)[0]
+        elif len({tuple(size) for size in raw.sizes}) == 1:
+            yield whole.normalise(raw.images)
+        else:
+            for image, (height, width) in zip(raw.images, raw.sizes, strict=True):
+                yield whole.normalise(image[None, :, :height, :width])
