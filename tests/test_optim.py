@@ -7,12 +7,24 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from edgeseg.models.registry import create_model
-from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn, set_learning_rate
+from edgeseg.training.losses import class_weights
+from edgeseg.training.optim import (
+    EMA,
+    classifier_biases,
+    learning_rate,
+    make_optimizer,
+    precise_bn,
+    set_learning_rate,
+    unweight,
+)
 from edgeseg.training.recipe import RecipeError
 from edgeseg.training.recipes import get_recipe
-from toy_runs import TINY
+from edgeseg.training.train import fit
+from small_networks import small_switches
+from toy_runs import TINY, Toy
 
 
 def test_only_convolution_weights_decay():
@@ -134,3 +146,31 @@ def test_precise_bn_leaves_a_fixed_part_as_it_is():
     # what the second one saw came through the first one's fixed statistics: mean 0, variance 1
     torch.testing.assert_close(free.running_mean, torch.stack(batches).mean((0, 1, 3, 4)), rtol=1e-4, atol=0)
     assert free.momentum == 0.1
+
+
+# class weights taken back ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["cross_cbam_m", "hrnet", "stdc1_seg", "pp_liteseg_t", "stdc1_fcn"])
+def test_every_logit_falls_by_its_class_offset_and_no_other_head_changes(name):
+    model = create_model(name, 3, **small_switches(name)).eval()
+    x, offsets = torch.rand(1, 3, 64, 64), torch.tensor([0.5, -0.25, 0.0])
+    before, aux = model(x), {k: v.clone() for k, v in model.state_dict().items() if k.startswith("aux")}
+    unweight(model, offsets)
+    torch.testing.assert_close(model(x), before - offsets[:, None, None])
+    assert all(torch.equal(model.state_dict()[k], v) for k, v in aux.items())
+
+
+def test_a_run_takes_its_class_weights_back_at_its_end_and_says_at_its_start_where_it_cannot(tmp_path):
+    recipe = replace(TINY, class_weights="enet")
+    fit(recipe, Toy(), None, tmp_path / "kept", progress=False)
+    fit(replace(recipe, unweight=0.5), Toy(), None, tmp_path / "back", progress=False)
+    kept, back = (load_file(tmp_path / name / "weights.safetensors") for name in ("kept", "back"))
+    counts = sum(torch.bincount(torch.from_numpy(Toy()[i][1]).flatten().int(), minlength=256)[:3] for i in range(6))
+    offsets = 0.5 * class_weights(counts.numpy(), "enet").log()
+    torch.testing.assert_close(back["classifier.bias"], kept["classifier.bias"] - offsets)
+    assert all(torch.equal(back[k], v) for k, v in kept.items() if k != "classifier.bias")
+    with pytest.raises(RecipeError, match="there are none"):
+        replace(TINY, unweight=0.5)
+    with pytest.raises(RecipeError, match="no bias"):
+        classifier_biases(torch.nn.Conv2d(3, 3, 1), 3)

@@ -1,4 +1,4 @@
-"""Parameter groups, learning-rate schedules, the moving average of weights, precise batch-normalisation statistics."""
+"""Parameter groups, learning-rate schedules, the moving average of weights, and what is done to it at the end."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from edgeseg.models.weights import is_aux_key, is_head_key
 from edgeseg.training.network import backbone_of
-from edgeseg.training.recipes import Recipe
+from edgeseg.training.recipe import Recipe, RecipeError
 
 LR_FACTOR = "lr_factor"
 """The key of a parameter group under which stands what the learning rate is multiplied by for it."""
@@ -88,6 +89,31 @@ class EMA:
         average(list(self.model.parameters()), list(model.parameters()), step)
         for own, latest in zip(self.model.buffers(), model.buffers(), strict=True):
             own.copy_(latest)
+
+
+@torch.no_grad()
+def unweight(model: nn.Module, offsets: Tensor) -> None:
+    """Subtract from every classifier's bias; a class's logit is then lower by its offset everywhere.
+
+    Args:
+        model: is changed; auxiliary heads are left alone.
+        offsets: (C,).
+    """
+    for bias in classifier_biases(model, len(offsets)):
+        bias.sub_(offsets.to(bias.device))
+
+
+def classifier_biases(model: nn.Module, classes: int) -> list[nn.Parameter]:
+    """The biases that `unweight` subtracts from.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    named = [(name, p) for name, p in model.named_parameters() if is_head_key(name) and not is_aux_key(name)]
+    biases = [parameter for _, parameter in named if parameter.shape == (classes,)]
+    if not biases:
+        raise RecipeError("unweight: this network's classifier has no bias to subtract from; set unweight=0")
+    return biases
 
 
 @torch.no_grad()

@@ -120,6 +120,9 @@ class Recipe:
     temperature: float = _of(1.0, 0.1, 100)  # both distributions are softened by it
     # from the pixel counts of the training split
     class_weights: str = _of("none", choices=("none", "enet", "median"))
+    # Share of what they favour that is taken back at the end: the classifier's bias − unweight · log(weight). In
+    # training they make rare classes count; afterwards they make the network give them more pixels than they have.
+    unweight: float = _of(0.0, 0, 2)
     # averaging
     ema: float = _of(0.999, 0, 1)  # 0: off
     # batches from which the BN statistics of the final weights are taken anew; 0: off
@@ -159,6 +162,8 @@ class Recipe:
             )
         if self.precise_bn_frames and not self.precise_bn:
             yield "precise_bn_frames=true says which images, precise_bn=0 that there are none; set e.g. precise_bn=50"
+        if self.unweight and self.class_weights == "none":
+            yield "unweight takes class weights back, and there are none; set class_weights=enet, or unweight=0"
         if self.scale[0] > self.scale[1]:
             yield f"scale {self.scale}: give the smallest zoom first, then the largest"
         if self.min_lr > self.lr:

@@ -60,7 +60,15 @@ from edgeseg.training.network import (
     normalisation_fault,
     start_text,
 )
-from edgeseg.training.optim import EMA, learning_rate, make_optimizer, precise_bn, set_learning_rate
+from edgeseg.training.optim import (
+    EMA,
+    classifier_biases,
+    learning_rate,
+    make_optimizer,
+    precise_bn,
+    set_learning_rate,
+    unweight,
+)
 from edgeseg.training.recipe import BUDGETS, Recipe, differing
 from edgeseg.training.runlog import RunLog
 from edgeseg.training.stages import Stage, plan, stage_at
@@ -331,6 +339,8 @@ def start_run(
     check_network(recipe, table, init)
     torch.manual_seed(recipe.seed)
     model = build_network(recipe, table, init)
+    if recipe.unweight:
+        classifier_biases(model, len(table))
     start = start_text(init)
     if backbone is not None:
         start = backbone_text(load_backbone(model, backbone))
@@ -595,6 +605,8 @@ def _finish(
     if recipe.precise_bn:  # on every rank: synchronised batch normalisation waits for all of them
         frozen = run.frozen_at(max(run.step - 1, 0))  # by the last step
         precise_bn(model, _plain_batches(run), backbone_of(model) if frozen else None)
+    if recipe.unweight:
+        unweight(model, recipe.unweight * class_weights(run.samples.pixel_counts, recipe.class_weights).log())
     log.weights(model, recipe, run.table, run.step, run.start, trained_at)
     report: dict[str, Any] = {
         "recipe": recipe.as_json(),
