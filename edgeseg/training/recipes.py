@@ -148,6 +148,43 @@ def camvid_longer() -> Recipe:
 
 
 @_recipe
+def camvid_long() -> Recipe:
+    """CamVid's train + val after streets, in stages of growing crops, whole frames at last. Days of a core; untried.
+
+    The first stage is as long as others train from scratch, at small crops; the last closes the gap to what is scored:
+    gates that look at whole maps see whole frames. ``--init cross_cbam_m.streets``.
+    """
+    jitter = dict.fromkeys(("brightness", "contrast", "saturation"), 0.2)
+    return replace(
+        camvid_longer(), name="camvid_long", data_size=(360, 480), epochs=0,
+        ema=0.9998, precise_bn=60, precise_bn_frames=True,
+        stages=(
+            {"epochs": 400, "scale": (0.8, 2.2), "class_crop": 0.33, "lr": 1e-3, "min_lr": 1e-4, "warmup": 500},
+            {"epochs": 100, "crop": (384, 512), "class_crop": 0.2, "lr": 4e-4, "min_lr": 4e-5},
+            {"epochs": 40, "batch": 4, "crop": (544, 736), "scale": (1.3, 1.75), "class_crop": 0.0,
+             "lr": 1.5e-4, "min_lr": 1e-6, "blur": 0.0, "ema": 0.999, **jitter},
+        ),
+    )  # fmt: skip
+
+
+@_recipe
+def camvid_s() -> Recipe:
+    """`cross_cbam_s` on CamVid's train + val after `streets_s`, crops and then whole frames. Untried.
+
+    ``--init runs/streets_s/weights.safetensors``. The pre-trained backbone learns at a fifth of the rate.
+    """
+    _, _, frames = camvid_long().stages
+    return replace(
+        camvid_long(), name="camvid_s", model="cross_cbam_s", mean=EfficientNetLite.mean, std=EfficientNetLite.std,
+        backbone_lr=0.2, ema=0.999,
+        stages=(
+            {"epochs": 100, "class_crop": 0.33, "lr": 6e-4, "min_lr": 6e-5},
+            {**frames, "epochs": 30},
+        ),
+    )  # fmt: skip
+
+
+@_recipe
 def streets_cpu() -> Recipe:
     """Synthetic street scenes in minutes on a CPU: what `edgeseg quickstart` runs."""
     return Recipe(
