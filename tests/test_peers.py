@@ -244,6 +244,28 @@ def test_lr_aspp_has_none(name):
         create_model(name, aux=True)
 
 
+# Through the commands -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@cases(["lraspp_mobilenet_v3"])
+def test_a_run_goes_through_train_eval_export_and_bench(name, tmp_path):
+    pytest.importorskip("onnxruntime", reason='needs pip install "edgeseg[onnx]"')
+    run, size = str(tmp_path / "run"), "64x96"
+    scenes = ("--data", "streets", "--split", "val", "--data-size", size, "--count", "2")
+    small = ["data_size=64,96", "data_count=4", "crop=64,96", "iterations=2", "batch=2", "precise_bn=0", "warmup=0"]
+    quick = ("--size", size, "--quick", "--rounds", "1", "--threads", "1")
+    for words, said in (
+        (("train", "streets_cpu", f"model={name}", *small, "--out", run), "edgeseg export"),
+        (("eval", run, *scenes, "--json", str(tmp_path / "eval.json")), "2 images of streets val"),
+        (("export", run, "--size", size, "--runtime", "onnx", "--out", str(tmp_path / "made")), "within tolerance"),
+        (("bench", run, str(tmp_path / "made"), "--runtime", "eager", *quick), "onnx fp32"),
+    ):
+        done = subprocess.run([sys.executable, "-m", "edgeseg", *words], capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout + done.stderr
+
+
 # Printed numbers ------------------------------------------------------------------------------------------------------
 
 KEPT = [row for row in PRINTED if row.name]
