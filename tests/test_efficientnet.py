@@ -1,9 +1,15 @@
 """EfficientNet-Lite: timm's maps at the same weights, a sound start, depthwise convolutions that train in float32."""
 
+from functools import cache
+
 import pytest
 import torch
 from torch import nn
 
+from compiled_networks import HALF_THE_DIGITS, compiled, needs, street_images, worst_error
+from edgeseg.data.labels import CAMVID
+from edgeseg.deploy.quantise import sensitivity
+from edgeseg.inference import Segmenter
 from edgeseg.models.counts import count
 from edgeseg.models.efficientnet import DepthwiseConv2d, EfficientNetLite
 from edgeseg.models.registry import create_model
@@ -126,3 +132,36 @@ def test_no_cast_enters_an_exported_graph():
         return [str(n.target) for n in torch.export.export(conv.eval(), (x,)).graph.nodes if n.op == "call_function"]
 
     assert operations(own) == operations(plain) == ["aten.conv2d.default"]
+
+
+# compiled -------------------------------------------------------------------------------------------------------------
+
+
+@cache
+def small_segmenter() -> Segmenter:
+    torch.manual_seed(0)
+    model = create_model("cross_cbam_s", 11, width=16, aspp_channels=16)
+    return Segmenter(model, (0.5,) * 3, (0.5,) * 3, None, CAMVID)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("runtime", "precision", "bound"),
+    [
+        pytest.param("onnx", "fp32", HALF_THE_DIGITS, marks=needs("onnx")),
+        pytest.param("onnx", "int8", 0.3, marks=needs("onnx", "int8")),
+        pytest.param("openvino", "int8", 0.3, marks=needs("openvino", "int8")),
+    ],
+)
+def test_runtimes_compute_the_network_in_float_and_in_8_bits(runtime, precision, bound):
+    artefact, segmenter = compiled(small_segmenter(), runtime, precision), small_segmenter()
+    layers = [n for n, m in segmenter.model.named_modules() if isinstance(m, nn.Conv2d) and not n.startswith("aux")]
+    assert sum(artefact.about["graphs"]["labels"]["dtypes"].values()) == len(layers)
+    assert worst_error(artefact, segmenter) < bound
+
+
+def test_one_layer_at_a_time_can_be_quantised():
+    segmenter = small_segmenter()
+    costs = sensitivity(segmenter, street_images("test", 1), layers=["backbone.stages.0"], progress=False)
+    assert {c.name for c in costs.layers} == {f"backbone.stages.0.0.{n}.conv" for n in ("depthwise", "project")}
+    assert 0 < costs.together.logits_error < 0.1
