@@ -250,7 +250,7 @@ def test_lr_aspp_has_none(name):
 @pytest.mark.slow
 @cases(["lraspp_mobilenet_v3"])
 def test_a_run_goes_through_train_eval_export_and_bench(name, tmp_path):
-    pytest.importorskip("onnxruntime", reason='needs pip install "edgeseg[onnx]"')
+    pytest.importorskip("onnxruntime", reason='needs pip install "edgeseg[export]"')
     run, size = str(tmp_path / "run"), "64x96"
     scenes = ("--data", "streets", "--split", "val", "--data-size", size, "--count", "2")
     small = ["data_size=64,96", "data_count=4", "crop=64,96", "iterations=2", "batch=2", "precise_bn=0", "warmup=0"]
