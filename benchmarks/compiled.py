@@ -19,7 +19,8 @@ import torch
 from edgeseg.training.batches import open_recipe
 from edgeseg.training.recipe import Recipe, override
 from edgeseg.training.recipes import get_recipe
-from edgeseg.training.train import start_run, training_step
+from edgeseg.training.run import start_run
+from edgeseg.training.train import training_step
 
 CPU = torch.device("cpu")
 

@@ -22,8 +22,9 @@ from edgeseg.training.batches import augmented, open_recipe
 from edgeseg.training.distributed import global_loss
 from edgeseg.training.recipe import Recipe, override
 from edgeseg.training.recipes import get_recipe
+from edgeseg.training.run import Run, start_run
 from edgeseg.training.runlog import RunLog
-from edgeseg.training.train import Run, start_run, train_one_epoch
+from edgeseg.training.train import train_one_epoch
 
 CPU = torch.device("cpu")
 

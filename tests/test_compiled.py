@@ -19,6 +19,8 @@ from edgeseg.training.compiled import compile_for_training, gradient_fault
 from edgeseg.training.train import TrainingError, fit
 from toy_runs import TINY, Toy, assert_same, tensors
 
+MADE_BY = "edgeseg.training.run.compile_for_training"
+
 CPU = torch.device("cpu")
 BF16, FLOAT32 = torch.bfloat16, torch.float32
 needs_bf16 = pytest.mark.skipif(not has_bf16(), reason="this processor has no bfloat16 instructions")
@@ -150,7 +152,7 @@ def test_compiled_code_is_compared_at_every_phase_and_changes_nothing_of_the_run
         compared.append(fault := gradient_fault(*arguments))
         return fault
 
-    monkeypatch.setattr(train, "compile_for_training", lambda model, device: model)
+    monkeypatch.setattr(MADE_BY, lambda model, device: model)
     monkeypatch.setattr(train, "gradient_fault", comparing)
     recipe = replace(TINY, freeze_epochs=2)
     for compile in (False, True):
@@ -161,7 +163,7 @@ def test_compiled_code_is_compared_at_every_phase_and_changes_nothing_of_the_run
 
 
 def test_wrong_code_is_refused_in_one_line_before_a_step(monkeypatch, tmp_path):
-    monkeypatch.setattr(train, "compile_for_training", lambda model, device: WithBackwardOf(model, math.nan))
+    monkeypatch.setattr(MADE_BY, lambda model, device: WithBackwardOf(model, math.nan))
     with pytest.raises(TrainingError, match="not finite in .* compile=false") as refusal:
         fit(replace(TINY, compile=True), Toy(), None, tmp_path, progress=False, device="cpu")
     assert "\n" not in str(refusal.value)

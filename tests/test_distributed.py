@@ -15,8 +15,8 @@ import torch.multiprocessing as mp
 
 from edgeseg.metrics import ConfusionMatrix, score
 from edgeseg.training import train
+from edgeseg.training.run import start_run
 from edgeseg.training.runlog import RunLog
-from edgeseg.training.train import start_run
 from toy_runs import TINY, Toy, tensors
 
 RECIPE = replace(TINY, switches={**TINY.switches, "dropout": 0.0}, class_weights="enet", loss="ce", batch=4)

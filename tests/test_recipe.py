@@ -42,7 +42,8 @@ def test_a_value_of_another_type_is_refused(text):
     "text",
     [
         "eval_size=10,10", "data_size=10,10", "crop=16,64", "ema=2", "flip=3", "momentum=5", "std=0,0,0", "mean=-1,0,0",
-        "scale=2,1", "scale=0,1", "aux_weight=-1", "backbone_lr=-1", "boundary_weight=-1", "weight_decay=-1", "clip=-1", "batch=0",
+        "scale=2,1", "scale=0,1", "aux_weight=-1", "backbone_lr=-1", "boundary_weight=-1", "weight_decay=-1",
+        "clip=-1", "batch=0", "unweight=-1", "stages=5",
         "accumulate=0", "epochs=-1", "data_count=0", "seed=-1", "temperature=0", "loss_stride=0", "hue=0.7",
         "epochs=1e99", "minutes=1e99", "lr=1e99", "weight_decay=1e99", "precise_bn=100000000", "batch=100000000",
         "data_count=100000000", "lr=1e-9", "min_lr=1", "momentum=0", "loss=0ce", "switches={1: 2}",

@@ -27,7 +27,7 @@ def test_public_face_builds_and_lists_models():
         ("cross_cbam_m", {"backbone": "stdc2"}, "for 'stdc2' take cross_cbam_l"),
         ("cross_cbam_s", {"backbone": "stdc1"}, "for 'stdc1' take cross_cbam_m"),
         ("cross_cbam_m", {"backbone": "timm:resnet18"}, "it is a switch of cross_cbam"),
-        ("cross_cbam", {"backbone": "stdc3"}, "(did you mean stdc2 or stdc1?); there are stdc1, stdc2, efficientnet_lite0"),
+        ("cross_cbam", {"backbone": "stdc3"}, "(did you mean stdc2 or stdc1?); there are stdc1, stdc2, efficientnet_"),
         ("hrnet_l_w18", {"width": 48}, "hrnet_l_w18 has width=18 for good; it is a switch of hrnet"),
         ("hrnet_s", {"attention": "aam"}, "for 'aam' take hrnet_m"),
         ("hrnet", {"attention": "axial"}, "(did you mean aam?); there are none, se, eca, cbam, aam, sp"),

@@ -19,7 +19,8 @@ from edgeseg.models.weights import WeightError, read_weights
 from edgeseg.training import train
 from edgeseg.training.losses import Objective
 from edgeseg.training.recipes import RecipeError
-from edgeseg.training.train import TrainingError, fit, start_run
+from edgeseg.training.run import start_run
+from edgeseg.training.train import TrainingError, fit
 from test_public import public_stdc
 from toy_runs import TINY, Toy, assert_same, start, tensors
 

@@ -21,7 +21,8 @@ from edgeseg.inference import load_segmenter
 from edgeseg.models.registry import create_model
 from edgeseg.training import train
 from edgeseg.training.checkpoint import CheckpointError, read_checkpoint
-from edgeseg.training.train import TrainingError, compute_type, evaluate, fit
+from edgeseg.training.run import compute_type
+from edgeseg.training.train import TrainingError, evaluate, fit
 from toy_runs import TABLE, TINY, Toy, assert_same, log_rows, tensors
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -348,14 +349,14 @@ def test_weights_that_are_not_finite_are_not_saved_whatever_the_last_loss_was(tm
     ],
 )
 def test_a_recipe_computes_in_what_it_names(monkeypatch, amp, device, able, expected):
-    monkeypatch.setattr(train, "has_bf16", lambda: able)
+    monkeypatch.setattr("edgeseg.training.run.has_bf16", lambda: able)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert compute_type(amp, device) == expected
 
 
 def test_a_processor_without_bfloat16_computes_in_float32_bit_for_bit_and_says_so(monkeypatch, finished, tmp_path):
-    monkeypatch.setattr(train, "has_bf16", lambda: False)
+    monkeypatch.setattr("edgeseg.training.run.has_bf16", lambda: False)
     with pytest.warns(UserWarning, match="no bfloat16 instructions.*amp=none"):
         fit(replace(TWO_STEPS, amp="bf16"), Toy(), None, tmp_path, progress=False)
     assert log_rows(tmp_path)[0]["computes"] == "float32"

@@ -15,7 +15,7 @@ from torch import Tensor
 from edgeseg.data.labels import VOID, ClassTable
 from edgeseg.training.checkpoint import read_checkpoint
 from edgeseg.training.recipe import Recipe
-from edgeseg.training.train import Run, start_run
+from edgeseg.training.run import Run, start_run
 
 TABLE = ClassTable("toy", ("left", "right", "dot"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 TINY = Recipe(
