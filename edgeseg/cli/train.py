@@ -20,14 +20,21 @@ _Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: C
 
 def quickstart(
     out: Annotated[Path, typer.Option(help="folder for everything that is written")] = Path("runs/quickstart"),
-    minutes: Annotated[float | None, typer.Option(help="of training; default: the recipe's 4")] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="longest training: where it would take longer, fewer steps; default: never fewer"),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="of training; default: the setting's own")] = None,
     seed: Annotated[int, typer.Option(help="of weights, order and augmentation")] = 0,
     device: _Device = None,
 ) -> None:
-    """Train the real network on rendered street scenes, score it against trivial baselines, draw what it sees."""
+    """Show what a finished network sees, then train it anew on rendered streets, beside trivial baselines.
+
+    Ctrl-C in training ends it early: what was learnt is scored and drawn.
+    """
     from edgeseg.quickstart import run_quickstart
 
-    run_quickstart(out, minutes, seed, device)
+    run_quickstart(out, minutes, seed, device, steps)
 
 
 def train(
