@@ -13,6 +13,7 @@ import functools
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from paper_comparisons import (
@@ -30,6 +31,7 @@ from paper_comparisons import (
 from torch import nn
 
 from edgeseg.data.labels import CAMVID
+from edgeseg.explain.strips import FRAME
 from edgeseg.files import read_rows
 from edgeseg.metrics import mean_of_present
 from edgeseg.models.controls import ASPP
@@ -110,7 +112,7 @@ IMPROVED_HRNET = (
     Item("Table I", "their machine", "none of ours", "–"),
     Item("Figs. 5, 6", "where attention stands, which is best", "`edgeseg ablate hrnet_attention`", "below"),
     Item("Table III, Fig. 7", "modules", "`edgeseg ablate hrnet_3`", "below"),
-    Item("Fig. 8", "heat maps", _code("edgeseg/explain/heat.py", "grad_cam"), _DRAWN),
+    Item("Fig. 8", "heat maps", _code("edgeseg/explain/heat.py", "grad_cam"), "`edgeseg ablate hrnet_3 --heat FOLDER`"),
     Item("Table IV", "Cityscapes", "recipes `hrnet_cityscapes_paper`, `hrnet_cityscapes_published`", "below"),
     Item("Table V", "VOC2012 + SBD", "recipe `hrnet_voc_paper`", "below"),
     Item("Table VI", "classes", "`edgeseg eval RUN --data cityscapes20`", "below"),
@@ -137,9 +139,20 @@ def experiment(name: str, table: PaperTable) -> Iterator[str]:
         yield markdown(head, cells)
         if is_drawn(rows):
             yield f"![{table.source} on {on}](images/table_{name}_{on}.png)"
+        yield from heat_maps(name, table, on)
         if name == "cross_cbam_4":
             yield prose(_FRAMES)
             yield "![Table 4's rows on two scenes that they have not seen](images/table_4_frames.png)"
+
+
+def heat_maps(name: str, table: PaperTable, on: str) -> Iterator[str]:
+    """What every row sees its classes by, of those whose strip was kept when they were trained."""
+    folder = Path("images", f"heat_{on}")
+    labels = {e.label: folder / f"{e.variant.name}.jpg" for e in table.entries}
+    drawn = [(label, f"![{label}]({path})") for label, path in labels.items() if (PAGE.parent / path).exists()]
+    if len(drawn) > 1:
+        yield prose(_HEAT).format(name=name, on=on, folder=f"docs/{folder}")
+        yield markdown(("", f"![the scene and its classes]({folder / FRAME})"), drawn)
 
 
 def is_drawn(rows: Sequence[Row]) -> bool:
@@ -401,6 +414,11 @@ put in: the order of Cityscapes' classes settles which is which. Ours: `edgeseg 
 val --size 1024x2048`, RUN being one of Table IV's; not run.
 """
 
+_HEAT = """
+Heat maps in the map before the classifier (Seg-Grad-CAM; the Improved HRNet's Fig. 8), seed 0, on the scene of val that
+shows most classes, each on its own scale: `edgeseg ablate {name} --on {on} --heat {folder}`, which draws a row as it
+ends.
+"""
 _FRAMES = """
 The rows on frames, as Fig. 8 has them (seed 0; in the folder of the runs): `edgeseg compare --data streets --split test
 --data-size 384x512 --index 3 --index 11 --size 384x512 --model baseline/seed0 --model se_aspp/seed0 --model ccbam/seed0

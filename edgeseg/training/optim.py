@@ -38,7 +38,9 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             groups[2 * (parameter in backbone) + plain]["params"].append(parameter)
     groups = [g for g in groups if g["params"]]
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.lr)
+        # one pass over memory instead of ten: on a CPU twice to four times as fast (benchmarks/step.py)
+        fused = next(model.parameters()).device.type in ("cpu", "cuda")
+        return torch.optim.AdamW(groups, lr=recipe.lr, fused=fused)
     return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
 
 
