@@ -148,6 +148,41 @@ def test_precise_bn_leaves_a_fixed_part_as_it_is():
     assert free.momentum == 0.1
 
 
+# one pass over memory -------------------------------------------------------------------------------------------------
+
+
+def in_memory(tensor):
+    """A tensor's numbers in the order in which they lie."""
+    return torch.as_strided(tensor.detach(), (tensor.numel(),), (1,), tensor.storage_offset())
+
+
+@pytest.mark.parametrize("name", ["cross_cbam_m", "cross_cbam_s", "hrnet_s", "hrnet_l"])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_gradients_lie_in_memory_as_their_parameters_do(name, accumulate):
+    """PyTorch's fused kernels go through both side by side, and do not notice where they do not match."""
+    model = create_model(name, 3, **small_switches(name)).to(memory_format=torch.channels_last)
+    for seed in range(accumulate):
+        torch.manual_seed(seed)
+        x = torch.rand(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            model(x)["out"].float().square().mean().backward()
+    for key, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            marked = torch.arange(parameter.numel(), dtype=parameter.dtype).view(parameter.shape)
+            orders = [in_memory(torch.empty_like(like).copy_(marked)) for like in (parameter, parameter.grad)]
+            assert torch.equal(*orders), key
+
+
+def test_the_fused_optimiser_is_the_plain_one(monkeypatch, tmp_path):
+    recipe, plain = replace(TINY, optimizer="adamw", lr=1e-3), torch.optim.AdamW
+    fit(recipe, Toy(), None, tmp_path / "fused", progress=False)
+    monkeypatch.setattr(torch.optim, "AdamW", lambda groups, lr, fused: plain(groups, lr=lr, foreach=False))
+    fit(recipe, Toy(), None, tmp_path / "plain", progress=False)
+    fused, loops = (load_file(tmp_path / name / "weights.safetensors") for name in ("fused", "plain"))
+    for key, value in loops.items():
+        torch.testing.assert_close(fused[key], value, rtol=1e-3, atol=1e-4, msg=key)
+
+
 # class weights taken back ---------------------------------------------------------------------------------------------
 
 

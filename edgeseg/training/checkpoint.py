@@ -82,6 +82,10 @@ def load_checkpoint(
         index, _, name = key.partition(".")
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    for parameter, own in optimizer.state.items():  # in the parameter's own order in memory, which fused kernels assume
+        for name, value in own.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                own[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     torch.set_rng_state(tensors["rng.cpu"])
     if "rng.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["rng.cuda"])
