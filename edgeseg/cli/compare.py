@@ -35,7 +35,9 @@ def compare(
     data: Annotated[str | None, typer.Option(help="name of a data set, or a folder of pairs")] = None,
     split: Annotated[str, typer.Option(help="part of the data set")] = "test",
     index: Annotated[list[int] | None, typer.Option(help="frame of the split, from 0; repeat it for each")] = None,
-    data_size: Annotated[str | None, typer.Option(help="HxW of rendered scenes")] = None,
+    data_size: Annotated[
+        str | None, typer.Option(help="HxW of rendered scenes, or of the copy of CamVid or Cityscapes to take")
+    ] = None,
     errors: Annotated[bool, typer.Option("--errors", help="below each class map, where it is wrong")] = False,
     size: Annotated[
         str | None, typer.Option(help="network input HxW, or 'native'; default: as edgeseg predict chooses it")

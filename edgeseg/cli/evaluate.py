@@ -35,7 +35,9 @@ def evaluate(
     size: Annotated[
         list[str] | None, typer.Option(help="network input HxW, or 'native'; default: as trained; may be repeated")
     ] = None,
-    data_size: Annotated[str | None, typer.Option(help="HxW of rendered scenes")] = None,
+    data_size: Annotated[
+        str | None, typer.Option(help="HxW of rendered scenes, or of the copy of CamVid or Cityscapes to take")
+    ] = None,
     count: Annotated[int | None, typer.Option(help="number of rendered scenes")] = None,
     partial_data: Annotated[
         bool, typer.Option("--partial", help="Cityscapes, VOC: a part of it is meant, accept it")

@@ -136,7 +136,9 @@ def publish(
     to: Annotated[Path, typer.Option(help="folder to write to")],
     data: _Data = "streets",
     split: _Split = "test",
-    data_size: Annotated[str | None, typer.Option(help="HxW of rendered scenes")] = None,
+    data_size: Annotated[
+        str | None, typer.Option(help="HxW of rendered scenes, or of the copy of CamVid or Cityscapes to take")
+    ] = None,
     count: Annotated[int | None, typer.Option(help="number of rendered scenes")] = None,
     licence: Annotated[str | None, typer.Option(help="of the weight; default: by its training data")] = None,
     licence_file: Annotated[Path | None, typer.Option(help="with the text, where it is not the package's")] = None,
