@@ -45,6 +45,7 @@ def test_every_kind_of_backbone_gives_three_maps(name):
         ("timm:zzzz", "timm has no network 'zzzz'; timm.list_models() names all"),
         ("timm:hf-hub:someone/network", "timm has no network 'hf-hub:someone/network'"),
         ("timm:", "timm has no network ''"),
+        ("timm:resnet18.no_such_tag", "cannot be cut down to its maps (Invalid pretrained tag"),
         ("timm:vit_tiny_patch16_224", "has maps at 1/16 only, and 1/8, 1/16 and 1/32 are needed"),
         ("timm:swin_tiny_patch4_window7_224", "does not take images of any size (64x96: "),
         ("efficientnet_lite9", "no backbone 'efficientnet_lite9' (did you mean efficientnet_lite4"),

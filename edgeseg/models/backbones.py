@@ -58,8 +58,14 @@ class TimmBackbone(nn.Module):
         super().__init__()
         timm = _timm(name)
         with torch.device("meta"):
-            places = _places(name, _made(name))
-            channels = _checked_channels(name, _made(name, out_indices=places).eval())
+            try:
+                places = _places(name, _made(name))
+                twin = _made(name, out_indices=places).eval()
+            except (RuntimeError, AttributeError, TypeError, AssertionError) as error:  # no tag, or not made for it
+                raise ValueError(
+                    f"timm:{name} cannot be cut down to its maps ({_first_line(error)}); take another backbone"
+                ) from error
+            channels = _checked_channels(name, twin)
         self.timm_name, self.channels = name, channels
         self.net = _made(name, out_indices=places)
         about = timm.get_pretrained_cfg(name)
