@@ -24,7 +24,7 @@ def quickstart(
         float | None,
         typer.Option(min=0.01, help="longest training: where it would take longer, fewer steps; default: never fewer"),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="of training; default: the setting's own")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="of training, however long they take")] = None,
     seed: Annotated[int, typer.Option(help="of weights, order and augmentation")] = 0,
     device: _Device = None,
 ) -> None:
