@@ -254,18 +254,18 @@ def _counted(counts: Sequence[TableRow]) -> Iterator[tuple[str, str, str, bool]]
     )  # fmt: skip
     table2 = {row[0]: row for row in PRINTED["cross_cbam"]["table2_cityscapes"]["rows"]}
     fastest = table2["Cross-CBAM-L2"][5]
-    for other, said in (("LSPANet", 31.9), ("SegNeXt-T", 71.8), ("SegFormer", 82.8)):
+    for other, percent in (("LSPANet", 31.9), ("SegNeXt-T", 71.8), ("SegFormer", 82.8)):
         slower = table2[other][5]
         faster, of_its_own = 100 * (fastest / slower - 1), 100 * (fastest - slower) / fastest
+        frames = f"{fastest} against {slower} frames a second"
         yield (
-            f"L2 is {said} % faster than {other}", "Cross-CBAM 4.3",
-            f"{fastest} against {slower} frames a second: {faster:.1f} %; the difference is {of_its_own:.1f} % of its own",
-            abs(faster - said) < 0.1,
+            f"L2 is {percent} % faster than {other}", "Cross-CBAM 4.3",
+            f"{frames}: {faster:.1f} %; the difference is {of_its_own:.1f} % of its own", abs(faster - percent) < 0.1,
         )  # fmt: skip
-    ours, theirs = (table2[name][4] for name in ("Cross-CBAM-L2", "SegFormer"))
+    accuracy, of_segformer = (table2[name][4] for name in ("Cross-CBAM-L2", "SegFormer"))
     yield (
         "L2 is slightly inferior to SegFormer in accuracy", "Cross-CBAM 4.3",
-        f"Table 2 prints {ours} and {theirs} on test", ours < theirs,
+        f"Table 2 prints {accuracy} and {of_segformer} on test", accuracy < of_segformer,
     )  # fmt: skip
     classes = PRINTED["improved_hrnet"]["table6_per_class_1024x2048"]["rows"]
     best = sum(row[5] == max(row[1:]) for row in classes[:-1])

@@ -22,9 +22,11 @@ from compiled_networks import (
     trained_segmenter,
     worst_error,
 )
+from edgeseg.data.labels import ClassTable
 from edgeseg.data.pairs import read_image
 from edgeseg.deploy import Artefact, DeployError, compile
 from edgeseg.deploy.quantise import resized
+from edgeseg.inference import Segmenter
 
 onnx = pytest.importorskip("onnx", reason='onnx not installed: pip install "edgeseg[export]"')
 pytestmark = needs("onnx")
@@ -100,6 +102,24 @@ def test_symmetric_int8_leaves_biases_in_float_which_tensorrts_parser_reads():
     assert constants == [onnx.TensorProto.INT8] * CONVOLUTIONS  # the weights
     assert onnx.TensorProto.INT32 not in stored.values()
     assert artefact.about["graphs"]["labels"]["dtypes"] == {"int8": CONVOLUTIONS}
+
+
+def clipped_segmenter() -> Segmenter:
+    """Three convolutions, of which the first goes in one channel far beyond what the ReLU6 lets through."""
+    torch.manual_seed(0)
+    first, second, last = torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.Conv2d(8, 8, 1), torch.nn.Conv2d(8, 5, 1)
+    with torch.no_grad():
+        first.bias[0] = 1000
+    table = ClassTable("five", tuple("abcde"), tuple((i, i, i) for i in range(5)))
+    network = torch.nn.Sequential(first, torch.nn.ReLU6(), second, torch.nn.ReLU(), last, torch.nn.Sigmoid())
+    return Segmenter(network, (0.5,) * 3, (0.25,) * 3, None, table)
+
+
+@pytest.mark.parametrize("keep", [(), ("2",)])  # kept in float, the second one reads the ReLU6 as it was
+def test_what_a_relu6_cuts_off_does_not_widen_the_range_of_int8(keep):
+    segmenter, images = clipped_segmenter(), street_images("train", 4)
+    artefact = compile(segmenter, "onnx", "int8", SIZE, calibration=images, keep=keep)
+    assert worst_error(artefact, segmenter) < 0.05
 
 
 # Operators of ours that onnx-tensorrt's list has for floats (docs/operators.md of TensorRT 10.15, and of 9.2).

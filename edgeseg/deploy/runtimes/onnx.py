@@ -39,6 +39,7 @@ from edgeseg.text import Field
 
 INPUT = "image"
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+_ACTIVATIONS = ("Relu", "Clip")  # a ReLU6 is a Clip: what lies above 6 must not widen the range of the 256 steps
 _WHOLE = 2**31 - 1024  # bytes that one protobuf can hold
 
 
@@ -212,7 +213,7 @@ def _quantised(model: Any, excluded: Sequence[str], calibration: Sequence[Tensor
             path,
             Reader(),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "Relu"],
+            op_types_to_quantize=["Conv", *_ACTIVATIONS],
             nodes_to_exclude=list(excluded),
             per_channel=True,
             weight_type=QuantType.QInt8,
@@ -229,26 +230,43 @@ def _quantised(model: Any, excluded: Sequence[str], calibration: Sequence[Tensor
 def _give_floats(quantised: Any, original: Any, nodes: Sequence[str]) -> None:
     """Let these nodes read what they read before: the quantiser rounds every convolution's result, whoever reads it.
 
-    It also merges a ReLU into the rounding and gives its name to what comes before; it is put back for these nodes.
+    It also merges an activation into the rounding and gives its name to what comes before; it is put back for these
+    nodes.
     """
     from onnx import helper
 
     graph = quantised.graph
     reads = {node.name: node.input[0] for node in original.graph.node}
-    cut = {node.output[0] for node in original.graph.node if node.op_type == "Relu"}
-    cut -= {node.output[0] for node in graph.node if node.op_type == "Relu"}
+    cut = {node.output[0]: node for node in original.graph.node if node.op_type in _ACTIVATIONS}
+    for name in {node.output[0] for node in graph.node if node.op_type in _ACTIVATIONS}:
+        cut.pop(name, None)
     for node in [n for n in graph.node if n.name in nodes]:
         tensor = reads[node.name]
         if tensor in cut:
             again = f"{tensor}_for_{node.name}"
             position = list(graph.node).index(node)
-            graph.node.insert(position, helper.make_node("Relu", [tensor], [again], name=f"{again}_relu"))
+            kind = cut[tensor].op_type
+            bounds = [_constant(original.graph, name, f"{again}_{i}") for i, name in enumerate(cut[tensor].input[1:])]
+            graph.initializer.extend(bounds)
+            inputs = [tensor, *(bound.name for bound in bounds)]
+            graph.node.insert(position, helper.make_node(kind, inputs, [again], name=f"{again}_{kind.lower()}"))
             tensor = again
         node.input[0] = tensor
     for kind in ("DequantizeLinear", "QuantizeLinear"):  # in this order: the second may have served the first alone
         read = {name for node in graph.node for name in node.input}
         for node in [n for n in graph.node if n.op_type == kind and not read & set(n.output)]:
             graph.node.remove(node)
+
+
+def _constant(graph: Any, name: str, called: str) -> Any:
+    """A stored number that a node reads, perhaps through casts, as float32 under another name."""
+    from onnx import numpy_helper
+
+    makers = {output: node for node in graph.node for output in node.output}
+    while name in makers:
+        name = makers[name].input[0]
+    stored = next(tensor for tensor in graph.initializer if tensor.name == name)
+    return numpy_helper.from_array(numpy_helper.to_array(stored).astype("float32"), called)
 
 
 def _session(path: Path, threads: int | None, provider: str = _PROVIDERS["cpu"], optimised: Path | None = None) -> Any:
