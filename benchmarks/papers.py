@@ -151,7 +151,7 @@ def heat_maps(name: str, table: PaperTable, on: str) -> Iterator[str]:
     labels = {e.label: folder / f"{e.variant.name}.jpg" for e in table.entries}
     drawn = [(label, f"![{label}]({path})") for label, path in labels.items() if (PAGE.parent / path).exists()]
     if len(drawn) > 1:
-        yield prose(_HEAT).format(name=name, on=on, folder=f"docs/{folder}")
+        yield prose(_HEAT, name=name, on=on, folder=f"docs/{folder}")
         yield markdown(("", f"![the scene and its classes]({folder / FRAME})"), drawn)
 
 

@@ -369,7 +369,7 @@ from edgeseg.training.train import fit
 
 home, size = Path(tempfile.mkdtemp()), lesson.pick((192, 256), (96, 128))
 recipe = replace(
-    get_recipe("streets_cpu"), minutes=0.0, epochs=lesson.pick(8.0, 4.0), batch=lesson.pick(8, 4), crop=size,
+    get_recipe("streets_cpu"), iterations=0, epochs=lesson.pick(8.0, 4.0), batch=lesson.pick(8, 4), crop=size,
     warmup=10, ema=0.97, precise_bn=4, amp="none", eval_every=2.0,
 )  # fmt: skip
 train, held_out = Streets("train", lesson.pick(160, 24), size), Streets("val", lesson.pick(16, 4), size)
