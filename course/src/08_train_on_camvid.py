@@ -450,18 +450,18 @@ resumed = course.check(resumed, uninterrupted, course.case(0, 5, 12), course.cas
 
 # %% [markdown]
 # Now in earnest: Cross-CBAM, narrow, on the CPU, with the recipe's own optimiser. These validation scenes pull the
-# plug at the fifth look, in the middle of the third evaluation. The last checkpoint is then one epoch old.
+# plug in the middle of the third evaluation. The last checkpoint is then one epoch old.
 
 
 # %%
 class PulledPlug(Streets):
-    """Scenes that end the run, without warning, at the fifth look."""
+    """Scenes that end the run, without warning, in the third evaluation."""
 
     looks = 0
 
     def __getitem__(self, index):
         self.looks += 1
-        if self.looks == 5:
+        if self.looks == 7:  # two looks before the first step, two in an evaluation
             raise KeyboardInterrupt
         return super().__getitem__(index)
 

@@ -197,7 +197,7 @@ def streets_cpu() -> Recipe:
 
 @_recipe
 def streets_small() -> Recipe:
-    """`streets_cpu` with three quarters of its pixels: what `edgeseg quickstart` runs where the other would take too long.
+    """`streets_cpu` with three quarters of its pixels: what `edgeseg quickstart` runs where that would take too long.
 
     So short a training is short of steps rather than of samples: with as many samples, 460 steps of 4 gained 2.5 points
     over 230 of 8, for a sixth more of the time (seed 0, 100 scenes of val).
