@@ -51,7 +51,7 @@ course.network_map("mask", "aux", built=("backbone", "SE-ASPP", "CCBAM", "decode
 # | $1 - iter/max\_iter$ | `1 - progress` | what is left of the run |
 #
 # **Not said, and chosen here**: which loss sits on which head (CE on the main, focal on the aux head), γ = 2, void left out,
-# softmax instead of the yes/no question of Eq. 5 (recipes have both).
+# softmax, not the yes/no question of Eq. 5 (recipes have both).
 
 # %% [markdown] tags=["predict"]
 # **A question first.** Table 4: 74.02 mIoU without the auxiliary loss, 74.19 with it; how many runs, it does not say. Does the auxiliary loss
