@@ -35,7 +35,7 @@ SIZE = (512, 1024)
 FAMILIES: Mapping[type[nn.Module], tuple[str, str]] = {
     CrossCBAM: (
         "Cross-CBAM",
-        "Zhang et al., Cross-CBAM: A Lightweight Network for Real-Time Scene Segmentation, "
+        "Zhang et al., Cross-CBAM: A Lightweight network for Scene Segmentation, "
         "[arXiv:2306.02306](https://arxiv.org/abs/2306.02306)",
     ),
     ImprovedHRNet: (
