@@ -247,7 +247,7 @@ _ = interact(
 
 # %% [markdown]
 # ## 5 · Seeds and error bars
-# The quickstart, trained with seeds 0, 1 and 2, reaches 54.6, 53.4 and 55.0 on the same 200 scenes (README). One
+# The quickstart, trained with seeds 0, 1 and 2, reaches 54.6, 53.4 and 55.0 on the same 200 scenes (its first version). One
 # recipe, three numbers. Which one is *the* number?
 #
 # ### Exercise 08.2 · Mean and standard error   ●●○○○ · 5 minutes
