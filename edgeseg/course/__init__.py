@@ -1,4 +1,6 @@
-"""What the lessons call: `begin` a lesson, `check` an exercise, go on with `mine`, see the `progress`; and pictures.
+"""What the lessons call: `begin` a lesson, `check`, `choose` or `prove` an exercise, go on with `mine`; and pictures.
+
+`progress` shows what is solved, `board` what one's own networks reach.
 
 Lazy like the package's face: a name is imported when it is first used.
 """
@@ -7,21 +9,39 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgeseg.course.answers import Readings, choose, prove
     from edgeseg.course.checking import case, check
     from edgeseg.course.learner import mine, progress
+    from edgeseg.course.mission import board
     from edgeseg.course.pictures import before_after, network_map
     from edgeseg.course.start import begin
 
-__all__ = ["before_after", "begin", "case", "check", "mine", "network_map", "progress"]
+__all__ = [
+    "Readings",
+    "before_after",
+    "begin",
+    "board",
+    "case",
+    "check",
+    "choose",
+    "mine",
+    "network_map",
+    "progress",
+    "prove",
+]
 
 _MODULES = {
+    "Readings": "answers",
     "before_after": "pictures",
     "begin": "start",
+    "board": "mission",
     "case": "checking",
     "check": "checking",
+    "choose": "answers",
     "mine": "learner",
     "network_map": "pictures",
     "progress": "learner",
+    "prove": "answers",
 }
 
 

@@ -8,7 +8,6 @@ order of the layers and the way of writing are free.
 from __future__ import annotations
 
 import copy
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,10 +16,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from edgeseg.course import comparing, learner, trace, transfer
+from edgeseg.course import comparing, trace, transfer
 from edgeseg.course.comparing import short
-from edgeseg.course.message import Verdict
-from edgeseg.course.start import is_strict
+from edgeseg.course.message import conclude, tell
 
 T = TypeVar("T")
 _SPOILT = "The answer is right, but the function has changed what it was given: copy it."
@@ -69,28 +67,18 @@ def check(mine: T, package: T, *cases: Case, exercise: str, names: Sequence[str]
     if not cases:
         raise ValueError("give at least one course.case(…)")
     judge = _judge_blocks if isinstance(package, type) and issubclass(package, nn.Module) else _judge_functions
-    name = getattr(mine, "__name__", str(mine))
     try:
         if mine is package:  # the name was bound to it by an earlier run of this very cell
             raise NotImplementedError
         with torch.random.fork_rng(devices=[]):
             judge(mine, package, cases)
             _require_names(mine, cases[0], names)
-        tried = f"{len(cases)} case{'s' if len(cases) > 1 else ''}"
-        text = f"yours computes the same as the package's ({tried}). Going on with yours."
-        verdict = Verdict("right", f"{exercise} {name}", text)
     except NotImplementedError:
-        again = " (This is the package's own: run the cell with your answer, then this one.)" if mine is package else ""
-        text = f"not written yet; going on with the package's own.{again}"
-        verdict = Verdict("open", f"{exercise} {name}", text)
+        return conclude(exercise, mine, package, "open")
     except _WrongError as wrong:
-        rest = "\n\nGoing on with the package's own, so that the rest of the notebook runs."
-        verdict = Verdict("wrong", f"{exercise} {name}", f"{wrong}{rest}")
-    learner.note(exercise, verdict.state, mine)
-    if is_strict() and verdict.state != "right":
-        raise AssertionError(str(verdict))
-    verdict.show()
-    return mine if verdict.state == "right" else package
+        return conclude(exercise, mine, package, "wrong", str(wrong))
+    tried = f"{len(cases)} case{'s' if len(cases) > 1 else ''}"
+    return conclude(exercise, mine, package, "right", f"yours computes the same as the package's ({tried}).")
 
 
 class _WrongError(Exception):
@@ -201,7 +189,7 @@ def _build(mine: Any, one: Case) -> nn.Module:
     except NotImplementedError:
         raise
     except Exception as error:
-        raise _WrongError(f"It cannot be built with {_call(one)}. {_tell(error)}") from None
+        raise _WrongError(f"It cannot be built with {_call(one)}. {tell(error)}") from None
 
 
 def _refuse_unwritten(ran: _Ran) -> None:
@@ -214,7 +202,7 @@ def _compare(trial: _Trial, way: transfer.Pairing) -> _Fault | None:
         ours = _run(trial.own, trial.inputs, training, trial.method)
         _refuse_unwritten(ours)
         if ours.error is not None:
-            return _Fault(f"It cannot be run. {_tell(ours.error)}", 0)
+            return _Fault(f"It cannot be run. {tell(ours.error)}", 0)
         difference = comparing.difference(ours.output, its.output, "output")
         if difference:
             agreeing, where = _where(ours.steps, its.steps)
@@ -350,7 +338,7 @@ def _judge_function(mine: Any, package: Any, one: Case) -> None:
     except NotImplementedError:
         raise
     except Exception as error:
-        raise _WrongError(f"It cannot be run on {_call(one)}. {_tell(error)}") from None
+        raise _WrongError(f"It cannot be run on {_call(one)}. {tell(error)}") from None
     difference = comparing.difference(got, wanted, "answer")
     if difference:
         where = "\n" + _where(steps, its_steps)[1] if steps and its_steps else ""
@@ -373,11 +361,3 @@ def _call(one: Case) -> str:
     if one.inputs is None:
         return f"({', '.join(given)})"
     return f"({', '.join(given)}) on inputs {', '.join(map(short, one.inputs))}"
-
-
-def _tell(error: Exception) -> str:
-    """An error's message with the learner's own line."""
-    innermost_first = reversed(list(traceback.walk_tb(error.__traceback__)))
-    lines = trace.learners_lines(innermost_first)
-    where = f"\n    your line: {lines[0]}" if lines else ""
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}{where}"

@@ -125,10 +125,15 @@ def _read(where: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError):
-        aside = path.with_suffix(".damaged.json")
-        path.replace(aside)
-        print(f"{path} could not be read; it now lies in {aside.name}, and progress begins anew")
+        put_aside(path, "progress begins anew")
         return {}
+
+
+def put_aside(path: Path, then: str) -> None:
+    """Rename a file that cannot be read, so that nothing is lost, and say so."""
+    aside = path.with_suffix(".damaged.json")
+    path.replace(aside)
+    print(f"{path} could not be read; it now lies in {aside.name}, and {then}")
 
 
 def _source_file(exercise: str) -> Path:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import html
+import traceback
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
+from edgeseg.course import learner, trace
+from edgeseg.course.start import is_strict
 from edgeseg.plots import GREEN, GREY, VERMILION
 
+T = TypeVar("T")
 _EDGES = {"right": GREEN, "open": GREY, "wrong": VERMILION}
 _SIGNS = {"right": "✓", "open": "○", "wrong": "✗"}
+_AGAIN = " (This is the package's own: run the cell with your answer, then this one.)"
 
 
 @dataclass(frozen=True, repr=False)
 class Verdict:
-    """What `check` found.
+    """What was found about an answer.
 
     Args:
         state: ``"right"``, ``"open"`` (unwritten) or ``"wrong"``.
@@ -37,11 +43,45 @@ class Verdict:
         head = f"<b>{_SIGNS[self.state]} {html.escape(self.title)}</b>"
         return f'<div style="{style}">{head}: {html.escape(self.text)}</div>'
 
-    def show(self) -> None:
-        """As a box in a notebook, else printed."""
-        try:
-            from IPython.display import display
-        except ImportError:
-            print(self)
-        else:
-            display(self)  # which prints where no notebook runs
+
+def show(thing: Any) -> None:
+    """Display in a notebook, else print."""
+    try:
+        from IPython.display import display
+    except ImportError:
+        print(thing)
+    else:
+        display(thing)  # which prints where no notebook runs
+
+
+def conclude(exercise: str, mine: T, package: T, state: str, text: str = "") -> T:
+    """Note and show what was found about an answer, and give back what the notebook goes on with.
+
+    Args:
+        exercise: its number, ``"05.3"``.
+        mine, package: the learner's answer, and what stands in for it unless it is right.
+        state: ``"right"``, ``"open"`` or ``"wrong"``.
+        text: what was found; of an open exercise nothing.
+
+    Raises:
+        AssertionError: it is unwritten or wrong, and ``EDGESEG_COURSE_STRICT=1``.
+    """
+    said = {
+        "right": f"{text} Going on with yours.",
+        "open": f"not written yet; going on with the package's own.{_AGAIN if mine == package else ''}",
+        "wrong": f"{text}\n\nGoing on with the package's own, so that the rest of the notebook runs.",
+    }
+    verdict = Verdict(state, f"{exercise} {getattr(mine, '__name__', mine)}", said[state])
+    learner.note(exercise, state, mine)
+    if is_strict() and state != "right":
+        raise AssertionError(str(verdict))
+    show(verdict)
+    return mine if state == "right" else package
+
+
+def tell(error: Exception) -> str:
+    """An error's message with the learner's own line."""
+    innermost_first = reversed(list(traceback.walk_tb(error.__traceback__)))
+    lines = trace.learners_lines(innermost_first)
+    where = f"\n    your line: {lines[0]}" if lines else ""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}{where}"

@@ -48,6 +48,9 @@ class Lesson:
         return f"{head}\nedgeseg {__version__} · torch {torch.__version__} · {where} · seed 0{mode}"
 
 
+_running: Lesson | None = None
+
+
 def begin(number: str, version: str) -> Lesson:
     """Check the package's version, seed everything, choose device, threads and mode; says what was chosen.
 
@@ -71,9 +74,21 @@ def begin(number: str, version: str) -> Lesson:
     np.random.seed(0)
     torch.manual_seed(0)
     _set_style()
-    lesson = Lesson(number, torch.device(device), _switch("EDGESEG_FAST"))
+    global _running
+    lesson = _running = Lesson(number, torch.device(device), _switch("EDGESEG_FAST"))
     print(lesson)
     return lesson
+
+
+def running() -> Lesson:
+    """The lesson that has begun in this process.
+
+    Raises:
+        LessonError: none has.
+    """
+    if _running is None:
+        raise LessonError("no lesson has begun: run the notebook's first cell, which calls course.begin")
+    return _running
 
 
 def is_strict() -> bool:
