@@ -389,6 +389,18 @@ class Distillation(nn.Module):
         return self.temperature**2 * (pixel * valid).sum(), valid.sum()
 
 
+def map_terms(student: Tensor, teacher: Tensor) -> Terms:
+    """1 − cosine between two maps at every place: sum over the places, and their number.
+
+    A direction and no length: how large the values of a map are is the business of the batch norms behind it.
+
+    Args:
+        student, teacher: (N, C, h, w).
+    """
+    cosine = F.cosine_similarity(student.float(), teacher.float(), dim=1)  # (N, h, w)
+    return (1 - cosine).sum(), torch.full((), float(cosine.numel()), device=cosine.device)
+
+
 class Objective(nn.Module):
     """Weighted sum of the losses of all heads.
 
@@ -408,14 +420,15 @@ class Objective(nn.Module):
             loss.align_corners = align_corners
         self.boundary, self.boundary_weight = Boundary(), recipe.boundary_weight
         self.distillation = Distillation(recipe.temperature, recipe.loss_stride, align_corners)
-        self.teacher_weight = recipe.teacher_weight
+        self.teacher_weight, self.teacher_maps_weight = recipe.teacher_weight, recipe.teacher_maps_weight
 
     def terms(self, outputs: dict[str, Any], target: Tensor) -> Terms:
         """Weighted sums and counts of all terms: the loss is Σ sum / count.
 
         Args:
-            outputs: of a model in train mode, ``{"out": (N, C, h, w), "aux": [...], "boundary": ...}``, and under
-                ``"teacher"`` a teacher's logits (N, C, H, W) where the recipe has one.
+            outputs: of a model in train mode, ``{"out": (N, C, h, w), "aux": [...], "boundary": ...}``; where the
+                recipe has a teacher also ``"teacher"``, its logits (N, C, H, W), and for its maps ``"maps"`` and
+                ``"teacher_maps"``.
             target: (N, H, W) class ids, void 255.
 
         Returns:
@@ -429,6 +442,9 @@ class Objective(nn.Module):
         if self.teacher_weight:
             told = self.distillation.terms(outputs["out"], outputs["teacher"], target)
             terms.append((self.teacher_weight, *told))
+        if self.teacher_maps_weight:
+            pairs = list(zip(outputs["maps"], outputs["teacher_maps"], strict=True))
+            terms += [(self.teacher_maps_weight / len(pairs), *map_terms(own, its)) for own, its in pairs]
         sums = torch.stack([weight * total.float() for weight, total, _ in terms])
         return sums, torch.stack([count.float() for *_, count in terms])
 

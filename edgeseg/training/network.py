@@ -14,7 +14,7 @@ from edgeseg.models.backbones import BackboneSource, is_from
 from edgeseg.models.registry import ARCHS, SUFFIX, TRAINING_SWITCHES, create_model, refuse_other_switches
 from edgeseg.models.weights import read_weights
 from edgeseg.models.zoo import find_weights
-from edgeseg.training.distill import check_teacher
+from edgeseg.training.distill import check_teacher, map_channels
 from edgeseg.training.recipe import Recipe, RecipeError
 
 RANDOM = "random weights"
@@ -78,6 +78,8 @@ def check_network(recipe: Recipe, table: ClassTable, init: str | Path | None = N
         backbone_of(model)  # refuses one that has none
     if recipe.teacher:
         check_teacher(recipe.teacher, table)
+        if recipe.teacher_maps_weight:
+            map_channels(model)  # refuses one that has none
 
 
 def _description(init: str | Path) -> dict[str, Any]:

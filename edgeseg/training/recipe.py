@@ -117,6 +117,7 @@ class Recipe:
     # distillation, see training/distill.py
     teacher: str | None = None  # a finished weight of the same classes: its name or file
     teacher_weight: float = _of(0.0, 0, 100)  # of its term beside the main loss
+    teacher_maps_weight: float = _of(0.0, 0, 100)  # of the term that compares the backbones' maps at 1/16 and 1/32
     temperature: float = _of(1.0, 0.1, 100)  # both distributions are softened by it
     # from the pixel counts of the training split
     class_weights: str = _of("none", choices=("none", "enet", "median"))
@@ -176,9 +177,10 @@ class Recipe:
             self.as_json()
         except (TypeError, ValueError, AttributeError):
             yield f"switches={dict(self.switches)!r}: give numbers, words, true or false, and lists of them"
-        if (self.teacher is None) != (self.teacher_weight == 0):
+        if (self.teacher is None) != (self.teacher_weight == 0 and self.teacher_maps_weight == 0):
             yield (
-                f"teacher is {self.teacher} and teacher_weight {self.teacher_weight:g}; distillation needs both, e.g. "
+                f"teacher is {self.teacher}, teacher_weight {self.teacher_weight:g} and teacher_maps_weight "
+                f"{self.teacher_maps_weight:g}; distillation needs a teacher and a weight, e.g. "
                 "teacher=cross_cbam_l.camvid teacher_weight=1"
             )
         if self.compile and self.switches.get("checkpointing"):

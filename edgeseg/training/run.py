@@ -18,7 +18,7 @@ from edgeseg.training.augment import Augment
 from edgeseg.training.batches import Resident, Stream, Streamed, load_samples
 from edgeseg.training.checkpoint import data_identity
 from edgeseg.training.compiled import compile_for_training
-from edgeseg.training.distill import Teacher
+from edgeseg.training.distill import Teacher, attach_adapters
 from edgeseg.training.losses import Objective, class_weights
 from edgeseg.training.network import backbone_of, backbone_text, build_network, check_network, start_text
 from edgeseg.training.optim import EMA, classifier_biases, make_optimizer
@@ -165,7 +165,12 @@ def start_run(
     start = start_text(init)
     if backbone is not None:
         start = backbone_text(load_backbone(model, backbone))
-    teacher = Teacher(recipe.teacher, table, recipe.mean, recipe.std).to(device) if recipe.teacher else None
+    teacher = None
+    if recipe.teacher:
+        maps = recipe.teacher_maps_weight > 0
+        teacher = Teacher(recipe.teacher, table, recipe.mean, recipe.std, maps).to(device)
+        if maps:
+            attach_adapters(model, teacher)
     samples = load_samples(data, device, workers, progress)
     model = model.to(device)
     if recipe.channels_last:

@@ -336,7 +336,7 @@ def _loss(run: Run, x: Tensor, y: Tensor, forward: nn.Module, dtype: torch.dtype
     with torch.autocast(run.device.type, dtype, enabled=dtype != torch.float32):
         outputs = forward(x)
         if run.teacher is not None:
-            outputs["teacher"] = run.teacher(x)
+            outputs |= run.teacher.told(x)
     return global_loss(run.objective, outputs, y)
 
 
