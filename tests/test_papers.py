@@ -1,5 +1,6 @@
 """Every number that a paper prints about its networks comes out of ours."""
 
+import doctest
 import functools
 import json
 from pathlib import Path
@@ -313,3 +314,11 @@ def test_every_network_of_the_comparisons_is_placed_once_and_where_it_is_said_to
                 assert network.get("switches", {}).keys() <= ARCHS[network["here"]].switches.keys()
     peers = {peer.printed: peer.name for peer in PRINTED}
     assert {name: placed["improved_hrnet"][name].get("here", "") for name in peers} == peers
+
+
+def test_every_slip_of_the_papers_is_arithmetic_that_runs(monkeypatch):
+    home = Path(__file__).resolve().parent.parent
+    monkeypatch.chdir(home)
+    failed, tried = doctest.testfile(str(home / "docs" / "slips.md"), module_relative=False, encoding="utf-8")
+    assert failed == 0
+    assert tried > 40
