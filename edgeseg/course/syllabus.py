@@ -89,5 +89,12 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
             *("train_on_camvid", "Train on CamVid", 75, 2, 1.8, ("02", "07")),
             ("Read a log", "Mean and standard error", "Paired differences", "Resume exactly", "A flip, and back"),
         ),
+        "09": Entry(
+            *("hrnet", "HRNet", 90, 0.2, 1, ("03",)),
+            (
+                *("BasicBlock", "Path", "Find the bug: Exchange", "Transition", "Concatenated head"),
+                "Judge: where to cut",
+            ),
+        ),
     }
 )
