@@ -96,5 +96,26 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
                 "Judge: where to cut",
             ),
         ),
+        "11": Entry(
+            *("bfem", "BFEM", 90, 0.3, 1.2, ("03", "09")),
+            (
+                *("Strips by hand", "MSCA", "Judge: serial or parallel", "Find the bug: MSCAN"),
+                *("Judge: what the paper forgot", "BFEM"),
+            ),
+        ),
+        "14": Entry(
+            *("ablations", "Ablations", 90, 1.2, 1, ("07", "08")),
+            (
+                *("Find the bug: an analysis", "Seeds for half a point", "Budget: a plan of seeds"),
+                *("Judge: who earned the six points", "Holm", "Verdicts"),
+            ),
+        ),
+        "16": Entry(
+            *("timing", "Timing honestly", 75, 1, 1.2, ("00", "06")),
+            (
+                *("Find the bug: the stopwatch", "A timer", "In turns", "Ratio and spread", "The least time"),
+                "Judge: what does the log say",
+            ),
+        ),
     }
 )
