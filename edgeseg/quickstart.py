@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -22,14 +21,14 @@ from edgeseg import plots
 from edgeseg.data import open_data
 from edgeseg.data.labels import CAMVID, ClassTable
 from edgeseg.data.streets import Streets, drive
-from edgeseg.inference import Segmenter, load_segmenter
+from edgeseg.inference import load_segmenter
 from edgeseg.metrics import score
 from edgeseg.training.distributed import join_group
 from edgeseg.training.optim import precise_bn
 from edgeseg.training.recipes import Recipe, get_recipe
 from edgeseg.training.run import Run, start_run
 from edgeseg.training.runlog import RunLog
-from edgeseg.training.train import CHECKPOINT, WEIGHTS, evaluate, train_one_epoch, training_step
+from edgeseg.training.train import CHECKPOINT, WEIGHTS, evaluate, plain_batches, train_one_epoch, training_step
 from edgeseg.training.trivial import fit_lookup_tables
 
 FINISHED = "cross_cbam_m.streets"
@@ -230,16 +229,9 @@ def _train(recipe: Recipe, train: _Rendered, device: str, log: RunLog) -> Run:
         if not run.step:
             raise
         print(f"\nended by Ctrl-C after {run.step} of {recipe.iterations} steps; once more stops it", file=sys.stderr)
-    precise_bn(run.ema.model, islice(_images(run), recipe.precise_bn))
+    precise_bn(run.ema.model, plain_batches(run))
     log.weights(run.ema.model, recipe, run.table, run.step, run.start, recipe.data_size)
     return run
-
-
-def _images(run: Run) -> Iterator[torch.Tensor]:
-    """Whole training scenes, batch by batch: it is on whole ones that the network is scored."""
-    whole = Segmenter(run.ema.model, run.recipe.mean, run.recipe.std, None, run.table).to(run.device)
-    for _, raw in run.samples.batches(run.stream, 0):
-        yield whole.normalise(raw.images)
 
 
 # what came out --------------------------------------------------------------------------------------------------------

@@ -427,7 +427,7 @@ def _finish(
         _save(run, log)
     if recipe.precise_bn:  # on every rank: synchronised batch normalisation waits for all of them
         frozen = run.frozen_at(max(run.step - 1, 0))  # by the last step
-        precise_bn(model, _plain_batches(run), backbone_of(model) if frozen else None)
+        precise_bn(model, plain_batches(run), backbone_of(model) if frozen else None)
     if recipe.unweight:
         unweight(model, recipe.unweight * class_weights(run.samples.pixel_counts, recipe.class_weights).log())
     log.weights(model, recipe, run.table, run.step, run.start, trained_at)
@@ -452,7 +452,7 @@ def _finish(
     return report
 
 
-def _plain_batches(run: Run) -> Iterator[Tensor]:
+def plain_batches(run: Run) -> Iterator[Tensor]:
     """Training batches for precise BN, as the last stage has them, from their own key; or of whole images."""
     stream = replace(run.stream, stages=(replace(run.stage, first_step=0, first_sample=0),))
     whole = _segmenter(run.ema.model, run.table, run.recipe)
