@@ -30,6 +30,7 @@ from paper_comparisons import (
 )
 from torch import nn
 
+from edgeseg.course.lessons.lesson_14 import which_modules
 from edgeseg.data.labels import CAMVID
 from edgeseg.explain.strips import FRAME
 from edgeseg.files import read_rows
@@ -193,6 +194,7 @@ def draw() -> None:
                 )
                 figure = table_picture(table, rows, scored_sizes(recipe), note=note)
                 print(save(figure, PAGE.parent / "images" / f"table_{name}_{on}.png"))
+    print(save(which_modules(read_rows(RECORDS["streets"])), PAGE.parent / "images" / "which_modules.png"))
 
 
 # claims ---------------------------------------------------------------------------------------------------------------

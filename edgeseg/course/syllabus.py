@@ -103,8 +103,15 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
                 *("Judge: what the paper forgot", "BFEM"),
             ),
         ),
+        "12": Entry(
+            *("hrnet_s_m_l", "FUSM, CCSF, HRNet_S/M/L", 95, 0.4, 1.2, ("09", "10", "11")),
+            (
+                *("CCSF", "FUSM", "Find the bug: HRDecoder", "ImprovedHRNet", "Judge: Table V"),
+                "Budget: a quarter of CCSF",
+            ),
+        ),
         "14": Entry(
-            *("ablations", "Ablations", 90, 1.2, 1, ("07", "08")),
+            *("ablations", "Ablations", 90, 0.8, 1, ("07", "08")),
             (
                 *("Find the bug: an analysis", "Seeds for half a point", "Budget: a plan of seeds"),
                 *("Judge: who earned the six points", "Holm", "Verdicts"),
@@ -116,6 +123,10 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
                 *("Find the bug: the stopwatch", "A timer", "In turns", "Ratio and spread", "The least time"),
                 "Judge: what does the log say",
             ),
+        ),
+        "18": Entry(
+            *("tensorrt", "Torch-TensorRT", 70, 0.6, 1.4, ("06", "17")),
+            ("Types in a graph", "A call that refuses", "How many engines", "Find what splits", "What to ship"),
         ),
     }
 )
