@@ -162,8 +162,8 @@ gpu.wait()
 ours.timeline(gpu, "the clock is read twice while the device has hardly begun")
 
 # %% [markdown]
-# PyTorch's name for `wait` on a GPU is `torch.cuda.synchronize`. Everybody knows the cure: wait before the second
-# reading. Here it is, after three runs to warm up.
+# PyTorch's name for `wait` on a GPU is `torch.cuda.synchronize`. The usual cure: wait before the second reading.
+# Here it is, after three runs to warm up.
 
 
 # %% tags=["nbval-check-output"]
@@ -294,10 +294,10 @@ for name, ms in honest.items():
     print(f"{name}: median {median:.1f} ms, 80 % between {p10:.1f} and {p90:.1f}, n = {len(ms)}")
 
 # %% [markdown]
-# Half of this lesson is that line: which of the two, the median, the spread, n. A time without them is a rumour.
+# That is how a time is told: net or e2e, the median, the spread, n. Without them nobody can check it.
 #
 # ## 4 · A noisy machine
-# Your machine is never alone: mail, an update, another student. Take the make-believe machine again, now without a
+# Other programs run on your machine, too: mail, an update. Take the make-believe machine again, now without a
 # queue. `old` takes 20 ms, `new` 16: it is 1.25 times as fast. Between 600 and 1200 ms a neighbour makes everything 1.5
 # times as slow.
 
@@ -413,8 +413,7 @@ ours.rounds(times, "net, row by row")
 
 # %% [markdown]
 # Read the bars: does 1 lie inside? Then these rounds do not decide. `predict` uses `channels_last`, so a whole **e2e**
-# may even be faster than a part of it that is stored in another way. What counts is said beside the number, or it is no
-# number.
+# may even be faster than a part of it that is stored in another way. So say beside a time what exactly was timed.
 #
 # ## 5 · What is left?
 # How fast *could* it be? Two limits hold on every machine: operations a second and bytes a second. Work waits for the
@@ -508,7 +507,7 @@ ours.rounds(logged, "eager fp32")
 
 # %% [markdown]
 # ### Exercise 16.6 · Judge: what does the log say   ●●○○○ · 8 minutes
-# One of these readings is borne out. Use `speed_up` on `logged` before you choose.
+# One of these readings is right. Use `speed_up` on `logged` before you choose.
 #
 # - **a** OpenVINO in fp32 is faster than ONNX Runtime in fp32: its median is lower.
 # - **b** ONNX Runtime in fp32 beat eager in at least nine of ten rounds.
@@ -549,7 +548,7 @@ for pair in (("eager fp32", "onnx fp32"), ("onnx fp32", "openvino fp32"), ("eage
 ours.four_times(said, honest["net"], "net, warm, eval, n given")
 
 # %% [markdown]
-# Cured: a number that you can defend, and a network that still sees the people. It holds for this network, this size,
+# Cured: a number that you can defend, and the network still sees the people. It holds for this network, this size,
 # this machine, PyTorch in float32. On another machine it says nothing.
 #
 # The board gets **e2e**, since a frame begins with pixels, and the mIoU of the *same* network at the *same* size.
