@@ -96,6 +96,13 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
                 "Judge: where to cut",
             ),
         ),
+        "10": Entry(
+            *("attention_bench", "The attention bench", 90, 1.5, 1.2, ("05", "09")),
+            (
+                *("SE", "ECA", "AAM", "Multiply-adds of AAM"),
+                *("Judge: two gains of one network", "Choose and defend"),
+            ),
+        ),
         "11": Entry(
             *("bfem", "BFEM", 90, 0.3, 1.2, ("03", "09")),
             (
@@ -108,6 +115,13 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
             (
                 *("CCSF", "FUSM", "Find the bug: HRDecoder", "ImprovedHRNet", "Judge: Table V"),
                 "Budget: a quarter of CCSF",
+            ),
+        ),
+        "13": Entry(
+            *("cityscapes_and_voc", "Cityscapes and VOC", 75, 0.8, 1, ("02", "08")),
+            (
+                *("Three means", "Judge: three points", "Find the bug: a scorer"),
+                *("A split that does not leak", "Judge: beside VOC val"),
             ),
         ),
         "14": Entry(
@@ -124,8 +138,15 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
                 "Judge: what does the log say",
             ),
         ),
+        "17": Entry(
+            *("runtimes_and_int8", "Other runtimes and INT8", 85, 3, 2, ("02", "16")),
+            (
+                *("Scale and zero point", "Find the bug: bright is black", "One step per channel"),
+                *("A convolution in integers", "Class by class", "Choose what to ship"),
+            ),
+        ),
         "18": Entry(
-            *("tensorrt", "Torch-TensorRT", 70, 0.6, 1.4, ("06", "17")),
+            *("tensorrt", "Torch-TensorRT", 70, 0.6, 1.2, ("06", "17")),
             ("Types in a graph", "A call that refuses", "How many engines", "Find what splits", "What to ship"),
         ),
     }
