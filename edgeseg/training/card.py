@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from edgeseg.data import NAMES, open_data, recognise
+from edgeseg.data.camvid import FAULTY_LABELS
 from edgeseg.data.datasets import known_options
 from edgeseg.data.labels import match_classes
 from edgeseg.data.streets import Streets
@@ -251,9 +252,12 @@ class Card:
         frames = ", ".join(f"`{name}` ({_percent(value)} %)" for name, value in self.worst)
         quoted = _CAMVID if self.data == "camvid" else ""
         chosen = "" if self.data == "streets" else ", near neighbours in a video left out"
+        known = "".join(
+            f" `{n}`: {FAULTY_LABELS[n]}." for n, _ in self.worst if self.data == "camvid" and n in FAULTY_LABELS
+        )
         return (
             f"The {len(self.worst)} worst of the {self.images} images by the mean IoU of the classes in their label"
-            f"{chosen}: {frames}.{quoted}"
+            f"{chosen}: {frames}.{known}{quoted}"
         )
 
     def _held_out(self) -> str:
