@@ -111,7 +111,7 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
             ),
         ),
         "12": Entry(
-            *("hrnet_s_m_l", "FUSM, CCSF, HRNet_S/M/L", 95, 0.4, 1.2, ("09", "10", "11")),
+            *("hrnet_s_m_l", "FUSM, CCSF, HRNet_S/M/L", 90, 0.4, 1, ("09", "10", "11")),
             (
                 *("CCSF", "FUSM", "Find the bug: HRDecoder", "ImprovedHRNet", "Judge: Table V"),
                 "Budget: a quarter of CCSF",
