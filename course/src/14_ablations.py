@@ -41,7 +41,7 @@ course.network_map("SE-ASPP", "CCBAM", "aux", built=("backbone",))
 #
 # ![Two rendered streets with their truth and the class maps of five networks: the first two lose every pole, the last three find pieces of some](../docs/images/table_4_frames.png)
 #
-# The first two networks lose it. From CCBAM on, pieces of poles appear. Is CCBAM the cure? One street and one training
+# The first two networks lose it. From CCBAM on, small pieces of poles appear in the second street. Is CCBAM the cure? One street and one training
 # run cannot tell. `edgeseg ablate cross_cbam_4 --seeds 5` trained every row with seeds 0 to 4 on rendered streets, 500
 # steps each. The log is part of the repository:
 
@@ -71,8 +71,8 @@ for table in TABLES.values():
 # | – | $p$ | how often chance alone shows $\lvert\bar d\rvert/e$ or more (Student's t, n − 1) |
 #
 # **What the papers do not say**: how many runs a row is, and how far runs of one row lie apart. **What we chose**: five
-# seeds for Table 4, fewer elsewhere so far; streets for Cityscapes; random weights; W18 for W48. So short a training
-# shows what a module does for a network that has seen little.
+# seeds for Table 4 (the list above says how many elsewhere); streets for Cityscapes; random weights; W18 for W48. So short
+# a training shows little more than a beginning.
 
 # %% [markdown] tags=["predict"]
 # **Predict.** Table 4 prints: FCN head 52.26, SE-ASPP 68.74, CCBAM 72.63, both 74.02, both and auxiliary loss 74.19.
@@ -102,11 +102,12 @@ ours.by_seed(log, ladder)
 
 # %%
 paired = course.mine("08.3", lesson_08.paired)
-score = {v: {x["seed"]: x["miou"] for x in log if x["variant"] == v} for v in ladder}
+own = {v: {x["seed"]: x["miou"] for x in log if x["variant"] == v} for v in ladder}
 for a, b in (("baseline", "se_aspp"), ("ccbam", "se_aspp+ccbam")):
-    difference, error = paired(score[a], score[b])
-    apart = math.hypot(*(np.std(list(score[v].values()), ddof=1) for v in (a, b))) / 5**0.5
-    print(f"{b} − {a}: {difference:+.2f}, error paired {error:.2f}, unpaired {apart:.2f}")
+    difference, error = paired(own[a], own[b])
+    spreads = [np.std(list(own[v].values()), ddof=1) for v in (a, b)]
+    apart = math.hypot(*spreads) / math.sqrt(5)
+    print(f"{b} − {a}: {difference:+.2f} ± {error:.2f}, unpaired ± {apart:.2f}")
 
 # %% [markdown]
 # ## 1 · An analysis with three faults
@@ -124,7 +125,7 @@ def faulty_effect(log, row, against):
 
 
 # %% tags=["nbval-check-output"]
-print("{:+.2f} ± {:.2f}, n = {}".format(*faulty_effect(log, "cross_cbam_m", "se_aspp+ccbam")))
+print(ours.tell(faulty_effect(log, "cross_cbam_m", "se_aspp+ccbam")))
 
 # %% [markdown]
 # ### Exercise 14.1 · Find the bug: an analysis   ●●○○○ · 12 minutes
@@ -167,14 +168,14 @@ effect = course.check(
 # </details>
 
 # %% tags=["nbval-check-output"]
-print("{:+.2f} ± {:.2f}, n = {}".format(*effect(log, "cross_cbam_m", "se_aspp+ccbam")))
+print(ours.tell(effect(log, "cross_cbam_m", "se_aspp+ccbam")))
 
 # %% [markdown]
 # Repaired, it says −0.79 ± 0.37, and a 95 % interval from −1.83 to +0.24: within noise.
 #
 # ## 2 · Plan: how many seeds for half a point?
 # Before you train, ask what you will be able to see. A 95 % interval reaches $t_{n-1}\,s/\sqrt n$ to each side, where
-# $t_{n-1}$ is Student's 97.5 % quantile: 4.3 with three seeds, 2.8 with five, 2.2 with ten. The spread $s$ comes from a
+# $t_{n-1}$ is Student's 97.5 % quantile: 4.3 with three seeds, 2.8 with five, 2.3 with ten. The spread $s$ comes from a
 # few runs that you have.
 #
 # ### Exercise 14.2 · Seeds for half a point   ●●○○○ · 8 minutes
@@ -243,8 +244,9 @@ minutes = ours.minutes(rows, ["cross_cbam_m", *wanted])
 questions = []
 for against in wanted:
     _, error, n = effect(early, "cross_cbam_m", against)
-    questions.append(("cross_cbam_m", against, seeds_needed(error * n**0.5, 0.5)))
-    print(questions[-1], f"spread {error * n**0.5:.2f}, {minutes[against]} minutes a run")
+    spread = error * math.sqrt(n)
+    questions.append(("cross_cbam_m", against, seeds_needed(spread, 0.5)))
+    print(questions[-1], f"spread {spread:.2f}, {minutes[against]} minutes a run")
 
 # %% [markdown]
 # ### Exercise 14.3 · Budget: a plan of seeds   ●●●○○ · 15 minutes
@@ -256,7 +258,7 @@ for against in wanted:
 
 # %% tags=["exercise"]
 def plan(budget, questions, minutes):
-    """{variant: seeds} that answer as many questions (row, against, n) as the minutes allow."""
+    """{variant: seeds} that answer as many questions as the minutes allow."""
     ### BEGIN SOLUTION
     best = {}
     for count in range(len(questions) + 1):
@@ -305,20 +307,23 @@ from edgeseg.training.ablate import Variant, run_variants
 
 tiny = {"width": 24, "aspp_channels": 64}
 base = replace(
-    get_recipe("tables_streets"), switches=tiny, iterations=60, crop=(96, 128), data_size=None,
-    data_count=None, warmup=8, ema=0.95, precise_bn=4, amp="none",
+    get_recipe("tables_streets"), switches=tiny, iterations=60, crop=(96, 128),
+    data_size=None, data_count=None, warmup=8, ema=0.95, precise_bn=4, amp="none",
 )  # fmt: skip
-variants = [Variant("ccbam"), Variant("add", (f"switches={tiny | {'fusion': 'add'}}",))]
+added = tiny | {"fusion": "add"}
+variants = [Variant("ccbam"), Variant("add", (f"switches={added}",))]
 train, val = Streets("train", 160, (96, 128)), Streets("val", 24, (96, 128))
 
 # %%
 if lesson.fast:
-    renamed = {"cross_cbam_m": "ccbam", "fusion_add": "add"}
-    own = [x | {"variant": renamed[x["variant"]]} for x in early if x["variant"] in renamed]
+    stored = {"cross_cbam_m": "ccbam", "fusion_add": "add"}
+    lines = [x for x in early if x["variant"] in stored]
+    runs = [x | {"variant": stored[x["variant"]]} for x in lines]
 else:
-    with tempfile.TemporaryDirectory() as folder:
-        own = list(run_variants(base, variants, range(3), train, val, folder, "cpu", False))
-print("CCBAM − addition: {:+.2f} ± {:.2f}, n = {}".format(*effect(own, "ccbam", "add")))
+    with tempfile.TemporaryDirectory() as out:
+        trained = run_variants(base, variants, range(3), train, val, out, "cpu", False)
+        runs = list(trained)
+print("CCBAM − addition:", ours.tell(effect(runs, "ccbam", "add")))
 
 # %% [markdown]
 # `edgeseg ablate` does the same: seed after seed, all rows of a seed, so that a run that is stopped early leaves whole
@@ -329,13 +334,17 @@ print("CCBAM − addition: {:+.2f} ± {:.2f}, n = {}".format(*effect(own, "ccbam
 # keeps the decoder and changes the gates alone. *Each gates itself* has, to the number, the parameters of CCBAM.
 
 # %%
-names = {"se_aspp": "SE-ASPP alone, no decoder", "fusion_add": "decoder, addition",
-         "fusion_concat": "decoder, concatenation", "fusion_uncrossed": "decoder, each gates itself",
-         "cross_cbam_m": "decoder, CCBAM"}  # fmt: skip
-recipe, variant = get_recipe("tables_streets"), {v.name: v for t in TABLES.values() for v in t.variants}
+names = {
+    "se_aspp": "SE-ASPP alone, no decoder", "fusion_add": "decoder, addition",
+    "fusion_concat": "decoder, concatenation",
+    "fusion_uncrossed": "decoder, each gates itself",
+    "cross_cbam_m": "decoder, CCBAM",
+}  # fmt: skip
+recipe = get_recipe("tables_streets")
+variant = {v.name: v for table in TABLES.values() for v in table.variants}
 for name, words in names.items():
-    _, _, n = effect(early, name, name)
-    mean = np.mean([x["miou"] for x in early if x["variant"] == name])
+    scores = [x["miou"] for x in early if x["variant"] == name]
+    n, mean = len(scores), np.mean(scores)
     size = network_parameters(variant[name], recipe, 11)
     print(f"{words:27} {size:>10,} parameters, mIoU {mean:.2f} ({n} seeds)")
 
@@ -384,7 +393,8 @@ reading = course.choose(reading, ours.SIX_POINTS, exercise="14.4")
 # 3, 4, 5 and 6 seeds.
 
 # %%
-random = np.random.default_rng(0).standard_normal((4000, 5, 6))  # experiment, claim, seed
+shape = 4000, 5, 6  # experiments, claims, seeds
+random = np.random.default_rng(0).standard_normal(shape)
 
 
 def p_values(d):
@@ -397,8 +407,8 @@ def p_values(d):
 
 five = p_values(random[..., :5])
 looks = np.stack([p_values(random[:, 0, :n]) for n in (2, 3, 4, 5, 6)], 1)
-print(f"five claims, one at least below 0.05: {100 * (five < 0.05).any(1).mean():.0f} %")
-print(f"one claim, five looks, stop when below 0.05: {100 * (looks < 0.05).any(1).mean():.0f} %")
+for what, p in {"five claims": five, "one claim, five looks": looks}.items():
+    print(f"{what}: below 0.05 at least once in {(p < 0.05).any(1).mean():.0%}")
 
 # %% [markdown]
 # The cure of the second is a plan: the number of seeds is fixed before. The cure of the first is to ask for more. **Holm**
@@ -442,7 +452,7 @@ holm = course.check(
 
 # %% tags=["nbval-check-output"]
 held = np.array([holm(list(experiment)) for experiment in five])
-print(f"five claims after Holm, one at least below 0.05: {100 * (held < 0.05).any(1).mean():.0f} %")
+print(f"five claims after Holm: {(held < 0.05).any(1).mean():.0%}")
 
 # %% [markdown]
 # ## 6 · Which modules survive?
@@ -512,8 +522,8 @@ ours.which_modules(rows)
 
 # %%
 pairs = ours.effect(ours.plain(rows, seeds=99), "hrnet_bfem", "hrnet")
-print(f"BFEM: {pairs[0]:+.2f} points of mIoU, n = {pairs[2]}", end=" · ")
-print("one seed only, no verdict" if pairs[2] == 1 else f"standard error {pairs[1]:.2f}")
+print("BFEM, points of mIoU:", ours.tell(pairs))
+print("no verdict" if pairs[2] < 3 else "see the figure above")
 
 # %% [markdown]
 # Last, the lamp post. IoU of Pole, at the larger input:
@@ -522,8 +532,8 @@ print("one seed only, no verdict" if pairs[2] == 1 else f"standard error {pairs[
 poles = ours.plain(rows, seeds=5, large=True, of="Pole")
 for row, against in (("ccbam", "baseline"), ("cross_cbam_m", "fusion_add")):
     mean = np.mean([x["miou"] for x in poles if x["variant"] == row])
-    print("{} − {}: {:+.2f} ± {:.2f}, n = {}".format(row, against, *effect(poles, row, against)), end=" ")
-    print(f"(IoU of {row}: {mean:.1f} %)")
+    found = ours.tell(effect(poles, row, against))
+    print(f"{row} − {against}: {found} (IoU of {row}: {mean:.1f} %)")
 
 # %% [markdown]
 # Not cured: after 500 steps Pole stays below five percent in these rows. With five seeds CCBAM's row is better than the

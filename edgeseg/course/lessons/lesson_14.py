@@ -69,6 +69,12 @@ def minutes(rows: Iterable[Row], names: Sequence[str]) -> dict[str, float]:
     return {name: round(statistics.median(times), 1) for name, times in found.items()}
 
 
+def tell(found: tuple[float, float, int]) -> str:
+    """An effect in words: difference, standard error, seeds."""
+    difference, error, seeds = found
+    return f"{difference:+.2f} ± {error:.2f}, n = {seeds}"
+
+
 def _sizes(table: str) -> tuple[tuple[int, int], tuple[int, int]]:
     return scored_sizes(table_recipe(TABLES[table], get_recipe("tables_streets")))
 
