@@ -103,12 +103,12 @@ def describe(step: Step) -> str:
     return step.operation
 
 
-def conv_settings(conv: nn.Conv2d) -> str:
+def conv_settings(conv: nn.Conv1d | nn.Conv2d) -> str:
     """What a convolution is set to, without what is as usual: ``"3×3, 64→32, stride 2, no bias"``."""
     k, s, d = conv.kernel_size, conv.stride, conv.dilation
-    parts = [f"{k[0]}×{k[1]}", f"{conv.in_channels}→{conv.out_channels}"]
-    parts += [f"stride {s[0]}"] if s != (1, 1) else []
-    parts += [f"dilation {d[0]}"] if d != (1, 1) else []
+    parts = ["×".join(map(str, k)), f"{conv.in_channels}→{conv.out_channels}"]
+    parts += [f"stride {s[0]}"] if set(s) != {1} else []
+    parts += [f"dilation {d[0]}"] if set(d) != {1} else []
     parts += [f"{conv.groups} groups"] if conv.groups > 1 else []
     parts += ["bias" if conv.bias is not None else "no bias"]
     return ", ".join(parts)

@@ -190,7 +190,7 @@ class _Layer:
     def __str__(self) -> str:
         owner, shape = self.entries[0].owner, self.entries[0].shape
         settings = str(shape[0]) if shape else ""
-        if isinstance(owner, nn.Conv2d):
+        if isinstance(owner, nn.Conv1d | nn.Conv2d):
             settings = conv_settings(owner)
         elif isinstance(owner, nn.Linear):
             settings = f"{owner.in_features}→{owner.out_features}"
