@@ -325,8 +325,10 @@ values = {
 ours.protocols(values, next(iter(values)), "21 classes, the same network")
 
 # %% [markdown]
-# Here the wrong ways happen to flatter less: between frames, a class of few pixels is often missed altogether, and one
-# such frame weighs as much as a crowd. On other data they flatter. That is the point: nobody knows the direction beforehand.
+# Here both wrong means come out lower: a class of few pixels is easily missed altogether in a frame, and one such frame
+# weighs as much as a crowd. On other data they may come out higher. Nobody knows the direction beforehand. Pixel accuracy is
+# always kind: the large classes are the easy ones.
+#
 # In VOC, background **is** a class by protocol, and a good one. In Cityscapes it is void. Say so, and both are right.
 #
 # ## 5 · A split that leaks
