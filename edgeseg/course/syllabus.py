@@ -97,7 +97,7 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
             ),
         ),
         "10": Entry(
-            *("attention_bench", "The attention bench", 90, 1.5, 1.2, ("05", "09")),
+            *("attention_bench", "The attention bench", 90, 1, 1.2, ("05", "09")),
             (
                 *("SE", "ECA", "AAM", "Multiply-adds of AAM"),
                 *("Judge: two gains of one network", "Choose and defend"),
