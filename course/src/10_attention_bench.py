@@ -286,12 +286,12 @@ for size, scores in found.items():
         print(f"{size}  {name:5} {ours.verdict(scores[name], scores['none'])}")
 
 # %% [markdown]
-# Three seeds, so the intervals are wide, and with ten lines one may be told "less" by chance. In the full run nothing
+# Three seeds: the intervals are wide. And with ten lines one may be told "less" by chance. In the full run nothing
 # is above noise. AAM and SP are clearly below none at 384×512, ECA by 0.6.
 #
 # A likely reason: a gate starts near one half, AAM's two together near a quarter, and SP adds a random map. The head sees
 # another scale, and 30 steps do not repay that. So this is no test of the paper, where the whole network learns with its
-# blocks. It shows what a new block costs in a finished network.
+# blocks. It shows what a block costs in a finished network.
 
 # %% [markdown]
 # What does each let pass on our street? Above by place, light is most, on a scale of its own; below by channel, orange
