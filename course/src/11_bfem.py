@@ -107,12 +107,14 @@ ours.windows(image, at=(208, 112), sides=(21, 63, 189, 378))
 # %% tags=["nbval-check-output"]
 grey = torch.from_numpy(image).float().mean(2)[None, None] / 255  # (1, 1, H, W)
 row, column = torch.rand(1, 1, 1, 21) - 0.5, torch.rand(1, 1, 21, 1) - 0.5
-pair = functional.conv2d(functional.conv2d(grey, row, padding=(0, 10)), column, padding=(10, 0))
+along = functional.conv2d(grey, row, padding=(0, 10))
+pair = functional.conv2d(along, column, padding=(10, 0))
 square = functional.conv2d(grey, column * row, padding=10)
-print(f"pair and square, largest difference: {(pair - square).abs().max():.0e}"[:-4], "· weights: 42 and 441")
+same = torch.allclose(pair, square, atol=1e-4)
+print("pair and square are", "the same" if same else "not the same")
 
 # %% [markdown]
-# No difference but rounding: the pair **is** a square kernel, at a tenth of the weights. What is lost? Every kernel of a pair
+# The pair **is** a square kernel, at a tenth of the weights. What is lost? Every kernel of a pair
 # is a column times a row. Stripes can be had. A diagonal cannot; on the right is the best that a pair can do.
 
 # %%
@@ -159,16 +161,25 @@ msca_parameters = course.check(
 # %% tags=["nbval-check-output"]
 for c in (192, 384):
     squares = msca_parameters(c) + sum((k * k - 2 * k - 1) * c for k in (7, 11, 21))
-    print(f"C = {c}: {msca_parameters(c):,} parameters; with square kernels {squares:,}")
+    print(f"C = {c}: {msca_parameters(c):,}; with square kernels {squares:,}")
 
 # %% [markdown]
 # ### Exercise 11.2 · MSCA   ●●●○○ · 15 minutes
-# - `local`: depthwise 5×5 of `x` (`groups=channels`).
-# - Three strip pairs, **1×k first, then k×1**, depthwise, padding k // 2 along the strip.
+# `depthwise(c, height, width)` is given; it keeps the size.
+#
+# - `local`: 5×5 of `x`.
+# - Three strip pairs, **1×k first, then k×1**.
 # - With `strips="serial"` the pairs read `local`, with `"parallel"` they read `x`.
 # - A 1×1 convolution of the sum of `local` and all three pairs; the product with `x`.
 #
-# All with biases. There is no sigmoid: this attention may also be negative.
+# There is no sigmoid: this attention may also be negative.
+
+
+# %% tags=["reference"]
+def depthwise(c: int, height: int, width: int) -> nn.Conv2d:
+    """One kernel a channel, with bias: (N, c, h, w) → (N, c, h, w)."""
+    padding = (height // 2, width // 2)
+    return nn.Conv2d(c, c, (height, width), padding=padding, groups=c)
 
 
 # %% tags=["exercise", "build"]
@@ -179,10 +190,9 @@ class MSCA(nn.Module):
         super().__init__()
         ### BEGIN SOLUTION
         c, self.serial = channels, strips == "serial"
-        self.local = nn.Conv2d(c, c, 5, padding=2, groups=c)
-        along = [nn.Conv2d(c, c, (1, k), padding=(0, k // 2), groups=c) for k in (7, 11, 21)]
-        across = [nn.Conv2d(c, c, (k, 1), padding=(k // 2, 0), groups=c) for k in (7, 11, 21)]
-        self.pairs = nn.ModuleList(nn.Sequential(*two) for two in zip(along, across, strict=True))
+        self.local = depthwise(c, 5, 5)
+        pairs = [(depthwise(c, 1, k), depthwise(c, k, 1)) for k in (7, 11, 21)]
+        self.pairs = nn.ModuleList(nn.Sequential(*pair) for pair in pairs)
         self.mix = nn.Conv2d(c, c, 1)
         ### END SOLUTION
 
@@ -207,7 +217,6 @@ MSCA = course.check(
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>
 #
-# - *the sizes do not fit*: the padding of a 1×k convolution is (0, k // 2).
 # - *a 1×7 "stands where" 7×1 should*: 1×k first. With a bias in between the order matters.
 # - *only `parallel` fails*: then the pairs read `x`; `local` still joins the sum.
 # - *the first wrong step is `add`*: four maps are in the sum, `local` is one of them.
@@ -275,9 +284,10 @@ class ColleaguesMSCAN(nn.Module):
         c = channels
         self.norm1, self.norm2 = SlowBatchNorm(c), SlowBatchNorm(c)
         self.scale1, self.scale2 = LayerScale(c), LayerScale(c)
-        self.attend = nn.Sequential(nn.Conv2d(c, c, 1), nn.GELU(), MSCA(c, strips), nn.Conv2d(c, c, 1))
-        depthwise = nn.Conv2d(4 * c, 4 * c, 3, padding=1, groups=4 * c)
-        self.ffn = nn.Sequential(nn.Conv2d(c, 4 * c, 1), depthwise, nn.GELU(), nn.Conv2d(4 * c, c, 1))
+        enter, leave = nn.Conv2d(c, c, 1), nn.Conv2d(c, c, 1)
+        self.attend = nn.Sequential(enter, nn.GELU(), MSCA(c, strips), leave)
+        widen, narrow = nn.Conv2d(c, 4 * c, 1), nn.Conv2d(4 * c, c, 1)
+        self.ffn = nn.Sequential(widen, depthwise(4 * c, 3, 3), nn.GELU(), narrow)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.scale1(self.attend(self.norm1(x)))
@@ -293,8 +303,8 @@ class ColleaguesMSCAN(nn.Module):
 x = torch.randn(4, 16, 24, 24) * torch.linspace(0.2, 3, 16).view(1, -1, 1, 1) + 1
 with torch.no_grad():
     y = nn.Sequential(*(ColleaguesMSCAN(16) for _ in range(5))).train()(x)
-print(f"strength of channel 0 and channel 15: before {ours.strengths(x)}, after {ours.strengths(y)}")
-print(f"share of the input that was changed: {float((y - x).norm() / x.norm()):.0%}")
+print(f"strength, channels 0 and 15: {ours.strengths(x)}, then {ours.strengths(y)}")
+print(f"changed: {float((y - x).norm() / x.norm()):.0%} of the input")
 
 # %% [markdown]
 # ### Exercise 11.4 · Find the bug: MSCAN   ●●●○○ · 10 minutes
@@ -304,7 +314,7 @@ print(f"share of the input that was changed: {float((y - x).norm() / x.norm()):.
 
 # %% tags=["exercise", "build"]
 class MSCAN(nn.Module):
-    """Attention, then a feed-forward part, each beside a shortcut: (N, C, h, w) → the same shape."""
+    """Attention, then an FFN, each beside a shortcut: (N, C, h, w) → the same."""
 
     def __init__(self, channels: int, strips: str = "serial") -> None:
         super().__init__()
@@ -312,15 +322,17 @@ class MSCAN(nn.Module):
         c = channels
         self.norm1, self.norm2 = SlowBatchNorm(c), SlowBatchNorm(c)
         self.scale1, self.scale2 = LayerScale(c), LayerScale(c)
-        self.attend = nn.Sequential(nn.Conv2d(c, c, 1), nn.GELU(), MSCA(c, strips), nn.Conv2d(c, c, 1))
-        depthwise = nn.Conv2d(4 * c, 4 * c, 3, padding=1, groups=4 * c)
-        self.ffn = nn.Sequential(nn.Conv2d(c, 4 * c, 1), depthwise, nn.GELU(), nn.Conv2d(4 * c, c, 1))
+        enter, leave = nn.Conv2d(c, c, 1), nn.Conv2d(c, c, 1)
+        self.attend = nn.Sequential(enter, nn.GELU(), MSCA(c, strips), leave)
+        widen, narrow = nn.Conv2d(c, 4 * c, 1), nn.Conv2d(4 * c, c, 1)
+        self.ffn = nn.Sequential(widen, depthwise(4 * c, 3, 3), nn.GELU(), narrow)
         ### END SOLUTION
 
     def forward(self, x: Tensor) -> Tensor:
         ### BEGIN SOLUTION
         x = x + self.scale1(self.attend(self.norm1(x)))  # (N, C, h, w)
-        return x + self.scale2(self.ffn(self.norm2(x)))  # the shortcut carries x, not its normalised form
+        # the normalised map must not go on by the shortcut; no shape differs by it
+        return x + self.scale2(self.ffn(self.norm2(x)))
         ### END SOLUTION
 
 
@@ -346,7 +358,8 @@ MSCAN = course.check(
 # %% tags=["nbval-check-output"]
 with torch.no_grad():
     y = nn.Sequential(*(MSCAN(16) for _ in range(5))).train()(x)
-print(f"channels: {ours.strengths(x)}, then {ours.strengths(y)}; changed: {float((y - x).norm() / x.norm()):.0%}")
+print(f"strength, channels 0 and 15: {ours.strengths(x)}, then {ours.strengths(y)}")
+print(f"changed: {float((y - x).norm() / x.norm()):.0%} of the input")
 
 # %% [markdown]
 # So a new BFEM is nearly not there, and training must turn it on. That shows in how far it *looks*, too. Its kernels
@@ -356,20 +369,21 @@ print(f"channels: {ours.strengths(x)}, then {ours.strengths(y)}; changed: {float
 # %%
 width, n = lesson.pick(24, 4), lesson.pick(4, 1)
 fields = {"two 3×3 alone": ours.seen(ours.blocks(MSCAN, width, 0), cells=161, n=n)}
-for name, strength in (("+ five MSCAN, new (0.01)", 0.01), ("+ five MSCAN, scale 1", 1.0)):
+for name, strength in (("+ five MSCAN, new", 0.01), ("+ five, scale 1", 1.0)):
     fields[name] = ours.seen(ours.blocks(MSCAN, width, 5, strength), cells=161, n=n)
-    print(f"{name}: could look at {ours.reach(fields[name])}, 95 % within {fields[name].side():.0f} cells")
+    reach, side = ours.reach(fields[name]), fields[name].side()
+    print(f"{name}: could look at {reach}, 95 % within {side:.0f} cells")
 explain.field_figure(fields)
 
 # %% [markdown]
 # Random weights, so this is about form, not about a finished network: "it has 21×21 kernels" says what a block *could* look
 # at. On small maps even that is cut. A 1/32 map of a 192×256 crop has 6×8 cells; most of a strip then hangs over the
-# border and multiplies zeros:
+# border and multiplies zeros. How many weights of a 21-strip ever meet the map:
 
 # %% tags=["nbval-check-output"]
 for height, width in ((192, 256), (384, 512), (512, 1024)):
     touched = [min(21, 2 * (side // 32) - 1) for side in (height, width)]
-    print(f"{height}×{width}: of 21 weights, {touched[0]} down and {touched[1]} across ever meet the 1/32 map")
+    print(f"{height}×{width}: {touched[0]} of 21 down, {touched[1]} of 21 across")
 
 # %% [markdown]
 # ## 4 · As the paper tells it
@@ -379,13 +393,13 @@ for height, width in ((192, 256), (384, 512), (512, 1024)):
 
 # %% tags=["nbval-check-output"]
 with torch.device("meta"):
+    fine = [MSCAN(192) for _ in range(5)]
+    coarse, bridge = ([MSCAN(384) for _ in range(n)] for n in (5, 3))
+    down = nn.Conv2d(192, 384, 3, stride=2, padding=1)
     parts = {
-        "5 MSCAN at 1/16": (nn.Sequential(*(MSCAN(192) for _ in range(5))), 32 * 64),
-        "5 MSCAN at 1/32": (nn.Sequential(*(MSCAN(384) for _ in range(5))), 16 * 32),
-        "down, 3 MSCAN": (
-            nn.Sequential(nn.Conv2d(192, 384, 3, stride=2), *(MSCAN(384) for _ in range(3))),
-            16 * 32,
-        ),
+        "5 MSCAN at 1/16": (nn.Sequential(*fine), 32 * 64),
+        "5 MSCAN at 1/32": (nn.Sequential(*coarse), 16 * 32),
+        "down, 3 MSCAN": (nn.Sequential(down, *bridge), 16 * 32),
         "CCSF 384 → 192": (CCSF(384, 192), 32 * 64),
         "CCSF 1152 → 384": (CCSF(1152, 384), 16 * 32),
     }
@@ -403,8 +417,9 @@ def printed(front) -> str:
     return ours.printed(front, MSCAN)
 
 
-print("paper: 84.342 M, 402.918 G · as told:", printed(lambda channels: nn.Identity()))
-print("a 1×1 convolution:", printed(lambda channels: nn.Conv2d(channels, channels, 1)))
+print("paper:            ", "84.342 M, 402.918 G")
+print("as told:          ", printed(lambda c: nn.Identity()))
+print("a 1×1 convolution:", printed(lambda c: nn.Conv2d(c, c, 1)))
 
 # %% [markdown]
 # ### Exercise 11.5 · Judge: what the paper forgot   ●●●○○ · 15 minutes
@@ -462,25 +477,30 @@ for name, front in ours.FRONTS.items():
 # %% tags=["reference"]
 def front(c: int) -> nn.Sequential:
     """The stem: (N, C, h, w) → (N, C, h, w)."""
-    first, second = nn.Conv2d(c, c // 2, 3, padding=1), nn.Conv2d(c // 2, c, 3, padding=1)
-    return nn.Sequential(first, SlowBatchNorm(c // 2), nn.GELU(), second, SlowBatchNorm(c))
+    half = c // 2
+    first = nn.Conv2d(c, half, 3, padding=1)
+    second = nn.Conv2d(half, c, 3, padding=1)
+    norms = SlowBatchNorm(half), SlowBatchNorm(c)
+    return nn.Sequential(first, norms[0], nn.GELU(), second, norms[1])
 
 
 def row_of(c: int, blocks: int, strips: str) -> nn.Sequential:
     """MSCAN blocks and a normalisation: (N, C, h, w) → (N, C, h, w)."""
-    return nn.Sequential(*(MSCAN(c, strips) for _ in range(blocks)), SlowBatchNorm(c))
+    row = [MSCAN(c, strips) for _ in range(blocks)]
+    return nn.Sequential(*row, SlowBatchNorm(c))
 
 
 # %% tags=["exercise", "build"]
 class BFEM(nn.Module):
     """x3 (N, C3, h, w), x4 (N, C4, h/2, w/2) → two maps of the same shapes."""
 
-    def __init__(self, channels: tuple[int, int], blocks=5, bridge=3, strips="serial") -> None:
+    def __init__(self, channels, blocks=5, bridge=3, strips="serial"):
         super().__init__()
         c3, c4 = channels
         ### BEGIN SOLUTION
         self.rows3 = nn.Sequential(front(c3), row_of(c3, blocks, strips))
-        self.bridge = nn.Sequential(nn.Conv2d(c3, c4, 3, 2, 1), row_of(c4, bridge, strips))
+        down = nn.Conv2d(c3, c4, 3, stride=2, padding=1)
+        self.bridge = nn.Sequential(down, row_of(c4, bridge, strips))
         self.rows4 = nn.Sequential(front(c4), row_of(c4, blocks, strips))
         self.fuse3, self.fuse4 = CCSF(2 * c3, c3), CCSF(3 * c4, c4)
         ### END SOLUTION
@@ -489,7 +509,8 @@ class BFEM(nn.Module):
         ### BEGIN SOLUTION
         a = self.rows3(x3)  # (N, C3, h, w)
         b, d = self.rows4(x4), self.bridge(a)  # (N, C4, h/2, w/2) each
-        return self.fuse3(torch.cat([x3, a], dim=1)), self.fuse4(torch.cat([x4, b, d], dim=1))
+        y3, y4 = torch.cat([x3, a], dim=1), torch.cat([x4, b, d], dim=1)
+        return self.fuse3(y3), self.fuse4(y4)
         ### END SOLUTION
 
 
@@ -497,8 +518,8 @@ class BFEM(nn.Module):
 BFEM = course.check(
     BFEM,
     improved_hrnet.BFEM,
-    course.case((4, 6), blocks=1, bridge=1, inputs=[(2, 4, 8, 10), (2, 6, 4, 5)]),
-    course.case((2, 4), blocks=2, bridge=1, strips="parallel", inputs=[(1, 2, 7, 9), (1, 4, 4, 5)]),
+    course.case((4, 6), 1, 1, inputs=[(2, 4, 8, 10), (2, 6, 4, 5)]),
+    course.case((2, 4), 2, 1, "parallel", inputs=[(1, 2, 7, 9), (1, 4, 4, 5)]),
     exercise="11.6",
 )
 
@@ -519,7 +540,8 @@ BFEM = course.check(
 with torch.device("meta"):
     block = BFEM((192, 384))
 print("paper 84.342 M, 402.918 G · yours", ours.in_hrnet(block))
-print(f"parameters that exist: {sum(p.numel() for p in block.parameters()) + 65_860_100:,}")
+exist = 65_860_100 + sum(p.numel() for p in block.parameters())
+print(f"parameters that exist: {exist:,}")
 
 # %% [markdown]
 # 27,840 exist that the paper's tool did not see. True parameters are what `numel` says.

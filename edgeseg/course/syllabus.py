@@ -149,5 +149,12 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
             *("tensorrt", "Torch-TensorRT", 70, 0.6, 1.2, ("06", "17")),
             ("Types in a graph", "A call that refuses", "How many engines", "Find what splits", "What to ship"),
         ),
+        "19": Entry(
+            *("live", "On a Jetson, live", 75, 0.6, 1.2, ("16", "17")),
+            (
+                *("What delay costs", "Queue or newest", "Find the bug: Newest", "Budget: fewest threads"),
+                "Judge: what the lines say",
+            ),
+        ),
     }
 )

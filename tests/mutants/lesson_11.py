@@ -3,13 +3,12 @@
 from mutants import Mutant
 
 _PAIRS = "pairs = sum((2 * k + 2) * channels for k in lengths)"
-_ALONG = "nn.Conv2d(c, c, (1, k), padding=(0, k // 2), groups=c)"
-_TWO = "nn.Sequential(*two) for two in zip(along, across, strict=True)"
-_LOCAL = "self.local = nn.Conv2d(c, c, 5, padding=2, groups=c)"
+_TWO = "(depthwise(c, 1, k), depthwise(c, k, 1))"
+_LOCAL = "self.local = depthwise(c, 5, 5)"
 _TOTAL = "total = local + sum(pair(seen) for pair in self.pairs)"
 _FIRST = "x = x + self.scale1(self.attend(self.norm1(x)))"
 _SECOND = "return x + self.scale2(self.ffn(self.norm2(x)))"
-_FUSED = "return self.fuse3(torch.cat([x3, a], dim=1)), self.fuse4(torch.cat([x4, b, d], dim=1))"
+_FUSED = "return self.fuse3(y3), self.fuse4(y4)"
 
 MUTANTS = {
     "11.1": [
@@ -23,15 +22,15 @@ MUTANTS = {
         Mutant("the 1×1 factored, right as well", "channels * channels + channels", "channels * (channels + 1)"),
     ],
     "11.2": [
-        Mutant("k×1 first", _TWO, "nn.Sequential(*two) for two in zip(across, along, strict=True)", "1×7"),
+        Mutant("k×1 first", _TWO, "(depthwise(c, k, 1), depthwise(c, 1, k))", "1×7"),
         Mutant("no product with the input", "return self.mix(total) * x", "return self.mix(total)", "mul"),
         Mutant("a sigmoid", "return self.mix(total) * x", "return torch.sigmoid(self.mix(total)) * x", "sigmoid"),
         Mutant("local left out of the sum", _TOTAL, "total = sum(pair(seen) for pair in self.pairs)", "add"),
         Mutant("always serial", "seen = local if self.serial else x", "seen = local", "strips='parallel'"),
         Mutant("always parallel", "seen = local if self.serial else x", "seen = x", "conv2d"),
-        Mutant("a 3×3 for the 5×5", _LOCAL, _LOCAL.replace("5, padding=2", "3, padding=1"), "local"),
-        Mutant("not depthwise", _LOCAL, _LOCAL.replace(", groups=c", ""), "local"),
-        Mutant("padding on the wrong side", _ALONG, _ALONG.replace("(0, k // 2)", "(k // 2, 0)"), "your line"),
+        Mutant("a 3×3 for the 5×5", _LOCAL, _LOCAL.replace("5, 5", "3, 3"), "local"),
+        Mutant("not depthwise", _LOCAL, "self.local = nn.Conv2d(c, c, 5, padding=2)", "local"),
+        Mutant("1×k twice", _TWO, "(depthwise(c, 1, k), depthwise(c, 1, k))", "7×1"),
         Mutant("no bias at the end", "nn.Conv2d(c, c, 1)", "nn.Conv2d(c, c, 1, bias=False)", "mix"),
         Mutant(
             "cross: both strips read the same map",
@@ -68,7 +67,7 @@ MUTANTS = {
         Mutant("no second shortcut", _SECOND, _SECOND.replace("x + ", ""), "add"),
         Mutant("no first scale", _FIRST, "x = x + self.attend(self.norm1(x))", "mul"),
         Mutant("no normalisation of the FFN", _SECOND, "return x + self.scale2(self.ffn(x))", "norm2"),
-        Mutant("FFN of twice the width", "4 * c, 3, padding=1, groups=4 * c)", "4 * c, 3, padding=1)", "groups"),
+        Mutant("FFN not depthwise", "depthwise(4 * c, 3, 3)", "nn.Conv2d(4 * c, 4 * c, 3, padding=1)", "groups"),
         Mutant(
             "usual batch normalisation",
             "SlowBatchNorm(c), SlowBatchNorm(c)",
@@ -105,10 +104,8 @@ MUTANTS = {
         Mutant("enhanced map first", "torch.cat([x3, a], dim=1)", "torch.cat([a, x3], dim=1)", "cat"),
         Mutant("d before b", "[x4, b, d]", "[x4, d, b]", "cat"),
         Mutant("the map itself left out", "CCSF(2 * c3, c3)", "CCSF(c3, c3)", "fuse3"),
-        Mutant(
-            "strips not handed on", "row_of(c3, blocks, strips)", 'row_of(c3, blocks, "serial")', "strips='parallel'"
-        ),
-        Mutant("no fusion at the fine map", "self.fuse3(torch.cat([x3, a], dim=1))", "x3 + a", "your"),
+        Mutant("strips not handed on", "row_of(c3, blocks, strips)", 'row_of(c3, blocks, "serial")', "'parallel'"),
+        Mutant("no fusion at the fine map", "self.fuse3(y3)", "x3 + a", "your"),
         Mutant(
             "as a list, other order of building, right as well",
             _FUSED,
