@@ -41,7 +41,8 @@ course.network_map("attention", built=("backbone",), network="hrnet_m")
 
 # %% [markdown]
 # ## Where we are: somebody is overlooked
-# Somebody is on the road. The trained network, at its small training size, sees a cyclist, and no pedestrian at all.
+# Somebody is on the road. The trained network sees a cyclist, and no pedestrian at all: neither at 192×256, as here, nor
+# at 288×384, the size that it was trained at.
 
 # %%
 segmenter = load_segmenter("cross_cbam_m.streets")
@@ -361,8 +362,8 @@ print(ours.cost_table())
 
 # %% [markdown]
 # (SP also halves the width in the paper, which makes the rest cheaper: left out here.) The multiply-adds of a gate are
-# nothing, and its bytes are not. A gate reads the whole map, multiplies, and writes it
-# again: a few per cent of all traffic, on a board that often waits for memory. (Unfused; a compiler joins some of it.)
+# nothing, and its bytes are not. A gate reads the whole map, multiplies, and writes it again: a few per cent of all
+# traffic, on a board that often waits for memory. (Unfused; a compiler joins some of it.)
 
 # %% [markdown]
 # ## 5 · What the paper measured
@@ -383,8 +384,8 @@ for entry in TABLES["hrnet_attention"].entries:
 #
 # - `"a"`: rounding: both are the same number.
 # - `"b"`: the two gains belong to two networks with AAM at different places.
-# - `"c"`: one network's figure moves by 0.49 between two sections, so ECA's lead over AAM at the lower size, 0.35, shows
-#   nothing yet.
+# - `"c"`: one network's figure moves by 0.49 between two sections, by a second run or by a slip. So ECA's lead over AAM at
+#   the lower size, 0.35, shows nothing yet.
 # - `"d"`: both gains are above 2, so at the lower size AAM is better as well.
 
 
@@ -475,8 +476,8 @@ for name, net in nets.items():
     print(f"{name:5} found of this pedestrian: {found_of_person(seen):4.0%}")
 
 # %% [markdown]
-# **Not cured.** No block finds a pixel of this pedestrian, and "none" does not either. One street and one seed are no
-# verdict on the blocks. But remember what a gate is: it weighs what the channels hold. If they say "cyclist" here, a
+# **Not cured.** No block finds this pedestrian, and "none" does not either. One street and one seed are no verdict on the
+# blocks. But remember what a gate is: it weighs what the channels hold. If they say "cyclist" here, a
 # louder or softer channel says it louder or softer. To learn another answer, the layers below must learn, too; whether
 # attention then helps, the stored log of section 5 will say when it has its seeds.
 
@@ -490,7 +491,7 @@ course.progress()
 # 2. AAM is coordinate attention: one gate a row and channel, one a column and channel.
 # 3. Its convolutions cost C²/r · 2(H + W); Equation 6 lacks a factor C.
 # 4. Beside a whole network a gate's multiply-adds vanish. Its bytes do not: 2 to 6 per cent.
-# 5. Two gains of one network, 0.49 apart, are the paper's only error bar. A lead below it shows nothing.
+# 5. Two gains of one network, 0.49 apart, are the paper's only hint at an error bar. A smaller lead shows nothing.
 #
 # <details><summary>Five review questions</summary>
 #
