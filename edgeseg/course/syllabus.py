@@ -150,7 +150,7 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
             ("Types in a graph", "A call that refuses", "How many engines", "Find what splits", "What to ship"),
         ),
         "19": Entry(
-            *("live", "On a Jetson, live", 75, 0.6, 1.2, ("16", "17")),
+            *("live", "On a Jetson, live", 75, 0.6, 1, ("16", "17")),
             (
                 *("What delay costs", "Queue or newest", "Find the bug: Newest", "Budget: fewest threads"),
                 "Judge: what the lines say",
