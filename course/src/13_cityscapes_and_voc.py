@@ -88,7 +88,7 @@ ours.one_street(
 # M_{tc} - M_{cc})$. A **protocol** says which pixels, classes, images and sizes go into $M$, and how means are taken.
 #
 # The paper's random split names neither seed nor order; ours is `paper_split(names,
-# seed=0)`. Its 20th class is all that is void for the 19.
+# seed=0)`. Its 20th class is all that is void for the 19. *train_aug* is VOC's train with the extra labels of SBD.
 # </details>
 
 # %%

@@ -72,7 +72,8 @@ def minutes(rows: Iterable[Row], names: Sequence[str]) -> dict[str, float]:
 def tell(found: tuple[float, float, int]) -> str:
     """An effect in words: difference, standard error, seeds."""
     difference, error, seeds = found
-    return f"{difference:+.2f} ± {error:.2f}, n = {seeds}"
+    spread = "" if math.isnan(error) else f" ± {error:.2f}"
+    return f"{difference:+.2f}{spread}, n = {seeds}".replace("-", "−")
 
 
 def _sizes(table: str) -> tuple[tuple[int, int], tuple[int, int]]:
