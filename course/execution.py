@@ -13,6 +13,8 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from edgeseg.course import kernel
+
 LARGEST = 500_000  # bytes of a notebook
 PATIENCE = 1800  # seconds for one cell
 FIGURE = "<Figure size"  # how a figure that is not drawn looks
@@ -103,24 +105,10 @@ def _environment(fast: bool, strict: bool, progress: str) -> dict[str, str]:
 
 def _execute(book: NotebookNode, path: Path, env: dict[str, str]) -> tuple[str, dict[int, float]]:
     """Run all cells; the kernel's peak memory in words, and each cell's seconds."""
-    from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-    from nbclient.output_widget import OutputWidget
     from tqdm import tqdm
 
-    class Silent(OutputWidget):  # takes what a slider shows; telling the kernel, too, may hang (jupyter/nbclient#312)
-        def sync_state(self) -> None:
-            pass
-
-    client = NotebookClient(
-        book,
-        timeout=PATIENCE,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(path.parent)}},
-        record_timing=False,
-        coalesce_streams=True,
-    )
-    client.widget_registry["@jupyter-widgets/output"]["OutputModel"] = Silent
+    client = kernel.client(book, path.parent, PATIENCE)
     seconds = {}
     with client.setup_kernel(env=env):
         for i, cell in enumerate(tqdm(book.cells, desc=path.stem, unit="cell", leave=False)):

@@ -92,7 +92,7 @@ class Unwritten(nn.Module):
 
 
 def said(capsys, mine, package=CCBAM, cases=(PAIR,), exercise="05.3"):
-    found = course.check(mine, package, *cases, exercise=exercise)
+    found = course.check(mine, package, *cases, exercise=exercise, counted=False)
     return found, capsys.readouterr().out
 
 
@@ -193,8 +193,8 @@ class WithoutDown(Module):
 @pytest.mark.parametrize(
     ("wrong", "word"),
     [
-        (WithoutNorm, "the package's down.bn  BatchNorm2d 32 has no counterpart"),
-        (WithoutDown, "the package's down.conv  Conv2d 3×3, 32→32, stride 2, 32 groups, no bias has no counterpart"),
+        (WithoutNorm, "The package's down.bn  BatchNorm2d 32 has no counterpart"),
+        (WithoutDown, "The package's down.conv  Conv2d 3×3, 32→32, stride 2, 32 groups, no bias has no counterpart"),
         (Hidden, "nn.ModuleList"),
         (OtherMomentum, "momentum"),
     ],
@@ -318,3 +318,12 @@ def test_the_same_operation_on_the_same_numbers_is_about_its_settings(capsys):
 
     text = said(capsys, Nearest, Bilinear, [course.case(inputs=[(1, 2, 3, 3)])], "06.2")[1]
     assert "look at its settings" in text
+
+
+def test_a_function_is_no_module_where_a_later_lesson_counts(capsys):
+    def checked(**more):
+        course.check(Rewritten, CCBAM, PAIR, exercise="05.3", **more)
+        return capsys.readouterr().out
+
+    assert checked(counted=False).startswith("✓")
+    assert "Use the module" in checked()

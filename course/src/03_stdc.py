@@ -266,8 +266,10 @@ ours.branch_bars(widths, weights, views)
 #
 # ### Exercise 03.3 · The STDC module   ●●●○○ · 20 minutes
 #
-# Write it for both strides, (batch, M, H, W) → (batch, N, ⌈H/s⌉, ⌈W/s⌉). The pooling is `nn.AvgPool2d(3, stride=2,
-# padding=1)`. `ConvBNReLU(in_channels, out_channels, kernel=3, stride=1, groups=1, relu=True)` is given; it pads so that stride 1 keeps the size. `nn.Identity()` does nothing.
+# Write it for both strides, (batch, M, H, W) → (batch, N, ⌈H/s⌉, ⌈W/s⌉). The pooling is the module `nn.AvgPool2d(3,
+# stride=2, padding=1)`, not a function: lesson 06 counts modules. `ConvBNReLU(in_channels, out_channels, kernel=3,
+# stride=1, *, groups=1, relu=True)` is given (the last two by name); it pads so that stride 1 keeps the size.
+# `nn.Identity()` does nothing.
 
 
 # %% tags=["exercise", "build"]

@@ -225,7 +225,7 @@ same_padding = course.check(same_padding, package_padding, *tries, exercise="04.
 #
 # - *Right for dilation 1 only*: a 3×3 kernel of dilation 3 spans 7 cells, so it needs 3 zeros at each end.
 # - *Wrong for a kernel of 1*: one weight spans one cell, however large the dilation.
-# - *A float*: use `//`.
+# - *Twice too much*: zeros lie at both ends, so each end needs half of what the kernel takes away.
 #
 # </details>
 

@@ -181,8 +181,8 @@ ours.shares_and_weights(CAMVID.names, shares, rules)
 # a pixel's cross-entropy by $(1-p)^\gamma$: at p = 0.9 and γ = 2 that is 0.01.
 #
 # ### Exercise 07.2 · Focal loss   ●●○○○ · 10 minutes
-# Sum over the valid pixels of $(1-p)^\gamma \cdot (-\log p)$, and their number. You need p only of the true class, and
-# cross-entropy already holds it.
+# Sum over the valid pixels of $(1-p)^\gamma \cdot (-\log p)$, and their number, both as 0-dim tensors: a count is
+# `mask.sum()`, not a Python number. You need p only of the true class, and cross-entropy already holds it.
 
 
 # %% tags=["exercise", "build"]
@@ -254,7 +254,7 @@ _ = ipywidgets.interact(lambda gamma: ours.focus(image, p, gamma), gamma=knob)
 #
 # ### Exercise 07.3 · Dice loss   ●●●○○ · 15 minutes
 # Sums run over the valid pixels of the whole batch. Return the sum over the classes **present** in the target, and how many they
-# are.
+# are, both as 0-dim tensors.
 
 
 # %% tags=["exercise", "build"]
@@ -444,6 +444,7 @@ ours.lines(curves, "step", "learning rate")
 # ### Exercise 07.6 · Moving average   ●●○○○ · 10 minutes
 # r rises as (1 + step)/(10 + step) up to `decay`, so that the random start is soon forgotten. Parameters are averaged; buffers
 # (batch norm's statistics, counters) are copied. Change `average` in place, without gradients; return its `state_dict()`.
+# Copy numbers, not tensors: what changes the model later must not change the average.
 
 
 # %% tags=["exercise"]

@@ -18,7 +18,21 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeseg.cli import ablate, bench, compare, data, evaluate, export, info, live, predict, streets, train, weights
+from edgeseg.cli import (
+    ablate,
+    bench,
+    compare,
+    course,
+    data,
+    evaluate,
+    export,
+    info,
+    live,
+    predict,
+    streets,
+    train,
+    weights,
+)
 from edgeseg.files import no_space
 
 HOME = Path(__file__).resolve().parents[1]
@@ -43,6 +57,7 @@ app.command("bench")(bench.bench)
 app.command("export")(export.export)
 app.command("live")(live.live)
 app.command("streets")(streets.streets)
+app.add_typer(course.app, name="course")
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
 

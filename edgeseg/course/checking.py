@@ -8,19 +8,23 @@ order of the layers and the way of writing are free.
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from edgeseg.course import comparing, trace, transfer
-from edgeseg.course.comparing import short
+from edgeseg.course import blame, comparing, trace, transfer
+from edgeseg.course.comparing import short, tensors
 from edgeseg.course.message import conclude, tell
+from edgeseg.models.papers import MMCV_SYNCBN_RULES
 
 T = TypeVar("T")
+COUNTED = frozenset({"03.3", "03.5", "04.4", "05.1", "05.2", "05.3", "06.2", "06.3"})  # blocks of Tables 5 and 6
+_Structure = tuple[frozenset[str], frozenset[str]]
 _SPOILT = "The answer is right, but the function has changed what it was given: copy it."
 _NOT_IN_PLACE = "The answer is right, but what was given should be changed in place, too, and is not, or otherwise."
 _EXCHANGED = "It agrees only if layers change their roles from case to case: is the wrong one of two like layers used?"
@@ -48,7 +52,9 @@ def case(*args: Any, inputs: Sequence[Any] | None = None, method: str = "forward
     return Case(args, None if inputs is None else tuple(inputs), kwargs, method)
 
 
-def check(mine: T, package: T, *cases: Case, exercise: str, names: Sequence[str] = ()) -> T:
+def check(
+    mine: T, package: T, *cases: Case, exercise: str, names: Sequence[str] = (), counted: bool | None = None
+) -> T:
     """Compare an exercise with the package's own, say what was found, and give back what the notebook goes on with.
 
     Args:
@@ -57,6 +63,8 @@ def check(mine: T, package: T, *cases: Case, exercise: str, names: Sequence[str]
         cases: ways to try it, at least one; all must agree.
         exercise: its number, ``"05.3"``.
         names: attributes of a block that later cells use.
+        counted: whether lesson 06 counts the block's operations by the Cross-CBAM paper's tool, which sees modules
+            only; then a function in a module's place is refused, by name. Default: as `COUNTED` has it.
 
     Returns:
         ``mine`` if it is right, else ``package``: a notebook always runs to its end.
@@ -73,6 +81,8 @@ def check(mine: T, package: T, *cases: Case, exercise: str, names: Sequence[str]
         with torch.random.fork_rng(devices=[]):
             judge(mine, package, cases)
             _require_names(mine, cases[0], names)
+            if exercise in COUNTED if counted is None else counted:
+                _require_modules(mine, package, cases)
     except NotImplementedError:
         return conclude(exercise, mine, package, "open")
     except _WrongError as wrong:
@@ -93,6 +103,40 @@ def _require_names(mine: Any, one: Case, names: Sequence[str]) -> None:
         )
 
 
+def _require_modules(mine: Any, package: Any, cases: Sequence[Case]) -> None:
+    for one in cases:
+        generator = torch.Generator().manual_seed(2)
+        inputs = [_input(x, generator) for x in one.inputs or ()]
+        own, its = (_counts(made(*one.args, **one.kwargs).double(), inputs) for made in (mine, package))
+        for kind, wanted in its.items():
+            if own.get(kind, 0) != wanted:
+                cure = (
+                    f"Use the module {kind}, made in __init__, where yours has a function."
+                    if own.get(kind, 0) < wanted
+                    else f"Is a {kind} called more often than is needed?"
+                )
+                raise _WrongError(
+                    f"{_tried(one)}It computes the same, but lesson 06 counts operations, and its tool sees modules "
+                    f"only. It finds {own.get(kind, 0):,} operations of {kind} in yours and {wanted:,} in the "
+                    f"package's. {cure}"
+                )
+
+
+def _counts(block: nn.Module, inputs: Sequence[Any]) -> dict[str, int]:
+    """Operations of each kind of module by the Cross-CBAM paper's tool."""
+    found: Counter[str] = Counter()
+
+    def book(module: nn.Module, given: tuple[Any, ...], output: Tensor) -> None:
+        found[type(module).__name__] += MMCV_SYNCBN_RULES[type(module)](module, given[0], output)
+
+    for module in block.modules():
+        if type(module) in MMCV_SYNCBN_RULES:
+            module.register_forward_hook(book)
+    with torch.no_grad():
+        block.eval()(*inputs)
+    return dict(found)
+
+
 # Blocks ---------------------------------------------------------------------------------------------------------------
 
 
@@ -105,8 +149,9 @@ def _judge_blocks(mine: Any, package: Any, cases: Sequence[Case]) -> None:
     if not _all_agree(trial, len(cases), {}, faults):
         furthest = max(place for place, _ in faults)
         worst = max((f for place, f in faults if place == furthest), key=lambda f: f.agreeing)
-        raise _WrongError(_tried(cases[furthest]) + worst.text)
-    for theirs, own in (trial(place).dropouts for place in range(len(cases))):
+        raise _WrongError(f"{_tried(cases[furthest])}{worst.text}\n{worst.where()}".rstrip())
+    for place in range(len(cases)):
+        own, theirs = trial(place).dropped()
         if theirs != own:
             raise _WrongError(
                 f"The numbers agree, but dropout differs: yours drops with probabilities {own or 'nothing'}, "
@@ -122,14 +167,35 @@ class _Trial:
     ways: list[transfer.Pairing]
     inputs: list[Any]
     wanted: Mapping[bool, _Ran]
-    dropouts: tuple[list[float], list[float]]
+    dropouts: tuple[Mapping[str, float], Mapping[str, float]]
     method: str
+    answer: Any
+
+    def dropped(self) -> tuple[list[float], list[float]]:
+        """Probabilities of the dropout layers that run in training, mine and the package's, in order of size."""
+        runs = _run(self.own, self.inputs, True, self.method), self.wanted[True]
+        own, theirs = (
+            sorted(p for name, p in ps.items() if name in {s.layer for s in r.steps})
+            for ps, r in zip(self.dropouts, runs, strict=True)
+        )
+        return own, theirs
+
+    def where(self, ours: _Ran, its: _Ran, way: transfer.Pairing, training: bool) -> str:
+        """The learner's lines in which the fault lies, in words."""
+        assert ours.traced is not None
+        assert its.traced is not None
+
+        def rerun(exchanged: Mapping[int, Tensor]) -> trace.Trace | None:
+            return _run(self.own, self.inputs, training, self.method, True, exchanged, forward_only=True).traced
+
+        transfer.copy(way)
+        return blame.explain(ours.traced, its.traced, self.answer, rerun)
 
 
 def _prepare(mine: Any, package: Any, one: Case) -> _Trial:
     torch.manual_seed(0)
     theirs, own = package(*one.args, **one.kwargs).double(), _build(mine, one).double()
-    dropouts = _without_dropout(theirs), _without_dropout(own)
+    dropouts = _without_dropout(own), _without_dropout(theirs)
     transfer.randomise(theirs)
     generator = torch.Generator().manual_seed(2)
     inputs = [_input(x, generator) for x in one.inputs or ()]
@@ -138,14 +204,14 @@ def _prepare(mine: Any, package: Any, one: Case) -> _Trial:
     except transfer.MisfitError as misfit:
         _refuse_unwritten(_run(own, inputs, False, one.method))
         raise _WrongError(str(misfit)) from None
-    wanted = {training: _run(theirs, inputs, training, one.method) for training in (False, True)}
-    return _Trial(own, ways, inputs, wanted, dropouts, one.method)
+    wanted = {training: _run(theirs, inputs, training, one.method, keep=True) for training in (False, True)}
+    return _Trial(own, ways, inputs, wanted, dropouts, one.method, mine)
 
 
 def _all_agree(
     trial: Callable[[int], _Trial],
     cases: int,
-    names: Mapping[str, str],
+    names: Mapping[_Structure, Mapping[str, str]],
     faults: list[tuple[int, _Fault]],
     place: int = 0,
 ) -> bool:
@@ -154,7 +220,7 @@ def _all_agree(
     Args:
         trial: a case by its place, prepared.
         cases: how many there are.
-        names: of my weights → of the package's, as the cases before have settled it.
+        names: of my weights → of the package's, as the cases before have settled it for blocks of these layers.
         faults: place of a case, and what was wrong there; filled.
         place: the case to try now.
     """
@@ -162,23 +228,25 @@ def _all_agree(
         return True
     for way in trial(place).ways:
         pairs = {own.name: theirs.name for own, theirs in way}
-        if any(names.get(own, theirs) != theirs for own, theirs in pairs.items()):
+        structure = frozenset(pairs), frozenset(pairs.values())  # with other layers a name may mean another one
+        if names.get(structure, pairs) != pairs:
             continue
         transfer.copy(way)
         fault = _compare(trial(place), way)
         if fault is not None:
             faults.append((place, fault))
-        elif _all_agree(trial, cases, {**names, **pairs}, faults, place + 1):
+        elif _all_agree(trial, cases, {**names, structure: pairs}, faults, place + 1):
             return True
     if all(p < place for p, _ in faults):
-        faults.append((place, _Fault(_EXCHANGED, 0)))
+        faults.append((place, _Fault(_EXCHANGED)))
     return False
 
 
 @dataclass(frozen=True)
 class _Fault:
     text: str
-    agreeing: int
+    agreeing: int = 0
+    where: Callable[[], str] = str  # found when it is asked for: it takes many runs
 
 
 def _build(mine: Any, one: Case) -> nn.Module:
@@ -202,12 +270,12 @@ def _compare(trial: _Trial, way: transfer.Pairing) -> _Fault | None:
         ours = _run(trial.own, trial.inputs, training, trial.method)
         _refuse_unwritten(ours)
         if ours.error is not None:
-            return _Fault(f"It cannot be run. {tell(ours.error)}", 0)
+            return _Fault(f"It cannot be run. {tell(ours.error)}")
         difference = comparing.difference(ours.output, its.output, "output")
         if difference:
-            agreeing, where = _where(ours.steps, its.steps)
             mode = "training" if training else "evaluation"
-            return _Fault(f"In {mode} mode the {difference}\n{where}", agreeing)
+            where = partial(trial.where, ours, its, way, training)
+            return _Fault(f"In {mode} mode the {difference}", blame.agreeing(ours.steps, its.steps), where)
         found = _gradients_or_statistics(ours, its, way, training)
         if found:
             return _Fault(found, len(ours.steps))
@@ -216,31 +284,48 @@ def _compare(trial: _Trial, way: transfer.Pairing) -> _Fault | None:
 
 @dataclass(frozen=True)
 class _Ran:
-    output: Any = None
-    steps: Sequence[trace.Step] = ()
+    traced: trace.Trace | None = None
     gradients: Sequence[Tensor | None] = ()
     weights: Mapping[str, Tensor | None] = field(default_factory=dict)
     error: Exception | None = None
 
+    @property
+    def output(self) -> Any:
+        return self.traced.result if self.traced else None
 
-def _run(block: nn.Module, inputs: list[Any], training: bool, method: str) -> _Ran:
-    """Output, steps, and gradients of all inputs and weights under a fixed random loss."""
+    @property
+    def steps(self) -> Sequence[trace.Step]:
+        return self.traced.steps if self.traced else ()
+
+
+def _run(
+    block: nn.Module,
+    inputs: list[Any],
+    training: bool,
+    method: str,
+    keep: bool = False,
+    exchanged: Mapping[int, Tensor] | None = None,
+    forward_only: bool = False,
+) -> _Ran:
+    """Output, steps, and gradients of all inputs and weights under a fixed random loss; for the rest see `record`."""
     block = copy.deepcopy(block).train(training)
     given = [x.clone().requires_grad_() if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs]
     try:
-        output, steps = trace.record(block if method == "forward" else getattr(block, method), given)
+        traced = trace.record(block if method == "forward" else getattr(block, method), given, keep, exchanged)
     except Exception as error:
         return _Ran(error=error)
+    if forward_only:
+        return _Ran(traced)
     generator = torch.Generator().manual_seed(1)
     loss = sum(
-        ((t * torch.randn(t.shape, dtype=t.dtype, generator=generator)).sum() for t in comparing.tensors(output)),
+        ((t * torch.randn(t.shape, dtype=t.dtype, generator=generator)).sum() for t in tensors(traced.result)),
         torch.zeros((), dtype=torch.float64),
     )
     if loss.requires_grad:
         loss.backward()
     gradients = [x.grad for x in given if isinstance(x, Tensor) and x.requires_grad]
     weights = {e.name: e.tensor.grad if e.tensor.requires_grad else e.tensor for e in transfer.entries(block)}
-    return _Ran(output, steps, gradients, weights)
+    return _Ran(traced, gradients, weights)
 
 
 def _gradients_or_statistics(ours: _Ran, its: _Ran, way: transfer.Pairing, training: bool) -> str:
@@ -260,53 +345,11 @@ def _gradients_or_statistics(ours: _Ran, its: _Ran, way: transfer.Pairing, train
     return ""
 
 
-def _where(ours: Sequence[trace.Step], its: Sequence[trace.Step]) -> tuple[int, str]:
-    agreeing, mine, package = trace.first_difference(ours, its)
-    lines = [f"{agreeing} of your {len(ours)} steps give numbers that the package's block has too."]
-    if mine is not None:
-        lines.append(f"The first that does not:   {mine}{_which(mine, ours)}")
-        if mine.line:
-            lines.append(f"    your line:             {mine.line}")
-        if mine.caller != mine.line:
-            lines.append(f"    called from:           {mine.caller}")
-    if package is not None:
-        head = "The package has there:     " if mine is not None else "The package also has:      "
-        lines.append(f"{head}{package}")
-    if mine is not None and package is not None:
-        lines.append(_advice(mine, package, _fed_alike(mine, ours, package, its)))
-    return agreeing, "\n".join(lines)
-
-
-def _which(step: trace.Step, steps: Sequence[trace.Step]) -> str:
-    """Which of several steps of one name in one layer it is."""
-    alike = [s for s in steps if (s.operation, s.layer) == (step.operation, step.layer)]
-    place = next(i for i, s in enumerate(alike) if s is step)
-    return f", number {place + 1} of {len(alike)}" if len(alike) > 1 else ""
-
-
-def _fed_alike(mine: trace.Step, ours: Sequence[trace.Step], package: trace.Step, its: Sequence[trace.Step]) -> bool:
-    """Whether two steps were given the same numbers in the same order."""
-    given = [ours[p] for p in mine.parents], [its[p] for p in package.parents]
-    return len(given[0]) == len(given[1]) > 0 and all(a.same_numbers(b) for a, b in zip(*given, strict=True))
-
-
-def _advice(mine: trace.Step, package: trace.Step, fed_alike: bool) -> str:
-    if mine.operation != package.operation:
-        return f"Is {package.operation} missing before {mine.operation}, or does another operation stand in its place?"
-    if trace.describe(mine) != trace.describe(package):
-        return "The same operation with other settings."
-    if mine.shape != package.shape:
-        return "The same operation, another shape: look at the dimension, the size and the order of what goes in."
-    if fed_alike:
-        return "The same operation on the same numbers: look at its settings (dimension, size, mode, padding)."
-    return "The same operation, other numbers: look at which tensors go into it, along which dimension, in which order."
-
-
-def _without_dropout(block: nn.Module) -> list[float]:
-    """Switch dropout off; returns the probabilities that it had, in order of size."""
-    layers = [m for m in block.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
-    found = sorted(layer.p for layer in layers)
-    for layer in layers:
+def _without_dropout(block: nn.Module) -> dict[str, float]:
+    """Switch dropout off; returns the probability that each layer of it had."""
+    layers = {n: m for n, m in block.named_modules() if isinstance(m, nn.modules.dropout._DropoutNd)}
+    found = {name: layer.p for name, layer in layers.items()}
+    for layer in layers.values():
         layer.p = 0.0
     return found
 
@@ -328,21 +371,35 @@ def _judge_functions(mine: Any, package: Any, cases: Sequence[Case]) -> None:
 
 
 def _judge_function(mine: Any, package: Any, one: Case) -> None:
-    given = [copy.deepcopy((one.args, dict(one.kwargs))) for _ in range(3)]
-    (args, kwargs), (its_args, its_kwargs), first = given
+    def given() -> tuple[Any, Any]:
+        return copy.deepcopy((one.args, dict(one.kwargs)))
+
+    (args, kwargs), (its_args, its_kwargs), first = given(), given(), given()
     torch.manual_seed(0)
-    wanted, its_steps = trace.record(lambda: package(*its_args, **its_kwargs), ())
+    its = trace.record(lambda: package(*its_args, **its_kwargs), (), keep=True)
     torch.manual_seed(0)
     try:
-        got, steps = trace.record(lambda: mine(*args, **kwargs), ())
+        ours = trace.record(lambda: mine(*args, **kwargs), ())
     except NotImplementedError:
         raise
     except Exception as error:
         raise _WrongError(f"It cannot be run on {_call(one)}. {tell(error)}") from None
-    difference = comparing.difference(got, wanted, "answer")
+
+    def rerun(exchanged: Mapping[int, Tensor]) -> trace.Trace | None:
+        args, kwargs = given()
+        torch.manual_seed(0)
+        try:
+            return trace.record(lambda: mine(*args, **kwargs), (), True, exchanged)
+        except Exception:
+            return None
+
+    difference = comparing.difference(ours.result, its.result, "answer", strict_types=True)
     if difference:
-        where = "\n" + _where(steps, its_steps)[1] if steps and its_steps else ""
-        raise _WrongError(f"{_tried(one)}The {difference}{where}")
+        where = blame.explain(ours, its, mine, rerun)
+        raise _WrongError(f"{_tried(one)}The {difference}\n{where}".rstrip())
+    shared = comparing.newly_shared((args, kwargs), (its_args, its_kwargs))
+    if shared:
+        raise _WrongError(f"{_tried(one)}The numbers are right, but {shared}")
     now, wanted_now, before = map(comparing.plain_data, ((args, kwargs), (its_args, its_kwargs), first))
     for a, b, c in zip(now, wanted_now, before, strict=True):
         if comparing.difference(a, b, "x"):

@@ -1,7 +1,8 @@
 """What a block computes, step by step: which operation, in which layer, from which line, and with which numbers.
 
 Two blocks that were given the same weights and inputs are compared by their steps' numbers, not by their names, so that
-a block may be written in another order and still be followed up to the step where it goes its own way.
+a block may be written in another order and in another way. A step's result can be exchanged for another while a block
+runs: what follows from it tells whether it was the wrong one, see `edgeseg.course.blame`.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import linecache
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -22,10 +24,22 @@ from torch.overrides import TorchFunctionMode
 _SILENT = {  # make or look at a tensor, or give it another shape or type: no step of its own
     *("__get__", "__set__", "size", "dim", "numel", "detach", "clone", "contiguous", "to", "type", "float", "double"),
     *("view", "reshape", "flatten", "unsqueeze", "squeeze", "expand", "expand_as", "requires_grad_", "item", "__len__"),
-    *("tensor", "as_tensor", "from_numpy", "arange", "zeros", "ones", "full", "zeros_like", "ones_like"),
+    *("tensor", "as_tensor", "from_numpy", "arange", "zeros", "ones", "full", "zeros_like", "ones_like", "full_like"),
+    *("cpu", "numpy", "data", "movedim", "__iter__"),
 }
 _WITH_SETTINGS = (nn.AvgPool2d, nn.MaxPool2d, nn.BatchNorm2d)
 _NAMES = {"__radd__": "add", "__rmul__": "mul", "__rsub__": "rsub", "add_": "add", "mul_": "mul", "relu_": "relu"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of code, by file (of a notebook: a cell) and number."""
+
+    file: str
+    number: int
+
+    def __str__(self) -> str:
+        return linecache.getline(self.file, self.number).strip()
 
 
 @dataclass(frozen=True)
@@ -38,10 +52,10 @@ class Step:
         module: that module; ``None`` for the block itself.
         shape: of the result.
         sums: four sums that tell its numbers from others'.
-        line: of the learner's code; empty where it is not theirs.
-        caller: the outermost such line, from which the layer was called.
-        inputs: how many tensors went in.
+        lines: of the learner's code, innermost first; none where it is not theirs.
+        given: the sums of every tensor that went in.
         parents: places of the steps whose results went in.
+        value: the result itself, where it was kept.
     """
 
     operation: str
@@ -49,46 +63,50 @@ class Step:
     module: nn.Module | None
     shape: tuple[int, ...]
     sums: tuple[float, ...]
-    line: str = ""
-    caller: str = ""
-    inputs: int = 1
+    lines: tuple[Line, ...] = ()
+    given: tuple[tuple[float, ...], ...] = ()
     parents: tuple[int, ...] = ()
+    value: Tensor | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         where = f" in {self.layer}" if self.layer else ""
         return f"{describe(self)}{where} → {self.shape}"
 
-    def same_numbers(self, other: Step) -> bool:
-        """Whether both results hold the same numbers, whatever their shape."""
-        scale = 1e-6 * (1 + abs(self.sums[1]))
-        return all(abs(a - b) <= scale for a, b in zip(self.sums, other.sums, strict=True))
 
+@dataclass(frozen=True)
+class Trace:
+    """What a call gave, and how.
 
-def record(call: Callable[..., Any], inputs: Sequence[Any]) -> tuple[Any, list[Step]]:
-    """Run a module or function on inputs; returns its result and its steps."""
-    stack: list[tuple[str, nn.Module | None]] = [("", None)]
-    with _named_layers(call, stack), _Recorder(stack) as recorder:
-        result = call(*inputs)
-    return result, recorder.steps
-
-
-def first_difference(mine: Sequence[Step], package: Sequence[Step]) -> tuple[int, Step | None, Step | None]:
-    """How many of my steps give numbers that the package has too, my first that does not, and its first that I lack.
-
-    A step of other numbers is excused if numbers that the package has follow from it: it is only written differently.
+    Args:
+        result: of the call.
+        steps: in their order.
+        makers: of a tensor or array by its id: itself (an id holds while it is kept), and places of the steps.
     """
-    known = [any(m.same_numbers(p) for p in package) for m in mine]
-    found = [any(p.same_numbers(m) for m in mine) for p in package]
-    return sum(known), _first_without_excuse(mine, known), _first_without_excuse(package, found)
+
+    result: Any
+    steps: list[Step]
+    makers: Mapping[int, tuple[Any, tuple[int, ...]]]
+
+    def made(self, value: Any) -> tuple[int, ...]:
+        """Places of the steps that a tensor or array of the result comes from; none where it is not known."""
+        return self.makers[id(value)][1] if id(value) in self.makers else ()
 
 
-def _first_without_excuse(steps: Sequence[Step], known: Sequence[bool]) -> Step | None:
-    excused = list(known)
-    for i in reversed(range(len(steps))):
-        if excused[i]:
-            for parent in steps[i].parents:
-                excused[parent] = True
-    return next((s for s, fine in zip(steps, excused, strict=True) if not fine), None)
+def record(
+    call: Callable[..., Any], inputs: Sequence[Any], keep: bool = False, exchanged: Mapping[int, Tensor] | None = None
+) -> Trace:
+    """Run a module or function on inputs.
+
+    Args:
+        call: the module or function.
+        inputs: its arguments.
+        keep: whether steps hold their results.
+        exchanged: place of a step → what it shall give instead.
+    """
+    stack: list[tuple[str, nn.Module | None]] = [("", None)]
+    with _named_layers(call, stack), _Recorder(stack, keep, exchanged or {}) as recorder:
+        result = call(*inputs)
+    return Trace(result, recorder.steps, recorder.makers)
 
 
 def describe(step: Step) -> str:
@@ -99,7 +117,7 @@ def describe(step: Step) -> str:
     if isinstance(m, _WITH_SETTINGS):
         return f"{step.operation} ({m.extra_repr()})"
     if step.operation in ("cat", "stack"):
-        return f"{step.operation} of {step.inputs} tensors"
+        return f"{step.operation} of {len(step.given)} tensors"
     return step.operation
 
 
@@ -117,30 +135,65 @@ def conv_settings(conv: nn.Conv1d | nn.Conv2d) -> str:
 class _Recorder(TorchFunctionMode):
     """Keeps a `Step` for every call that reaches PyTorch."""
 
-    def __init__(self, stack: list[tuple[str, nn.Module | None]]) -> None:
+    def __init__(self, stack: list[tuple[str, nn.Module | None]], keep: bool, exchanged: Mapping[int, Tensor]) -> None:
         super().__init__()
         self.steps: list[Step] = []
-        self._stack = stack
-        self._makers: dict[int, tuple[Tensor, tuple[int, ...]]] = {}  # by id, which holds while the tensor is kept
+        self.makers: dict[int, tuple[Any, tuple[int, ...]]] = {}
+        self._stack, self._keep, self._exchanged = stack, keep, exchanged
+        self._sums: dict[int, tuple[Tensor, int, tuple[float, ...]]] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
         name = getattr(func, "__name__", str(func))
         given = list(_tensors([*args, *(kwargs or {}).values()]))
-        parents = tuple(p for t in given if id(t) in self._makers for p in self._makers[id(t)][1])
+        fed = tuple(self._sums_of(t) for t in given) if name not in _SILENT else ()
+        parents = tuple(dict.fromkeys(p for t in given if id(t) in self.makers for p in self.makers[id(t)][1]))
+        result = func(*args, **(kwargs or {}))
+        if name == "__iter__":
+            result = list(result)
+            for tensor in result:
+                self.makers[id(tensor)] = (tensor, parents)
+            return iter(result)
+        if name == "__setitem__":
+            self._add(name.strip("_"), args[0], fed, parents)
+            self.makers[id(args[0])] = (args[0], (len(self.steps) - 1,))
+            return result
+        if isinstance(result, np.ndarray):
+            self.makers[id(result)] = (result, parents)
         several = isinstance(result, (tuple, list))
-        for tensor in _tensors(result if several else [result]):
+        for tensor in list(_tensors(result if several else [result])):
             indices = several and not tensor.is_floating_point()  # that max gives with its values: no step of their own
             if name not in _SILENT and not indices:
-                self._add(_NAMES.get(name, name.strip("_")), tensor, len(given), parents)
-            places = parents if name in _SILENT else (len(self.steps) - 1,)
-            self._makers[id(tensor)] = (tensor, places)
+                new = self._add(_NAMES.get(name, name.strip("_")), tensor, fed, parents, given)
+                if new is not tensor:
+                    result = type(result)([new if t is tensor else t for t in result]) if several else new
+                tensor = new
+            places = parents if name in _SILENT or indices else (len(self.steps) - 1,)
+            self.makers[id(tensor)] = (tensor, places)
         return result
 
-    def _add(self, operation: str, tensor: Tensor, inputs: int, parents: tuple[int, ...]) -> None:
-        lines = learners_lines(traceback.walk_stack(sys._getframe(2))) or [""]
-        shape, sums = tuple(tensor.shape), _sums(tensor.detach())
-        self.steps.append(Step(operation, *self._stack[-1], shape, sums, lines[0], lines[-1], inputs, parents))
+    def _add(
+        self, operation: str, tensor: Tensor, fed: Any, parents: tuple[int, ...], given: Sequence[Tensor] = ()
+    ) -> Tensor:
+        """Keep a step; returns its result, or what stands in its place."""
+        other = self._exchanged.get(len(self.steps))
+        if other is not None:
+            other = other.reshape(tensor.shape).to(tensor.dtype)
+            if any(tensor is t for t in given):  # changed in place
+                tensor.data.copy_(other)
+            else:
+                tensor = other
+        lines = tuple(learners_lines(traceback.walk_stack(sys._getframe(2))))
+        value = tensor.detach().clone() if self._keep else None
+        sums = self._sums_of(tensor)
+        self.steps.append(Step(operation, *self._stack[-1], tuple(tensor.shape), sums, lines, fed, parents, value))
+        return tensor
+
+    def _sums_of(self, tensor: Tensor) -> tuple[float, ...]:
+        version = -1 if tensor.is_inference() else tensor._version
+        found = self._sums.get(id(tensor))
+        if found is None or found[1] != version or version < 0:
+            found = self._sums[id(tensor)] = (tensor, version, _sums(tensor.detach()))
+        return found[2]
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:
@@ -159,7 +212,17 @@ def _sums(tensor: Tensor) -> tuple[float, ...]:
     return float(values.sum()), float(values.abs().sum()), float((values * places).sum()), float(values.numel())
 
 
-def learners_lines(frames: Iterable[tuple[FrameType, int]]) -> list[str]:
+def alike(these: Sequence[tuple[float, ...]], those: Sequence[tuple[float, ...]]) -> np.ndarray:
+    """(n, m) bool: which results hold the same numbers, whatever their shape, by their sums."""
+    a, b = (np.array(x, dtype=float).reshape(-1, 4) for x in (these, those))
+    scale = 1e-6 * (1e-3 + np.minimum(a[:, None, 1], b[None, :, 1]))
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(a[:, None] - b[None])
+    same: np.ndarray = ((apart <= scale[..., None]) | (np.isnan(a)[:, None] & np.isnan(b)[None])).all(-1)
+    return same
+
+
+def learners_lines(frames: Iterable[tuple[FrameType, int]]) -> list[Line]:
     """The lines of code that belong neither to PyTorch nor to this package.
 
     Args:
@@ -171,7 +234,7 @@ def learners_lines(frames: Iterable[tuple[FrameType, int]]) -> list[str]:
         if owner == __name__ and frame.f_code.co_name == "record":
             break
         if owner.partition(".")[0] not in ("torch", "edgeseg", "contextlib"):
-            lines.append(linecache.getline(frame.f_code.co_filename, number).strip())
+            lines.append(Line(frame.f_code.co_filename, number))
     return lines
 
 

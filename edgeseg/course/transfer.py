@@ -7,12 +7,13 @@ It is the same block if under one of these pairings it computes the same.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import chain, permutations, product
+from itertools import chain, permutations, product, zip_longest
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +56,6 @@ class Entry:
 
 
 Pairing = list[tuple[Entry, Entry]]
-Code = tuple[str, int, int, int, int]  # of difflib
 _MOST_ORDERS = 16  # each is run: two modes, forward and backward
 
 
@@ -80,7 +80,10 @@ def pairings(mine: nn.Module, package: nn.Module, inputs: Sequence[Tensor]) -> l
     """
     theirs, own = entries(package), entries(mine)
     ways = [_by_name(own, theirs), _in_order(own, theirs)]
-    ways += [_in_order(_by_use(mine, own, inputs), _by_use(package, theirs, inputs)), *_by_kind(own, theirs)]
+    ways += [_in_order(_by_use(mine, own, inputs), _by_use(package, theirs, inputs))]
+    if not any(ways):  # else a role that the names or the order tell could be exchanged for another
+        ways.append(_by_flow(mine, own, package, theirs, inputs))
+    ways += _by_kind(own, theirs)
     distinct: dict[tuple[tuple[str, str], ...], Pairing] = {}
     for way in ways:
         if way is not None:
@@ -154,6 +157,70 @@ def _by_kind(own: list[Entry], theirs: list[Entry]) -> list[Pairing]:
     ]
 
 
+def _by_flow(
+    mine: nn.Module, own: list[Entry], package: nn.Module, theirs: list[Entry], inputs: Sequence[Tensor]
+) -> Pairing | None:
+    """While my block runs, each of its layers takes the weights of the package's like layer that is fed the same."""
+    mine_layers, package_layers = _layers(own), _layers(theirs)
+    if Counter(a.kind for a in mine_layers) != Counter(b.kind for b in package_layers):
+        return None
+    fed: dict[int, tuple[float, ...]] = {}
+
+    def note(module: nn.Module, given: tuple[Any, ...]) -> None:
+        fed.setdefault(id(module), _fingerprint(given))
+
+    if not _run_with(note, package, inputs):
+        return None
+    left = sorted(package_layers, key=lambda b: list(fed).index(id(b.owner)) if id(b.owner) in fed else len(fed))
+    waiting = {id(a.owner): a for a in mine_layers}
+    pairs: list[tuple[_Layer, _Layer]] = []
+
+    def take(module: nn.Module, given: tuple[Any, ...]) -> None:
+        layer = waiting.pop(id(module), None)
+        if layer is None:
+            return
+        numbers = _fingerprint(given)
+        alike = [b for b in left if b.kind == layer.kind]
+        same = [b for b in alike if _same_numbers(fed.get(id(b.owner)), numbers)]
+        best = min(same or alike, key=lambda b: b.settings != layer.settings)
+        left.remove(best)
+        pairs.append((layer, best))
+        copy([*zip(layer.entries, best.entries, strict=True)])
+
+    _run_with(take, mine, inputs)
+    for layer in waiting.values():  # never called
+        best = next(b for b in left if b.kind == layer.kind)
+        left.remove(best)
+        pairs.append((layer, best))
+    return [pair for a, b in pairs for pair in zip(a.entries, b.entries, strict=True)]
+
+
+def _run_with(note: Callable[[nn.Module, tuple[Any, ...]], None], block: nn.Module, inputs: Sequence[Tensor]) -> bool:
+    """Run a block in evaluation mode with something called before each of its layers; whether it could be run."""
+    hooks = [m.register_forward_pre_hook(note) for m in block.modules()]
+    try:
+        with evaluating(block), torch.no_grad():
+            block(*inputs)
+    except Exception:  # it will be run, and its error told, by who compares
+        return False
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return True
+
+
+def _fingerprint(given: tuple[Any, ...]) -> tuple[float, ...]:
+    """Numbers of what a layer was given first, that do not depend on the order of its values."""
+    if not given or not isinstance(given[0], Tensor):
+        return ()
+    return float(given[0].numel()), float(given[0].sum()), float(given[0].abs().sum())
+
+
+def _same_numbers(a: tuple[float, ...] | None, b: tuple[float, ...]) -> bool:
+    same = a is not None and len(a) == len(b)
+    return same and all(abs(x - y) <= 1e-8 * (1 + abs(y)) for x, y in zip(a or (), b, strict=True))
+
+
 def _by_use(block: nn.Module, found: list[Entry], inputs: Sequence[Tensor]) -> list[Entry]:
     """Weights in the order in which their layers are first called; layers that are not called come last."""
     called: dict[int, int] = {}
@@ -161,22 +228,15 @@ def _by_use(block: nn.Module, found: list[Entry], inputs: Sequence[Tensor]) -> l
     def note(module: nn.Module, _: object) -> None:
         called.setdefault(id(module), len(called))
 
-    hooks = [m.register_forward_pre_hook(note) for m in block.modules()]
-    try:
-        with evaluating(block), torch.no_grad():
-            block(*inputs)
-    except Exception:  # it will be run, and its error told, by who compares
+    if not _run_with(note, block, inputs):
         return found
-    finally:
-        for hook in hooks:
-            hook.remove()
     return sorted(found, key=lambda e: called.get(id(e.owner), len(called)))
 
 
 # Words --------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Layer:
     """A module with weights of its own, as a line of the listing."""
 
@@ -187,14 +247,23 @@ class _Layer:
         """What it holds: name and shape of each weight."""
         return tuple((e.field, e.shape) for e in self.entries)
 
-    def __str__(self) -> str:
-        owner, shape = self.entries[0].owner, self.entries[0].shape
+    @property
+    def owner(self) -> nn.Module:
+        return self.entries[0].owner
+
+    @property
+    def settings(self) -> str:
+        """Without its name: two layers of the same settings are the same layer."""
+        owner, shape = self.owner, self.entries[0].shape
         settings = str(shape[0]) if shape else ""
         if isinstance(owner, nn.Conv1d | nn.Conv2d):
             settings = conv_settings(owner)
         elif isinstance(owner, nn.Linear):
             settings = f"{owner.in_features}→{owner.out_features}"
-        return f"{self.entries[0].path or 'block'}  {type(owner).__name__} {settings}".rstrip()
+        return f"{type(owner).__name__} {settings}".rstrip()
+
+    def __str__(self) -> str:
+        return f"{self.entries[0].path or 'block'}  {self.settings}"
 
 
 def _layers(found: list[Entry]) -> list[_Layer]:
@@ -205,57 +274,70 @@ def _layers(found: list[Entry]) -> list[_Layer]:
 
 
 def _listing(mine: nn.Module, own: list[Entry], theirs: list[Entry]) -> str:
+    """What cannot be paired, identical layers put aside first, wherever they stand."""
     yours, its = _layers(own), _layers(theirs)
-    codes = _aligned(yours, its)
-    lines = [f"The layers do not hold the same weights: {_first_misfit(codes, yours, its)}"]
+    pairs = _paired(yours, its)
+    left = _together([a for a in yours if a not in [p for p, _ in pairs]], [a for a, _ in pairs])
+    lacking = _together([b for b in its if b not in [p for _, p in pairs]], [b for _, b in pairs])
+    pairs = _paired([a for a in yours if a not in left], [b for b in its if b not in lacking])
+    lines = [f"The layers do not hold the same weights. {_misfit(left, lacking, len(its))}".rstrip()]
     if any(_hides_modules(m) for m in mine.modules()):
         lines.append("Some layers lie in a plain list or dict, where PyTorch does not see them: use nn.ModuleList.")
-    head = ("", "yours, as they are called", "package's")
-    return "\n".join([*lines, "", table(head, _rows(codes, yours, its), "<<<")])
+    return "\n".join([*lines, "", table(("", "yours", "package's"), _rows(pairs, left, lacking), "<<<")])
 
 
-def _aligned(yours: list[_Layer], its: list[_Layer]) -> list[Code]:
-    """difflib's opcodes, every gap as far down as it can lie: a missing layer is then told by its own name."""
-    own, theirs = [a.kind for a in yours], [b.kind for b in its]
-    codes: list[Code] = [("equal", 0, 0, 0, 0), *SequenceMatcher(None, own, theirs, autojunk=False).get_opcodes()]
-    for k in range(1, len(codes) - 1):
-        (_, a, _, b, _), (tag, i, i_end, j, j_end), (after, c, c_end, d, d_end) = codes[k - 1 : k + 2]
-        if tag not in ("insert", "delete") or after != "equal":
-            continue
-        kinds, start, end = (theirs, j, j_end) if tag == "insert" else (own, i, i_end)
-        n = 0
-        while n < c_end - c and kinds[start + n] == kinds[end + n]:
-            n += 1
-        codes[k - 1] = ("equal", a, i + n, b, j + n)
-        codes[k] = (tag, i + n, i_end + n, j + n, j_end + n)
-        codes[k + 1] = ("equal", c + n, c_end, d + n, d_end)
-    return codes
+def _paired(yours: list[_Layer], its: list[_Layer]) -> list[tuple[_Layer, _Layer]]:
+    """The same layers, in the package's order: of the same settings first, then of the same weights.
+
+    Where several of mine could be meant, those that keep the order of both lists are taken.
+    """
+    found: list[tuple[_Layer, _Layer]] = []
+    for key in (lambda a: (a.kind, a.settings), lambda a: a.kind):
+        left = [a for a in yours if a not in [p for p, _ in found]]
+        lacking = [b for b in its if b not in [p for _, p in found]]
+        keys: tuple[list[Any], list[Any]] = [key(a) for a in left], [key(b) for b in lacking]
+        for i, j, size in SequenceMatcher(None, *keys, autojunk=False).get_matching_blocks():
+            found += zip(left[i : i + size], lacking[j : j + size], strict=True)
+        for a in (a for a in left if a not in [p for p, _ in found]):
+            free = [b for b in lacking if key(b) == key(a) and b not in [p for _, p in found]]
+            found += [(a, free[0])] if free else []
+    return sorted(found, key=lambda pair: its.index(pair[1]))
 
 
-def _rows(codes: Sequence[Code], own: list[_Layer], theirs: list[_Layer]) -> Iterator[tuple[str, str, str]]:
-    """Both lists, aligned where they agree; long stretches of agreement are cut to their ends."""
-    for tag, i, i_end, j, j_end in codes:
-        count = max(i_end - i, j_end - j)
-        for k in range(count):
-            if tag == "equal" and 2 <= k < count - 2:
-                if k == 2:
-                    yield " ", "…", "…"
-                continue
-            left = str(own[i + k]) if i + k < i_end else ""
-            right = str(theirs[j + k]) if j + k < j_end else ""
-            yield " " if tag == "equal" else "≠", left, right
+def _together(left: list[_Layer], paired: list[_Layer]) -> list[_Layer]:
+    """Of several like layers, those are left that stand beside another that is: a norm goes with its convolution."""
+    found = list(left)
+    beside = {a.entries[0].path.rpartition(".")[0] for a in left if isinstance(a.owner, nn.Conv2d)}
+    for k, a in enumerate(found):
+        if a.entries[0].path.rpartition(".")[0] not in beside:
+            twins = [b for b in paired if (b.kind, b.settings) == (a.kind, a.settings) and b not in found]
+            nearer = [b for b in twins if b.entries[0].path.rpartition(".")[0] in beside]
+            found[k] = nearer[0] if nearer else a
+    return found
 
 
-def _first_misfit(codes: Sequence[Code], own: list[_Layer], theirs: list[_Layer]) -> str:
-    for tag, i, i_end, j, j_end in codes:
-        if tag == "equal":
-            continue
-        if i < i_end and j < j_end:
-            return f"your {own[i]} stands where the package has {theirs[j]}."
-        if j < j_end:
-            return f"the package's {theirs[j]} has no counterpart in yours."
-        return f"your {own[i]} has no counterpart in the package."
-    return "they are the same layers in another order."
+def _misfit(left: list[_Layer], lacking: list[_Layer], count: int) -> str:
+    """The first layers that have no counterpart; nothing if these are the most, as then there is no telling."""
+    if max(len(left), len(lacking)) > count / 2 and count > 4:
+        return "Most of them differ; compare the lists from the top."
+    if left and lacking:
+        return f"Without a counterpart: your {left[0]}; of the package's {lacking[0]}."
+    if lacking:
+        return f"The package's {lacking[0]} has no counterpart in yours."
+    return f"Your {left[0]} has no counterpart in the package."
+
+
+def _rows(
+    pairs: list[tuple[_Layer, _Layer]], left: list[_Layer], lacking: list[_Layer]
+) -> Iterator[tuple[str, str, str]]:
+    """First those without a counterpart, then the pairs; many pairs are cut to their ends."""
+    for a, b in zip_longest(left, lacking):
+        yield "≠", str(a or ""), str(b or "")
+    for k, (a, b) in enumerate(pairs):
+        if len(pairs) <= 6 or k < 2 or k >= len(pairs) - 2:
+            yield " ", str(a), str(b)
+        elif k == 2:
+            yield " ", "…", "…"
 
 
 def _hides_modules(module: nn.Module) -> bool:

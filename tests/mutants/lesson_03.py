@@ -29,7 +29,7 @@ FIELD = [
 MODULE = [
     Mutant("the depthwise convolution after block 2", "self.branch2(self.down(x1))", "self.down(self.branch2(x1))",
            names="down"),
-    Mutant("ReLU after the depthwise convolution", ", relu=False", "", names="relu"),
+    Mutant("ReLU after the depthwise convolution", ", relu=False", "", names="self.down(x1)"),
     Mutant("a full convolution for the depthwise one", ", groups=n // 2", "", names="down"),
     Mutant("block 1 is 3×3", "n // 2, kernel=1)", "n // 2)", names="branch1"),
     Mutant("maximum for average", "nn.AvgPool2d(3", "nn.MaxPool2d(3", names="avg_pool2d"),
@@ -70,7 +70,7 @@ BACKBONE = [
     Mutant("stage 1 as wide as stage 2", "ConvBNReLU(3, width // 2, stride=2)", "ConvBNReLU(3, width, stride=2)",
            names="stage1"),
     Mutant("stage 2 at full size", "ConvBNReLU(width // 2, width, stride=2)", "ConvBNReLU(width // 2, width)",
-           names="conv2d"),
+           names="self.stage3"),
     Mutant("modules of stages 3 and 5 swapped", "n, count):\n            return nn.Sequential(",
            "n, count):\n            count = {modules[0]: modules[2], modules[2]: modules[0]}.get(count, count)\n"
            "            return nn.Sequential(", names="stage"),

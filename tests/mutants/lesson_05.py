@@ -14,7 +14,7 @@ _SWITCHED = "return of_high * by_low + of_low * by_high if self.cross_space else
 MUTANTS = {
     "05.1": [
         Mutant("no sigmoid", _GATE, "return logits.sum(dim=3, keepdim=True)", "sigmoid"),
-        Mutant("mean twice, no maximum", _POOLED, _POOLED.replace("max_pool", "avg_pool"), "amax"),
+        Mutant("mean twice, no maximum", _POOLED, _POOLED.replace("max_pool", "avg_pool"), "pooled ="),
         Mutant("no ReLU in the MLP", _LOGITS, "logits = self.excite(self.squeeze(pooled))", "relu"),
         Mutant("no bias", "nn.Conv2d(channels, hidden, 1)", "nn.Conv2d(channels, hidden, 1, bias=False)", "bias"),
         Mutant("hidden layer too narrow", "max(4, channels // reduction)", "channels // reduction", "squeeze"),
@@ -26,9 +26,17 @@ MUTANTS = {
         Mutant("mean first, right as well", _POOLED, "pooled = torch.cat([self.avg_pool(x), self.max_pool(x)], dim=3)"),
         Mutant(
             "the MLP called twice, right as well",
-            "return self.sigmoid(logits.sum(dim=3, keepdim=True))",
+            f"{_POOLED}\n        {_LOGITS}\n        {_GATE}",
             "a, b = (self.excite(self.relu(self.squeeze(p))) for p in (self.max_pool(x), self.avg_pool(x)))\n"
             "        return torch.sigmoid(a + b)",
+        ),
+        Mutant("a function for a module", "self.avg_pool(x)", "x.mean((2, 3), keepdim=True)", "module GlobalAvgPool"),
+        Mutant(
+            "each pool called twice",
+            _GATE,
+            "a, b = (self.excite(self.relu(self.squeeze(p))) for p in (self.max_pool(x), self.avg_pool(x)))\n"
+            "        return torch.sigmoid(a + b)",
+            "more often than is needed",
         ),
     ],
     "05.2": [
@@ -42,12 +50,12 @@ MUTANTS = {
             "sum for concat",
             "described = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], dim=1)",
             "described = (x.amax(1, keepdim=True) + x.mean(1, keepdim=True)).expand(-1, 2, -1, -1)",
-            "add",
+            "described =",
         ),
         Mutant("keepdim forgotten, right as well", _DESCRIBED, "torch.stack([x.amax(1), x.mean(1)], dim=1)"),
     ],
     "05.3": [
-        Mutant("spatial crossing undone", _RESULT, "fused_low * gate_low + fused_high * gate_high", "mul"),
+        Mutant("spatial crossing undone", _RESULT, "fused_low * gate_low + fused_high * gate_high", "_low * gate_low"),
         Mutant(
             "channel crossing undone",
             "fused_high = low * self.channel_high(high)",
@@ -64,8 +72,8 @@ MUTANTS = {
         ),
         Mutant("one channel module for both", _CHANNEL, "self.channel_high = self.channel_low", "channel_high"),
         Mutant("reduction forgotten", _CHANNEL, "self.channel_high = ChannelAttention(channels)", "channel_high"),
-        Mutant("spatial gates of the inputs", "self.spatial_high(fused_high)", "self.spatial_high(high)", "amax"),
-        Mutant("low left out", _RESULT, "fused_low * gate_high", "mul"),
+        Mutant("spatial gates of the inputs", "self.spatial_high(fused_high)", "self.spatial_high(high)", "(high)"),
+        Mutant("low left out", _RESULT, "fused_low * gate_high", "other numbers"),
         Mutant("sum in the other order, right as well", _RESULT, "fused_high * gate_low + fused_low * gate_high"),
     ],
     "05.4": [
@@ -77,17 +85,17 @@ MUTANTS = {
         Mutant("reduction fixed", "channels // reduction)", "channels // 16)", "reduction=8"),
     ],
     "05.5": [
-        Mutant("switch of the channels turned", "if not self.cross_channels", "if self.cross_channels", "mul"),
-        Mutant("switch of the places turned", "if self.cross_space", "if not self.cross_space", "mul"),
+        Mutant("switch of the channels turned", "if not self.cross_channels", "if self.cross_channels", "if self."),
+        Mutant("switch of the places turned", "if self.cross_space", "if not self.cross_space", "if not"),
         Mutant("channels always cross", "for_high, for_low = for_low, for_high", "pass", "cross_channels=False"),
         Mutant("places always cross", _SWITCHED, _SWITCHED.split(" if ")[0], "cross_space=False"),
         Mutant("one switch for both", "if self.cross_space", "if self.cross_channels", "cross_channels=False"),
-        Mutant("maps swapped, too", "low * for_low, high * for_high", "low * for_high, high * for_low", "mul"),
+        Mutant("maps swapped, too", "low * for_low, high * for_high", "low * for_high, high * for_low", "* for_high"),
         Mutant(
             "spatial gates of the inputs",
             "self.spatial_high(of_low), self.spatial_low(of_high)",
             "self.spatial_high(low), self.spatial_low(high)",
-            "amax",
+            "self.spatial_high(low)",
         ),
         Mutant(
             "spatial modules exchanged throughout, right as well",
