@@ -139,7 +139,7 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
             ),
         ),
         "17": Entry(
-            *("runtimes_and_int8", "Other runtimes and INT8", 85, 3, 2, ("02", "16")),
+            *("runtimes_and_int8", "Other runtimes and INT8", 85, 2, 1.7, ("02", "16")),
             (
                 *("Scale and zero point", "Find the bug: bright is black", "One step per channel"),
                 *("A convolution in integers", "Class by class", "Choose what to ship"),
