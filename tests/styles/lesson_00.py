@@ -75,7 +75,7 @@ def confidence(logits):
     return (1 / torch.exp(logits - top).sum(1))[0]
 """,
             Slip("mean for sum", ".sum(1)", ".mean(1)"),
-            Slip("not taken off", "logits - top", "logits"),
+            Slip("not taken off", "logits - top", "logits", names=("sub",)),
         ),
         Style(
             "logsumexp",

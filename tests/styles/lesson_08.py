@@ -105,7 +105,7 @@ def flip_average(logits, image):
     p = (a.softmax(1) + b.softmax(1)) / 2
     return p.max(1).indices[0].byte().numpy()
 """,
-            Slip("logits averaged", "p = (a.softmax(1) + b.softmax(1)) / 2", "p = (a + b) / 2"),
+            Slip("logits averaged", "p = (a.softmax(1) + b.softmax(1)) / 2", "p = (a + b) / 2", names=("softmax",)),
             Slip("one twice", "a.softmax(1) + b.softmax(1)", "b.softmax(1) + b.softmax(1)"),
         ),
     ],
