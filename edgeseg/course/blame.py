@@ -73,7 +73,7 @@ def explain(ours: Trace, its: Trace, answer: Any, rerun: Rerun) -> str:
         return ""
     if all(same[m].any() for m, _ in roots):
         return _stopped(roots, same, ours, its)
-    region = _before([m for m, _ in roots], ours.steps, ~same.any(1))
+    region = _before([m for m, _ in roots], ours.steps, _unknown(same))
     spot = _repaired(region, same, ours, its, rerun)
     if spot is None:
         spot = _Spot(max(region), None, frozenset(region))
@@ -84,6 +84,11 @@ def _same(these: Sequence[Step], those: Sequence[Step]) -> np.ndarray:
     same: np.ndarray = alike([s.sums for s in these], [s.sums for s in those])
     there = np.array([s.sums[1] != 0 for s in these], dtype=bool)  # nothing but zeros says nothing
     return same & there[:, None]
+
+
+def _unknown(same: np.ndarray) -> np.ndarray:
+    """(steps,) whether a step of mine has numbers that no step of the package has."""
+    return np.asarray(~same.any(axis=1))
 
 
 def _made(ours: Trace, its: Trace, got: Any, wanted: Any) -> Iterator[tuple[int, int | None]]:
@@ -129,7 +134,7 @@ def _repaired(region: set[int], same: np.ndarray, ours: Trace, its: Trace, rerun
         found = [j for j in lacking if its.steps[j].sums[3] == step.sums[3]]
         return sorted(found, key=lambda j: its.steps[j].operation != step.operation)
 
-    unknown = ~same.any(1)
+    unknown = _unknown(same)
     try:
         for place in sorted(region):
             for j in fitting(place):

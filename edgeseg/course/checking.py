@@ -401,6 +401,8 @@ def _judge_function(mine: Any, package: Any, one: Case) -> None:
     if shared:
         raise _WrongError(f"{_tried(one)}The numbers are right, but {shared}")
     now, wanted_now, before = map(comparing.plain_data, ((args, kwargs), (its_args, its_kwargs), first))
+    if not len(now) == len(wanted_now) == len(before):
+        raise _WrongError(_tried(one) + _SPOILT)
     for a, b, c in zip(now, wanted_now, before, strict=True):
         if comparing.difference(a, b, "x"):
             raise _WrongError(_tried(one) + (_SPOILT if not comparing.difference(b, c, "x") else _NOT_IN_PLACE))

@@ -21,13 +21,16 @@ def tensors(value: Any) -> list[Tensor]:
 
 
 def plain_data(value: Any) -> list[Any]:
-    """All tensors and arrays in what a function was given, modules included: what it could have changed."""
+    """What a function could have changed in what it was given: tensors, arrays, modules, and the values of lists."""
     if isinstance(value, (Tensor, np.ndarray)):
         return [value]
     if isinstance(value, nn.Module):
         return list(value.state_dict().values())
-    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
-    return [x for v in inside for x in plain_data(v)]
+    if not isinstance(value, (Mapping, list, tuple)):
+        return []
+    inside = list(value.values()) if isinstance(value, Mapping) else list(value)
+    plain = [v for v in inside if v is None or isinstance(v, (bool, int, float, str))]
+    return [plain, *(x for v in inside for x in plain_data(v))]
 
 
 def unequal(got: Any, wanted: Any) -> list[tuple[Any, Any]]:

@@ -20,7 +20,7 @@ MUTANTS = {
         Mutant("not divided by 255", ".float() / 255", ".float()", "sub"),
         Mutant("divided by 256", "/ 255", "/ 256", "div"),
         Mutant("deviation missing", " / std", "", "div"),
-        Mutant("mean and deviation swapped", "- mean) / std", "- std) / mean", "sub"),
+        Mutant("mean and deviation swapped", "- mean) / std", "- std) / mean", "colors = (colors - std) / mean"),
         Mutant(
             "red and blue swapped",
             "torch.from_numpy(image)",
@@ -36,7 +36,7 @@ MUTANTS = {
             "classes chosen before the resize",
             "fine = resize(logits, size)",
             "fine = torch.eye(11)[logits.argmax(1)].permute(0, 3, 1, 2)\n    fine = resize(fine, size, 'nearest')",
-            "interpolate",
+            "torch.eye(11)[logits.argmax(1)]",
         ),
         Mutant("nearest for bilinear", "resize(logits, size)", "resize(logits, size, mode='nearest')", "interpolate"),
         Mutant("corners aligned", "resize(logits, size)", "resize(logits, size, align_corners=True)", "interpolate"),
@@ -57,7 +57,10 @@ MUTANTS = {
         Mutant("sum over the image", "powers.sum(1)[0]", "powers.sum((2, 3))[0].sum()", "sum"),
         Mutant("least likely class", "powers.amax(1)", "powers.amin(1)", "amin"),
         Mutant(
-            "a logit, no probability", "return powers.amax(1)[0] / powers.sum(1)[0]", "return logits.amax(1)[0]", "amax"
+            "a logit, no probability",
+            "return powers.amax(1)[0] / powers.sum(1)[0]",
+            "return logits.amax(1)[0]",
+            "8.22844 instead of 0.978752",
         ),
         Mutant(
             "first class, not the likeliest",

@@ -32,7 +32,7 @@ MUTANTS = {
         Mutant("corners aligned", _FIRST, "y = resize(context, f16.shape[-2:], align_corners=True)", "interpolate"),
         Mutant("a convolution on f8, too", "match(c8, out)", "ConvBNReLU(c8, out, 1)", "lateral8"),
         Mutant("no narrowing", "self.narrow = match(channels, out)", "self.narrow = nn.Identity()", "narrow"),
-        Mutant("sum for the second fusion", _LAST, "return self.lateral8(f8) + y", "fuse8"),
+        Mutant("sum for the second fusion", _LAST, "return self.lateral8(f8) + y", "return self.lateral8(f8) + y"),
         Mutant("one CCBAM twice", "match(c8, out), CCBAM(out)", "match(c8, out), self.fuse16", "fuse8"),
         Mutant("lateral 3×3", "match(c16, channels), CCBAM", "ConvBNReLU(c16, channels, 3), CCBAM", "3×3"),
         Mutant("right as well", "out = min(channels, c8)", "out = channels if channels < c8 else c8"),

@@ -27,7 +27,7 @@ MUTANTS = {
             "= ConvBNReLU(channels, channels, relu=False)\n",
             "relu",
         ),
-        Mutant("one convolution twice", _BLOCK, _BLOCK.replace("conv2", "conv1"), "conv2"),
+        Mutant("one convolution twice", _BLOCK, _BLOCK.replace("conv2", "conv1"), "self.conv1(self.conv1(x)) + x"),
         Mutant(
             "shortcut after the first convolution",
             _BLOCK,
@@ -52,11 +52,18 @@ MUTANTS = {
         Mutant("one halving too few", _DOWN, _DOWN.replace("source - 1", "source - 2"), "convs"),
         Mutant("one halving too many", _DOWN, _DOWN.replace("source - 1", "source"), "convs"),
         Mutant("3×3 on the way up", _UP, "ConvBNReLU(wide, wanted, relu=False)", "3×3"),
-        Mutant("no ReLU between halvings", _DOWN, _DOWN.replace("stride=2", "stride=2, relu=False"), "relu"),
+        Mutant(
+            "no ReLU between halvings", _DOWN, _DOWN.replace("stride=2", "stride=2, relu=False"), "return self.convs(x)"
+        ),
         Mutant("wide at once", _DOWN, _DOWN.replace("(wide, wide", "(wide, wanted"), "convs"),
         Mutant("up and down exchanged", "elif source > target:", "elif source < target:", "convs"),
         Mutant("a convolution from a map to itself", "self.convs = nn.Identity()", f"self.convs = {_UP}", "convs"),
-        Mutant("last step without stride", _LAST, "ConvBNReLU(wide, wanted, relu=False)", "stride"),
+        Mutant(
+            "last step without stride",
+            _LAST,
+            "ConvBNReLU(wide, wanted, relu=False)",
+            "(2, 32, 6, 8), and should have (2, 32, 3, 4)",
+        ),
         Mutant("empty Sequential, right as well", "self.convs = nn.Identity()", "self.convs = nn.Sequential()"),
         Mutant(
             "list of widths, right as well",
@@ -66,12 +73,21 @@ MUTANTS = {
         ),
     ],
     "09.3": [
-        Mutant("corners not aligned", _ALIGNED, _ALIGNED.replace("True", "False"), "interpolate"),
-        Mutant("nearest", _ALIGNED, _ALIGNED.replace("align_corners=True", 'mode="nearest"'), "interpolate"),
-        Mutant("bicubic", _ALIGNED, _ALIGNED.replace("align_corners", 'mode="bicubic", align_corners'), "interpolate"),
+        Mutant("corners not aligned", _ALIGNED, _ALIGNED.replace("True", "False"), "align_corners=False"),
+        Mutant("nearest", _ALIGNED, _ALIGNED.replace("align_corners=True", 'mode="nearest"'), 'mode="nearest"'),
+        Mutant(
+            "bicubic", _ALIGNED, _ALIGNED.replace("align_corners", 'mode="bicubic", align_corners'), 'mode="bicubic"'
+        ),
         Mutant("no ReLU", _SUM, "received.append(sum(aligned))", "relu"),
-        Mutant("ReLU before the sum", _SUM, "received.append(sum(x.relu() for x in aligned))", "add"),
-        Mutant("mean for sum", _SUM, "received.append((sum(aligned) / len(aligned)).relu())", "div"),
+        Mutant(
+            "ReLU before the sum",
+            _SUM,
+            "received.append(sum(x.relu() for x in aligned))",
+            "sum(x.relu() for x in aligned)",
+        ),
+        Mutant(
+            "mean for sum", _SUM, "received.append((sum(aligned) / len(aligned)).relu())", "sum(aligned) / len(aligned)"
+        ),
         Mutant(
             "resized before the path",
             _MOVED,
@@ -85,7 +101,7 @@ MUTANTS = {
             "own map left out",
             _SUM,
             "received.append(sum(x for x, m in zip(aligned, maps) if m is not own).relu())",
-            "add",
+            "if m is not own",
         ),
         Mutant(
             "a factor of two",
@@ -125,7 +141,7 @@ MUTANTS = {
     ],
     "09.5": [
         Mutant("coarsest first", _JOINED, _JOINED.replace("in maps]", "in maps[::-1]]"), "cat"),
-        Mutant("corners not aligned", _JOINED, _JOINED.replace("True", "False"), "interpolate"),
+        Mutant("corners not aligned", _JOINED, _JOINED.replace("True", "False"), "align_corners=False"),
         Mutant(
             "first convolution without bias",
             "nn.Conv2d(width, width, 1)",

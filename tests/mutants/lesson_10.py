@@ -54,8 +54,13 @@ MUTANTS = {
     ],
     "10.3": [
         Mutant("no normalisation", _SHARED, "self.squeeze = nn.Conv2d(channels, hidden, 1, bias=False)", "squeeze"),
-        Mutant("no ReLU", _SHARED, "self.squeeze = ConvBNReLU(channels, hidden, kernel=1, relu=False)", "relu"),
-        Mutant("one gate", _BY_COLUMNS, "return x", "excite_columns"),
+        Mutant(
+            "no ReLU",
+            _SHARED,
+            "self.squeeze = ConvBNReLU(channels, hidden, kernel=1, relu=False)",
+            "hidden = self.squeeze(",
+        ),
+        Mutant("one gate", _BY_COLUMNS, "return x", "and other numbers"),
         Mutant("gates added", _BY_ROWS, "x = x + self.excite_rows(h).sigmoid()", "add"),
         Mutant(
             "the shared layer called twice",
@@ -65,7 +70,7 @@ MUTANTS = {
         ),
         Mutant("one way back for both", _BY_COLUMNS, _BY_COLUMNS.replace("columns(w)", "rows(w)"), "excite"),
         Mutant("halves exchanged", _JOINED, "hidden = self.squeeze(torch.cat([columns, rows], dim=2))", "cat"),
-        Mutant("maximum for mean", _COLUMNS, _COLUMNS.replace("mean", "amax"), "split"),
+        Mutant("maximum for mean", _COLUMNS, _COLUMNS.replace("mean", "amax"), "columns = x.amax(2"),
         Mutant("column gate without sigmoid", _BY_COLUMNS, _BY_COLUMNS.replace(".sigmoid()", ""), "sigmoid"),
         Mutant("rows over the wrong axis", "rows = x.mean(3, keepdim=True)", "rows = x.mean(2, keepdim=True)", "run"),
         Mutant(

@@ -26,9 +26,9 @@ MUTANTS = {
         Mutant("as a function, right as well", "self.relu(self.bn(self.conv(x)))", "torch.relu(self.bn(self.conv(x)))"),
     ],
     "12.2": [
-        Mutant("coarse map first", "torch.cat([fine, up], dim=1)", "torch.cat([up, fine], dim=1)", "cat"),
-        Mutant("bilinear", _UP, _UP.replace("bicubic", "bilinear"), "interpolate"),
-        Mutant("corners not aligned", _UP, _UP.replace("True", "False"), "interpolate"),
+        Mutant("coarse map first", "torch.cat([fine, up], dim=1)", "torch.cat([up, fine], dim=1)", "and other numbers"),
+        Mutant("bilinear", _UP, _UP.replace("bicubic", "bilinear"), "and other numbers"),
+        Mutant("corners not aligned", _UP, _UP.replace("True", "False"), "and other numbers"),
         Mutant("by a factor", "fine.shape[-2:]", "[2 * s for s in coarse.shape[-2:]]", "[3, 4, 5, 6]"),
         Mutant("one CCSF forgotten", "y = self.fuse2(joined(x2, y))", "y = joined(x2, y)", "conv"),
         Mutant("Eq. 3 as printed: no last Up", "return joined(x1, y)", "return torch.cat([x1, y], dim=1)", "Sizes"),
@@ -45,15 +45,15 @@ MUTANTS = {
         Mutant("as a method of cat, right as well", "torch.cat([fine, up], dim=1)", "torch.cat((fine, up), 1)"),
     ],
     "12.3": [
-        Mutant("as published", _WAY, "return self.last(self.ccsf(self.fusm(*maps[:3], attended[3])))", "cat"),
-        Mutant("no attention on the maps", _WAY, "return self.last(self.ccsf(self.fusm(*maps)))", "interpolate"),
+        Mutant("as published", _WAY, "return self.last(self.ccsf(self.fusm(*maps[:3], attended[3])))", "attended[3]"),
+        Mutant("no attention on the maps", _WAY, "return self.last(self.ccsf(self.fusm(*maps)))", "self.fusm(*maps)"),
         Mutant(
             "only the finest attends",
             _WAY,
             "return self.last(self.ccsf(self.fusm(attended[0], *maps[1:])))",
-            "interpolate",
+            "attended[0]",
         ),
-        Mutant("no attention at the end", _WAY, "return self.ccsf(self.fusm(*attended))", "mean in last"),
+        Mutant("no attention at the end", _WAY, "return self.ccsf(self.fusm(*attended))", "and other numbers"),
         Mutant("attention before CCSF", _WAY, "return self.ccsf(self.last(self.fusm(*attended)))", "ccsf=True"),
         Mutant("CCSF always", "if ccsf else nn.Identity()", "", "ccsf.conv"),
         Mutant("CCSF never", "CCSF(width, width) if ccsf else nn.Identity()", "nn.Identity()", "ccsf.conv"),
@@ -84,7 +84,7 @@ MUTANTS = {
         ),
         Mutant("head of another width", "head(15 * width, num_classes)", "head(16 * width, num_classes)", "head"),
         Mutant("classes fixed", "head(15 * width, num_classes)", "head(15 * width, 20)", "head"),
-        Mutant("depth not handed on", "HRNet(width, **depth)", "HRNet(width)", "no counterpart"),
+        Mutant("depth not handed on", "HRNet(width, **depth)", "HRNet(width)", "≠  backbone.layer1.1.conv1.conv"),
         Mutant(
             "maps in the other order", "return self.decoder(*maps)", "return self.decoder(*maps[::-1])", "your line"
         ),

@@ -44,6 +44,7 @@ MUTANTS = {
         ),
     ],
     "19.2": [
+        Mutant("changes what it was given", "list(arrivals)", "arrivals", "changed what it was given"),
         Mutant("work alone", "ages.append(now - taken)", "ages.append(work)", "answer"),
         Mutant("waiting alone", "ages.append(now - taken)", "ages.append(now - work - taken)", "answer"),
         Mutant("never waits for a frame", "now = max(now, waiting[0])", "pass", "answer"),

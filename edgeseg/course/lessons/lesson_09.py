@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgeseg.course.lessons.lesson_08 import find_log
+from edgeseg.files import parse_json
 from edgeseg.metrics import VOID
 from edgeseg.models import hrnet
 from edgeseg.models.counts import count
@@ -301,7 +301,7 @@ def logged(variant: str, size: str, classes: str = "") -> dict[int, float]:
         classes: a class, for its IoU; empty: mIoU.
     """
     lines = find_log("tables_streets.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [row for row in map(json.loads, lines) if row["variant"] == variant]
+    rows = [row for row in map(parse_json, lines) if row["variant"] == variant]
     scores = {row["seed"]: row["at"][size] for row in rows}
     return {seed: at["per_class_iou"][classes] if classes else at["miou"] for seed, at in sorted(scores.items())}
 

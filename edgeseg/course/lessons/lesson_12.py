@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch.nn import functional
 from edgeseg.course.answers import Readings
 from edgeseg.course.lessons.lesson_08 import find_log
 from edgeseg.data.pairs import Dataset
+from edgeseg.files import parse_json
 from edgeseg.metrics import ConfusionMatrix
 from edgeseg.models import improved_hrnet
 from edgeseg.models.attention import ATTENTIONS
@@ -274,6 +274,6 @@ def cost_bars(networks: Mapping[str, Mapping[str, tuple[float, float]]]) -> Figu
 
 def last_line(network: str) -> str:
     """Steps, seed and mIoU of a stored run on streets, from its log."""
-    rows = [json.loads(text) for text in find_log(f"{network}_streets_seed0.jsonl").read_text("utf-8").splitlines()]
+    rows = [parse_json(text) for text in find_log(f"{network}_streets_seed0.jsonl").read_text("utf-8").splitlines()]
     recipe, last = rows[0]["recipe"], rows[-1]
     return f"seed {recipe['seed']}, {recipe['minutes']:g} minutes, {last['step']} steps: mIoU {last['miou']:.2f}"

@@ -5,7 +5,6 @@ All times are in milliseconds.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from matplotlib.patches import Patch
 from torch import nn
 
 from edgeseg.course.answers import Readings
+from edgeseg.files import parse_json
 from edgeseg.plots import BLUE, DARK_GREY, GREEN, GREY, ORANGE, SKY, VERMILION
 
 Act = Callable[[], object]
@@ -355,7 +355,7 @@ def log_machine(log: Path, size: tuple[int, int]) -> str:
 
 
 def _run_of(log: Path, size: tuple[int, int]) -> dict[str, Any]:
-    runs = json.loads(log.read_text(encoding="utf-8"))["runs"]
+    runs = parse_json(log.read_text(encoding="utf-8"))["runs"]
     return next(run for run in runs if tuple(run["size"]) == size)
 
 
