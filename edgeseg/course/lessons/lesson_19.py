@@ -126,10 +126,10 @@ def waits_for_a_frame(answer: type) -> None:
     thread = threading.Thread(target=lambda: found.append(box.take()), daemon=True)
     thread.start()
     time.sleep(0.05)
-    assert not found, f"nothing was put yet, and take gave {found[0]!r}: it must wait"
-    asleep = all(_sleeps(thread) for _ in range(5))
+    early, asleep = list(found), all(_sleeps(thread) for _ in range(5))
+    box.put("late")  # whatever it did: no thread is left waiting, or running in circles
+    assert not early, f"nothing was put yet, and take gave {early[0]!r}: it must wait"
     assert asleep, "take looks again and again while it waits: let the Condition wake it (wait_for)"
-    box.put("late")
     thread.join(1)
     assert found == ["late"], "a frame was put, and the thread that waited did not get it: notify it"
 
