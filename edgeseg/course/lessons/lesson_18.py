@@ -177,17 +177,27 @@ def refuses_before_building(answer: Callable[..., Any]) -> None:
 # engines --------------------------------------------------------------------------------------------------------------
 
 
-def engines(steps: Sequence[Step], supported: Collection[str]) -> int:
-    """How many engines a graph becomes: an operation without a converter ends one.
+def levels(steps: Sequence[Step], supported: Collection[str]) -> dict[str, int]:
+    """By a step's name how many operations without a converter lie before it, on the way with most of them.
 
     Args:
         steps: each after its parents.
         supported: operations that have a converter.
     """
-    level: dict[str, int] = {}
+    found: dict[str, int] = {}
+    unsupported = {step.name: step.operation not in supported for step in steps}
     for step in steps:
-        below = [level[p.name] + (p.operation not in supported) for p in steps if p.name in step.parents]
-        level[step.name] = max(below, default=0)
+        found[step.name] = max((found[p] + unsupported[p] for p in step.parents), default=0)
+    return found
+
+
+def engines(steps: Sequence[Step], supported: Collection[str]) -> int:
+    """How many engines a graph becomes: one for each level that holds a supported step.
+
+    Args:
+        steps, supported: see `levels`.
+    """
+    level = levels(steps, supported)
     return len({level[step.name] for step in steps if step.operation in supported})
 
 
@@ -314,17 +324,14 @@ def road_to_engine(counts: Sequence[tuple[str, str]]) -> Figure:
 
 def engine_map(steps: Sequence[Step], supported: Collection[str]) -> Figure:
     """Every operation of a graph as a tick in a row, coloured by the engine that it falls into; orange ones split."""
-    level: dict[str, int] = {}
-    for step in steps:
-        below = [level[p.name] + (p.operation not in supported) for p in steps if p.name in step.parents]
-        level[step.name] = max(below, default=0)
+    level = levels(steps, supported)
     figure = Figure((9.6, 1.9), dpi=90, facecolor="white", layout="constrained")
     axis = figure.subplots()
     for i, step in enumerate(steps):
         inside = step.operation in supported
         axis.bar(i, 0.8, 1.0, bottom=level[step.name] + 0.1, color=BLUE if inside else ORANGE)
-    levels = range(max(level.values()) + 1)
-    axis.set_yticks([n + 0.5 for n in levels], [f"engine {n + 1}" for n in levels], fontsize=9)
+    rows = range(max(level.values()) + 1)
+    axis.set_yticks([n + 0.5 for n in rows], [f"engine {n + 1}" for n in rows], fontsize=9)
     axis.set_xlabel("operations of the graph in order; orange has no converter", fontsize=9)
     axis.set_xlim(-1, len(steps))
     return figure
