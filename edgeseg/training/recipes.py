@@ -178,8 +178,8 @@ def camvid_s() -> Recipe:
         camvid_long(), name="camvid_s", model="cross_cbam_s", mean=EfficientNetLite.mean, std=EfficientNetLite.std,
         backbone_lr=0.2, ema=0.999,
         stages=(
-            {"epochs": 75, "class_crop": 0.33, "lr": 6e-4, "min_lr": 6e-5},
-            {**frames, "epochs": 8},
+            {"epochs": 100, "class_crop": 0.33, "lr": 6e-4, "min_lr": 6e-5},
+            {**frames, "epochs": 12},
         ),
     )  # fmt: skip
 
