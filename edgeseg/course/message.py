@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import re
 import traceback
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, TypeVar
 
 from edgeseg.course import learner, trace
@@ -14,6 +16,9 @@ from edgeseg.plots import GREEN, GREY, VERMILION
 T = TypeVar("T")
 _EDGES = {"right": GREEN, "open": GREY, "wrong": VERMILION}
 _SIGNS = {"right": "✓", "open": "○", "wrong": "✗"}
+_RUNNING = "white-space:pre-wrap"
+_SET = "white-space:pre;overflow-x:auto;margin:.4em 0"  # rows of a table, code: never broken, scrolled if they are wide
+_COLUMNS = re.compile(r"^\s|\S\s{2,}\S")
 _AGAIN = " (This is the package's own: run the cell with your answer, then this one.)"
 
 
@@ -36,12 +41,25 @@ class Verdict:
 
     def _repr_html_(self) -> str:
         style = (
-            f"border-left:4px solid {_EDGES[self.state]};padding:.4em .8em;margin:.2em 0;white-space:pre-wrap;"
+            f"border-left:4px solid {_EDGES[self.state]};padding:.4em .8em;margin:.2em 0;"
             "font-family:var(--jp-code-font-family,monospace);font-size:.92em;"
-            "color:var(--jp-ui-font-color1,inherit);overflow-x:auto"
+            "color:var(--jp-ui-font-color1,inherit)"
         )
-        head = f"<b>{_SIGNS[self.state]} {html.escape(self.title)}</b>"
-        return f'<div style="{style}">{head}: {html.escape(self.text)}</div>'
+        head = f"<b>{_SIGNS[self.state]} {html.escape(self.title)}</b>: "
+        parts = [
+            f'<div style="{_SET if is_set else _RUNNING}">{html.escape(text)}</div>' for is_set, text in self._parts()
+        ]
+        parts[0] = parts[0].replace(">", f">{head}", 1)
+        return f'<div style="{style}">{"".join(parts)}</div>'
+
+    def _parts(self) -> list[tuple[bool, str]]:
+        """The text in order, running words first: (whether its lines must stay as they are, lines)."""
+        first, *others = self.text.split("\n")
+        parts = [(False, first)]
+        for is_set, lines in groupby(others, lambda line: bool(_COLUMNS.search(line))):
+            text = "\n".join(lines)
+            parts += [(is_set, text.strip("\n"))] if text.strip() else []
+        return parts
 
 
 def show(thing: Any) -> None:
