@@ -30,6 +30,7 @@ include_patterns = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "course/README.md",
+    "course/teaching.md",
     "course/solutions/*.ipynb",
     "docs/*.md",
     "docs/api/*.rst",

@@ -62,3 +62,25 @@ def numbers(text: str, kind: str) -> set[str]:
         ends = [order.index(n) for n in (first, last) if n]
         found |= {order[i] for i in (range(ends[0], ends[-1] + 1) if joint == "to" else ends)}
     return found
+
+
+TEACHING = (DOCS.parent / "course" / "teaching.md").read_text(encoding="utf-8")
+
+
+def test_every_exercise_of_a_plan_is_there():
+    named = re.findall(r"\b(\d\d)\.(\d+)\b", TEACHING)
+    assert named
+    assert [f"{n}.{k}" for n, k in named if int(k) > len(SYLLABUS[n].exercises)] == []
+
+
+def test_the_minutes_of_a_plan_are_those_of_its_lessons():
+    whole = re.findall(r"^\| \d+ \| (\d\d), (\d\d) \| (\d+) \|", TEACHING, flags=re.MULTILINE)
+    assert len(whole) >= 6
+    assert [(a, b, SYLLABUS[a].minutes + SYLLABUS[b].minutes) for a, b, _ in whole] == [
+        (a, b, int(minutes)) for a, b, minutes in whole
+    ]
+
+
+def test_two_weeks_hold_every_lesson():
+    plan = TEACHING.partition("**Two weeks**")[2].partition("**One term**")[0]
+    assert set(re.findall(r"\b\d\d\b", re.sub(r"\d+ \+ \d+|\| \d+ \|", "|", plan))) >= set(SYLLABUS)
