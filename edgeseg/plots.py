@@ -210,6 +210,30 @@ def class_patches(classes: Iterable[int], table: ClassTable, void: bool = False,
     return patches + ([Patch(color=_hex(WRONG), label="wrong")] if wrong else [])
 
 
+def with_legend(figure: Figure, table: ClassTable, void: bool = False, wrong: bool = False) -> Figure:
+    """The same figure, a little higher, with a legend of all classes below; for figures of 9 inches and more.
+
+    Args:
+        figure: in the constrained layout; changed.
+        table: names and colours.
+        void, wrong: whether void and errors are in the picture, too.
+    """
+    handles = class_patches(range(len(table)), table, void, wrong)
+    rows = math.ceil(len(handles) / 11)
+    figure.set_figheight(figure.get_figheight() + 0.25 * rows)
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=math.ceil(len(handles) / rows),
+        fontsize=8,
+        frameon=False,
+        handlelength=0.9,
+        columnspacing=0.8,
+        handletextpad=0.4,
+    )
+    return figure
+
+
 def contact_sheet(pairs: Sequence[tuple[np.ndarray, np.ndarray]], table: ClassTable, columns: int = 4) -> Image.Image:
     """Samples of a data set side by side: a row of images above a row of their class maps, and so on.
 

@@ -14,6 +14,7 @@ from matplotlib.text import Text
 from edgeseg import course, create_model
 from edgeseg.course import learner, start
 from edgeseg.course.syllabus import SYLLABUS
+from edgeseg.data.labels import ClassTable
 from edgeseg.models.attention import AAM, ECA
 from edgeseg.models.cross_cbam import CCBAM
 from edgeseg.models.improved_hrnet import CCSF
@@ -63,7 +64,7 @@ def test_a_right_block_is_kept_with_all_that_it_uses_and_found_by_a_later_lesson
     execute(inspect.getsource(PixelGate), "pixel", scope)
     scope |= {"low": torch.zeros(1), "a": torch.zeros(1)}  # a notebook's variables, named like the block's own
     execute(inspect.getsource(Rewritten), "block", scope)
-    execute("Rewritten = course.check(Rewritten, CCBAM, PAIR, exercise='05.3', counted=False)", "check", scope)
+    execute("Rewritten = course.check(Rewritten, CCBAM, PAIR, exercise='05.3')", "check", scope)
     text = (learner.folder() / "blocks" / "exercise_05_3.py").read_text(encoding="utf-8")
     assert "class LinearGate" in text
     assert "HALF = 16" in text
@@ -73,6 +74,13 @@ def test_a_right_block_is_kept_with_all_that_it_uses_and_found_by_a_later_lesson
     assert found is not CCBAM
     assert found(64)(*[torch.zeros(1, 64, 4, 4)] * 2).shape == (1, 64, 4, 4)
     assert course.mine("05.2", CCBAM) is CCBAM
+
+
+def test_whose_says_what_a_notebook_goes_on_with(capsys):
+    assert course.whose(said(capsys, Right)[0]) == "yours"
+    assert course.whose(said(capsys, Swapped)[0]) == "the package's"
+    assert course.whose(course.mine("05.3", CCBAM)) == "yours", "an earlier lesson's answer, read from its file"
+    assert course.whose(course.mine("05.1", CCBAM)) == "the package's"
 
 
 # begin and the pictures
@@ -139,6 +147,15 @@ def test_a_map_that_is_not_drawn_says_which_are():
         course.network_map(network="hrnet_x")
     with pytest.raises(ValueError, match="no part of the map 'BFEM' .*; there are backbone, attention, FUSM, head"):
         course.network_map("BFEM", network="hrnet_l")
+
+
+def test_colours_of_two_pictures_are_named_below_where_a_table_is_given():
+    image, table = np.zeros((20, 30, 3), np.uint8), ClassTable("t", ("Sky", "A<B"), ((1, 2, 3), (4, 5, 6)))
+    page = course.before_after(image, image, table=table)._repr_html_()
+    assert page.count("■") == 2
+    assert "rgb(1, 2, 3)" in page
+    assert "A&lt;B" in page
+    assert "■" not in course.before_after(image, image)._repr_html_()
 
 
 def test_before_after_is_one_piece_of_html_and_wants_one_size():

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from edgeseg import plots
-from edgeseg.data.labels import CAMVID, VOID
+from edgeseg.data.labels import CAMVID, CITYSCAPES, VOID
 
 LABEL = np.array([[0, 1, 2], [3, VOID, 10]], np.uint8)
 
@@ -68,3 +68,30 @@ def test_a_run_that_was_never_scored_has_no_empty_panel(tmp_path):
     for rows, axes in (([step], 2), ([step, {"epoch": 1, "miou": 50.0, "pixel_accuracy": 80.0}], 3)):  # rate: its own
         log.write_text("".join(json.dumps(row) + "\n" for row in rows))
         assert len(plots.curves(log).axes) == axes
+
+
+def test_a_legend_of_all_classes_fits_below_a_lessons_figure_and_makes_it_higher():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    for table, more in ((CAMVID, {}), (CAMVID, {"void": True, "wrong": True}), (CITYSCAPES, {})):
+        plain = plots.picture_grid([[plots.colorize(LABEL, CAMVID)] * 3], [("a", "b", "c")])
+        plain.set_size_inches(9.0, 2.5)
+        figure = plots.with_legend(plain, table, **more)
+        FigureCanvasAgg(figure).draw()
+        legend, page = figure.legends[0].get_window_extent(), figure.bbox
+        assert [t.get_text() for t in figure.legends[0].texts][: len(table)] == list(table.names)
+        assert page.x0 <= legend.x0 <= legend.x1 <= page.x1, "no name is cut off"
+        assert figure.get_figheight() > 2.5
+
+
+def test_figures_of_a_lesson_are_opaque_so_that_black_words_can_be_read_on_a_dark_page(tmp_path, capsys):
+    import matplotlib as mpl
+
+    from edgeseg import course
+
+    with mpl.rc_context():
+        mpl.rcParams.update({"figure.facecolor": "none", "savefig.facecolor": "none"})  # what a page's theme may set
+        course.begin("00", version="0.1")
+        path = plots.save(plots.picture_grid([[plots.colorize(LABEL, CAMVID)]], [("mask",)]), tmp_path / "figure.png")
+    with Image.open(path) as picture:
+        assert picture.convert("RGBA").getextrema()[3] == (255, 255)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgeseg.course.answers import Readings, choose, prove
     from edgeseg.course.checking import case, check
-    from edgeseg.course.learner import mine, progress
+    from edgeseg.course.learner import mine, progress, whose
     from edgeseg.course.mission import board
     from edgeseg.course.pictures import before_after, network_map
     from edgeseg.course.start import begin
@@ -28,6 +28,7 @@ __all__ = [
     "network_map",
     "progress",
     "prove",
+    "whose",
 ]
 
 _MODULES = {
@@ -42,6 +43,7 @@ _MODULES = {
     "network_map": "pictures",
     "progress": "learner",
     "prove": "answers",
+    "whose": "learner",
 }
 
 

@@ -68,6 +68,16 @@ def mine(exercise: str, package: T) -> T:
     return found
 
 
+def whose(answer: Any) -> str:
+    """Of what a notebook goes on with: ``"yours"``, or ``"the package's"`` where the exercise is open or wrong.
+
+    Args:
+        answer: a class or a function, as `check`, `choose`, `prove` or `mine` gave it.
+    """
+    module = str(getattr(answer, "__module__", ""))
+    return "the package's" if module.partition(".")[0] == "edgeseg" else "yours"
+
+
 def progress(*folders: str | Path) -> Progress:
     """Which exercises are solved, as a table; a notebook shows it.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from edgeseg.data.labels import ClassTable
 from edgeseg.models.improved_hrnet import ImprovedHRNet
 from edgeseg.models.registry import ARCHS
 from edgeseg.plots import DARK_GREY, GREY, ORANGE
@@ -230,7 +231,10 @@ def _arrow(axis: Axes, start: _Box, end: _Box, words: str) -> None:
 
 
 def before_after(
-    before: np.ndarray | Image.Image, after: np.ndarray | Image.Image, names: tuple[str, str] = ("before", "after")
+    before: np.ndarray | Image.Image,
+    after: np.ndarray | Image.Image,
+    names: tuple[str, str] = ("before", "after"),
+    table: ClassTable | None = None,
 ) -> BeforeAfter:
     """Two pictures of one size on top of each other, with a slider between them; works in a static page, too.
 
@@ -238,6 +242,7 @@ def before_after(
         before: (H, W, 3) uint8 or PIL; seen on the left.
         after: the same; seen on the right.
         names: shown below.
+        table: of the classes whose colours are in the pictures: they are named below.
 
     Raises:
         ValueError: the sizes differ.
@@ -246,7 +251,7 @@ def before_after(
     if pictures[0].size != pictures[1].size:
         sizes = " and ".join(f"{p.height}x{p.width}" for p in pictures)
         raise ValueError(f"the two pictures must have one size, not {sizes} (HxW)")
-    return BeforeAfter(pictures[0], pictures[1], names)
+    return BeforeAfter(pictures[0], pictures[1], names, table)
 
 
 @dataclass(frozen=True)
@@ -256,6 +261,7 @@ class BeforeAfter:
     before: Image.Image
     after: Image.Image
     names: tuple[str, str]
+    table: ClassTable | None = None
 
     def __repr__(self) -> str:
         return f"{self.names[0]} | {self.names[1]}, {self.before.height}x{self.before.width}"
@@ -273,8 +279,17 @@ class BeforeAfter:
             f'aria-label="share of {left} that is seen" onkeydown="event.stopPropagation()" '
             f"oninput=\"document.getElementById('{name}').style.clipPath='inset(0 '+(100-this.value)+'% 0 0)'\">"
             f'<div style="display:flex;justify-content:space-between"><span>{left}</span><span>{right}</span></div>'
-            "</div>"
+            f"{self._legend()}</div>"
         )
+
+    def _legend(self) -> str:
+        if self.table is None:
+            return ""
+        entries = (
+            f'<span style="white-space:nowrap"><span style="color:rgb{color}">■</span> {html.escape(name)}</span>'
+            for name, color in zip(self.table.names, self.table.colors, strict=True)
+        )
+        return f'<div style="display:flex;flex-wrap:wrap;gap:0 .8em;font-size:.85em">{"".join(entries)}</div>'
 
 
 def _data_url(picture: Image.Image) -> str:

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from edgeseg.data.labels import CAMVID, ClassTable
 from edgeseg.metrics import ConfusionMatrix, Scores
-from edgeseg.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, colorize, error_map
+from edgeseg.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, colorize, error_map, with_legend
 
 _SKY, _BUILDING, _POLE, _ROAD = range(4)  # CamVid's first four classes: those of the scene of `pole`
 _WIDTHS = range(1, 41)
@@ -80,16 +80,10 @@ def scene(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, table: C
         "prediction": colorize(prediction, table),
         "errors (orange)": error_map(prediction, truth),
     }
-    figure = Figure((9.6, 2.25), layout="constrained")
+    figure = Figure((9.6, 2.0), layout="constrained")
     for axis, (name, picture) in zip(figure.subplots(1, 4), pictures.items(), strict=True):
         _picture(axis, picture, name)
-    patches = [
-        Patch(color=(r / 255, g / 255, b / 255), label=n)
-        for n, (r, g, b) in zip(table.names, table.colors, strict=True)
-    ]
-    figure.legend(handles=patches, loc="outside lower center", ncols=11, fontsize=8, frameon=False, handlelength=0.9,
-                  columnspacing=0.8, handletextpad=0.4)  # fmt: skip
-    return figure
+    return with_legend(figure, table)
 
 
 def counted(truth: np.ndarray, prediction: np.ndarray, classes: int) -> Figure:

@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from torch import Tensor
 
 from edgeseg.data.pairs import Dataset
 from edgeseg.inference import both_ways
 from edgeseg.metrics import VOID
-from edgeseg.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, colorize, read_log
+from edgeseg.plots import BLUE, GREEN, GREY, ORANGE, VERMILION, colorize, read_log, with_legend
 from edgeseg.training.optim import learning_rate
 from edgeseg.training.recipes import Recipe
 
@@ -142,7 +141,7 @@ def classes(row: Mapping[str, Any]) -> Figure:
 
 def frames(data: Dataset, chosen: Sequence[int], predict: Callable[[np.ndarray], np.ndarray]) -> Figure:
     """Some samples of a data set: image, truth and prediction, a column each."""
-    figure = Figure((9.6, 6.0), layout="constrained")
+    figure = Figure((9.6, 5.8), layout="constrained")
     axes = figure.subplots(3, len(chosen), squeeze=False)
     for column, index in enumerate(chosen):
         image, truth = data[index]
@@ -156,13 +155,7 @@ def frames(data: Dataset, chosen: Sequence[int], predict: Callable[[np.ndarray],
             if column == 0:
                 axis.set_ylabel(name, fontsize=10)
         axes[0, column].set_title(data.names[index], fontsize=9)
-    table = data.table
-    patches = [
-        Patch(color=(r / 255, g / 255, b / 255), label=n)
-        for n, (r, g, b) in zip(table.names, table.colors, strict=True)
-    ]
-    figure.legend(handles=patches, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
-    return figure
+    return with_legend(figure, data.table)
 
 
 def best_of(looks: int, noise: float) -> Figure:
