@@ -40,8 +40,7 @@ course.network_map("backbone")
 # %% [markdown]
 # ## Where we are
 #
-# The whole network fits into four lines. Today we fill in the first; until a lesson comes, the package's own part
-# stands in.
+# The whole network is four lines. Today we write the first; the parts of later lessons are the package's until then.
 #
 # ```python
 # f8, f16, f32 = backbone(image)   # today: maps at 1/8, 1/16, 1/32
@@ -52,16 +51,22 @@ course.network_map("backbone")
 #
 # Here are the parts of the finished network, with their parameters. Nearly half of what it needs is the backbone.
 
+
 # %% tags=["nbval-check-output"]
+def size_of(part):
+    """Parameters."""
+    return sum(p.numel() for p in part.parameters())
+
+
 net = load_segmenter("cross_cbam_m.streets", lesson.device)
 for name, part in net.model.named_children():
-    print(f"{name:<12}{sum(p.numel() for p in part.parameters()):>12,}")
+    print(f"{name:<12}{size_of(part):>12,}")
 
 # %% [markdown]
 # ## The paper
 #
-# Section 3.1 of the Cross-CBAM paper takes the backbone from Fan et al. (STDC). Its brick is the *short-term dense
-# concatenate* module: a short chain of convolutions, and **every** result of the chain goes into the output:
+# Section 3.1 of the Cross-CBAM paper takes the backbone from Fan et al. (STDC). It is made of *short-term dense
+# concatenate* modules: a short chain of convolutions, and **every** result of the chain goes into the output:
 #
 # $$x_\text{output} = F(x_1, x_2, \dots, x_n) \tag{1}$$
 #
@@ -87,8 +92,9 @@ for name, part in net.model.named_children():
 # | 5 | the same | 1/32 | 1024 | 2 | 3 |
 
 # %% tags=["nbval-check-output"]
-backbone = net.model.backbone  # Cross-CBAM-M stands on STDC1
-print("modules:", [len(stage) for stage in (backbone.stage3, backbone.stage4, backbone.stage5)])
+backbone = net.model.backbone  # Cross-CBAM-M has STDC1
+stages = backbone.stage3, backbone.stage4, backbone.stage5
+print("modules:", [len(stage) for stage in stages])
 print("channels:", backbone.channels)
 
 # %% [markdown]
@@ -119,8 +125,8 @@ print("channels:", backbone.channels)
 # %% [markdown]
 # ## 1 · Shapes by hand
 #
-# A backbone is a story of sizes. Nothing in this course saves more time than to be able to tell a map's size without
-# running anything.
+# Much of a backbone is about sizes. It saves time, in all lessons, if you can tell a map's size without running
+# anything.
 #
 # The next cell measures: it makes a convolution and looks. You will write the formula.
 
@@ -128,8 +134,8 @@ print("channels:", backbone.channels)
 # %% tags=["reference"]
 def measured_size(size, kernel, stride, padding):
     """Numbers along one side after a convolution, measured."""
-    x = torch.zeros(1, 1, size)
-    return F.conv1d(x, torch.zeros(1, 1, kernel), stride=stride, padding=padding).shape[-1]
+    x, weight = torch.zeros(1, 1, size), torch.zeros(1, 1, kernel)
+    return F.conv1d(x, weight, stride=stride, padding=padding).shape[-1]
 
 
 print("224 →", measured_size(224, kernel=3, stride=2, padding=1))
@@ -138,7 +144,7 @@ print("224 →", measured_size(224, kernel=3, stride=2, padding=1))
 # ### Exercise 03.1 · Size after a convolution   ●○○○○ · 8 minutes
 #
 # Along one side lie `size` numbers, with `padding` zeros added at **both** ends. The kernel covers `kernel` of them and
-# moves on by `stride`. Count its places. It must never hang over the end.
+# moves on by `stride`. Count its places. It must never reach over the end.
 #
 # Draw it for `size=7, kernel=3, stride=2, padding=1` first.
 
@@ -153,9 +159,8 @@ def conv_size(size, kernel, stride, padding):
 
 
 # %% tags=["check"]
-tries = [
-    course.case(*c) for c in ((224, 3, 2, 1), (45, 3, 2, 1), (90, 3, 2, 1), (31, 5, 3, 0), (12, 1, 2, 0), (9, 7, 1, 3))
-]
+tries = [course.case(size, 3, 2, 1) for size in (224, 45, 90)]
+tries += [course.case(*c) for c in ((31, 5, 3, 0), (12, 1, 2, 0), (9, 7, 1, 3))]
 conv_size = course.check(conv_size, measured_size, *tries, exercise="03.1")
 
 # %% [markdown] tags=["help"]
@@ -181,26 +186,27 @@ for stage in range(1, 6):
 # %% [markdown]
 # ## 2 · Why a chain, and why ever narrower
 #
-# Street scenes need two things at once: a pole is a few pixels wide, a bus fills half the image. Small kernels keep
-# detail, large views keep sense. A **receptive field** is the square of input pixels that one number can depend on.
+# Street scenes need two things at once: a pole is a few pixels wide, a bus fills half the image. Small kernels show
+# detail, large views show what a thing is. A **receptive field** is the square of input pixels that one number can depend on.
 #
 # A chain of 3×3 convolutions widens it step by step: 3, 5, 7. Keep all intermediate results, and the output holds
 # several views at once. That is the module's idea.
 #
 # ### Exercise 03.2 · How far a chain sees   ●●●○○ · 15 minutes
 #
-# Write the side of the receptive field after a list of layers, each `(kernel, stride)`, the first one first. Walk along
-# the list and carry two numbers: the `field` so far, and the `jump`: how many **input** pixels lie between two
+# Write the side of the receptive field after a list of layers, each `(kernel, stride)`, the first one first. Go along
+# the list and keep two numbers: the `field` so far, and the `jump`: how many **input** pixels lie between two
 # neighbours of the present map.
 
 
 # %% tags=["reference"]
 def measured_field(layers):
-    """Side of the receptive field of a chain of (kernel, stride) layers, measured by gradient."""
+    """Receptive field, one side, of (kernel, stride) layers, by gradient."""
     x = torch.ones(1, 1, 801, requires_grad=True)
     y = x
     for kernel, stride in layers:
-        y = F.conv1d(y, torch.ones(1, 1, kernel), stride=stride, padding=kernel // 2)
+        ones = torch.ones(1, 1, kernel)
+        y = F.conv1d(y, ones, stride=stride, padding=kernel // 2)
     y[0, 0, y.shape[2] // 2].backward()  # one number in the middle
     seen = x.grad[0, 0].nonzero()  # the inputs that it depends on
     return int(seen.max() - seen.min()) + 1
@@ -208,7 +214,7 @@ def measured_field(layers):
 
 # %% tags=["exercise"]
 def receptive_field(layers):
-    """Side of the receptive field after layers (kernel, stride): [(3, 1), (3, 1)] → 5."""
+    """Side of the receptive field after (kernel, stride): [(3, 1), (3, 1)] → 5."""
     ### BEGIN SOLUTION
     field, jump = 1, 1
     for kernel, stride in layers:
@@ -219,8 +225,12 @@ def receptive_field(layers):
 
 
 # %% tags=["check"]
-chains = ([(3, 1), (3, 1)], [(5, 1)], [(3, 2), (3, 1)], [(3, 2), (1, 1), (5, 2), (3, 1)], [(3, 2)] * 5, [(1, 1)] * 3)
-receptive_field = course.check(receptive_field, measured_field, *map(course.case, chains), exercise="03.2")
+chains = [[(3, 1), (3, 1)], [(5, 1)], [(3, 2), (3, 1)]]
+chains += [[(3, 2), (1, 1), (5, 2), (3, 1)], [(3, 2)] * 5, [(1, 1)] * 3]
+tries = map(course.case, chains)
+receptive_field = course.check(
+    receptive_field, measured_field, *tries, exercise="03.2"
+)
 
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>
@@ -247,7 +257,7 @@ m = n = 256
 widths = [n // 2, n // 4, n // 8, n // 8]
 weights = [m * widths[0]] + [9 * widths[i] * widths[i + 1] for i in range(3)]
 views = [receptive_field([(1, 1)] + [(3, 1)] * i) for i in range(4)]
-print(f"all four: {sum(weights):,} weights; one plain 3×3 convolution: {9 * m * n:,}")
+print(f"all four: {sum(weights):,} weights; a plain 3×3 convolution: {9 * m * n:,}")
 ours.branch_bars(widths, weights, views)
 
 # %% [markdown]
@@ -267,7 +277,8 @@ ours.branch_bars(widths, weights, views)
 # ### Exercise 03.3 · The STDC module   ●●●○○ · 20 minutes
 #
 # Write it for both strides, (batch, M, H, W) → (batch, N, ⌈H/s⌉, ⌈W/s⌉). The pooling is the module `nn.AvgPool2d(3,
-# stride=2, padding=1)`, not a function: lesson 06 counts modules. `ConvBNReLU(in_channels, out_channels, kernel=3,
+# stride=2, padding=1)`, not a function: lesson 06 counts modules, so the check asks for them (`counted=True`).
+# `ConvBNReLU(in_channels, out_channels, kernel=3,
 # stride=1, *, groups=1, relu=True)` is given (the last two by name); it pads so that stride 1 keeps the size.
 # `nn.Identity()` does nothing.
 
@@ -279,11 +290,14 @@ class STDCModule(nn.Module):
     def __init__(self, in_channels, out_channels, stride=1):
         super().__init__()
         ### BEGIN SOLUTION
-        n, halve = out_channels, stride == 2
+        n = out_channels
+        self.down = self.pool = nn.Identity()
+        if stride == 2:
+            self.down = ConvBNReLU(n // 2, n // 2, 3, 2, groups=n // 2, relu=False)
+            self.pool = nn.AvgPool2d(3, stride=2, padding=1)
         self.branch1 = ConvBNReLU(in_channels, n // 2, kernel=1)
-        self.down = ConvBNReLU(n // 2, n // 2, stride=2, groups=n // 2, relu=False) if halve else nn.Identity()
-        self.pool = nn.AvgPool2d(3, stride=2, padding=1) if halve else nn.Identity()
-        self.branch2, self.branch3 = ConvBNReLU(n // 2, n // 4), ConvBNReLU(n // 4, n // 8)
+        self.branch2 = ConvBNReLU(n // 2, n // 4)
+        self.branch3 = ConvBNReLU(n // 4, n // 8)
         self.branch4 = ConvBNReLU(n // 8, n // 8)
         ### END SOLUTION
 
@@ -304,6 +318,7 @@ STDCModule = course.check(
     course.case(16, 32, 2, inputs=[(2, 16, 9, 12)]),
     course.case(32, 64, stride=2, inputs=[(2, 32, 8, 7)]),
     exercise="03.3",
+    counted=True,
 )
 
 # %% [markdown] tags=["help"]
@@ -344,25 +359,27 @@ def stride_in_branch2(module):
     module.branch2.conv.stride, module.down = (2, 2), nn.Identity()
 
 
+def with_relu(module):
+    module.down.append(nn.ReLU())
+
+
 # %% [markdown]
 # Only one line below gives both printed numbers. Without the depthwise convolution, parameters are missing; with all
 # four blocks at full size, the network costs two thirds more; and even one ReLU too many shows in the last digit.
 
 # %% tags=["nbval-check-output"]
-readings = {
-    "only x1 pooled, depthwise conv": lambda module: None,
-    "all four pooled": pool_all,
-    "stride 2 inside block 2": stride_in_branch2,
-    "ReLU after the depthwise conv": lambda module: module.down.append(nn.ReLU()),
-}
+readings = {"only x1 pooled, depthwise conv": lambda module: None}
+readings["all four pooled"] = pool_all
+readings["stride 2 inside block 2"] = stride_in_branch2
+readings["ReLU after the depthwise conv"] = with_relu
 for name, change in readings.items():
     with torch.device("meta"):  # shapes without numbers: counting needs no more
         whole = CrossCBAM(19)
-    for stage in (whole.backbone.stage3, whole.backbone.stage4, whole.backbone.stage5):
-        change(stage[0])
-    gflops, params = count_as_cross_cbam_paper(whole)
-    verdict = "as printed" if (f"{gflops:.2f}", f"{params:.2f}") == ("11.31", "12.21") else ""
-    print(f"{name:<32}{gflops:6.2f} GFLOPs {params:6.2f} M   {verdict}")
+    for stage in ("stage3", "stage4", "stage5"):
+        change(getattr(whole.backbone, stage)[0])
+    found = "{:6.2f} GFLOPs {:6.2f} M".format(*count_as_cross_cbam_paper(whole))
+    verdict = "   as printed" if found.split()[::2] == ["11.31", "12.21"] else ""
+    print(f"{name:<32}{found}{verdict}")
 
 # %% [markdown]
 # ## 4 · Parameters to the digit
@@ -389,14 +406,17 @@ def module_parameters(m, n, stride=1):
     half, quarter, eighth = n // 2, n // 4, n // 8
     convs = m * half + 9 * (half * quarter + quarter * eighth + eighth * eighth)
     norms = 2 * n  # the four branches have n channels together
-    down = 9 * half + 2 * half if stride == 2 else 0  # depthwise: one 3×3 kernel a channel
+    down = 9 * half + 2 * half if stride == 2 else 0  # depthwise: a 3×3 a channel
     return convs + norms + down
     ### END SOLUTION
 
 
 # %% tags=["check"]
-tries = [course.case(256, 256), course.case(64, 256, 2), course.case(512, 1024, stride=2), course.case(24, 8)]
-module_parameters = course.check(module_parameters, counted_parameters, *tries, exercise="03.4")
+tries = [course.case(256, 256), course.case(64, 256, 2), course.case(24, 8)]
+tries.append(course.case(512, 1024, stride=2))
+module_parameters = course.check(
+    module_parameters, counted_parameters, *tries, exercise="03.4"
+)
 
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>
@@ -410,8 +430,8 @@ module_parameters = course.check(module_parameters, counted_parameters, *tries, 
 # </details>
 
 # %% [markdown]
-# Two single `ConvBNReLU` (stages 1 and 2) and the stages of Table 1, added up. The paper prints no parameters for its backbones; with
-# these totals the whole network comes out as printed.
+# Two single `ConvBNReLU` (stages 1 and 2) and the stages of Table 1, added up. The paper prints no parameters for its
+# backbones; with these totals the whole network has the printed number.
 
 
 # %% tags=["nbval-check-output"]
@@ -419,11 +439,13 @@ def backbone_parameters(modules):
     """Parameters of a backbone with so many modules in stages 3, 4 and 5."""
     total = 9 * 3 * 32 + 2 * 32 + 9 * 32 * 64 + 2 * 64  # stages 1 and 2
     for m, n, count in zip((64, 256, 512), (256, 512, 1024), modules, strict=True):
-        total += module_parameters(m, n, stride=2) + (count - 1) * module_parameters(n, n)
+        total += module_parameters(m, n, stride=2)
+        total += (count - 1) * module_parameters(n, n)
     return total
 
 
-print(f"STDC1: {backbone_parameters((2, 2, 2)):,}   STDC2: {backbone_parameters((4, 5, 3)):,}")
+for name, modules in (("STDC1", (2, 2, 2)), ("STDC2", (4, 5, 3))):
+    print(f"{name}: {backbone_parameters(modules):,}")
 
 # %% [markdown]
 # ## 5 · The backbone
@@ -431,20 +453,22 @@ print(f"STDC1: {backbone_parameters((2, 2, 2)):,}   STDC2: {backbone_parameters(
 # ### Exercise 03.5 · The backbone   ●●●○○ · 15 minutes
 #
 # Put the stages together. `modules` says how many STDC modules stages 3, 4 and 5 have; `width` is the number of
-# channels after stage 2, 64 in the paper. Stages 1 and 2 are one `ConvBNReLU` of stride 2 each. The others have 4, 8 and 16 times as many, stage 1 half as many. Return the
-# maps of stages 3, 4 and 5 as a list, the largest first. `nn.Sequential(*list_of_modules)` makes a stage.
+# channels after stage 2, 64 in the paper. Stages 1 and 2 are one `ConvBNReLU` of stride 2 each. Stages 3, 4 and 5 have 4,
+# 8 and 16 times as many channels, stage 1 half as many. Return the maps of stages 3, 4 and 5 as a list, the largest
+# first. `nn.Sequential(*list_of_modules)` makes a stage.
 
 
 # %% tags=["exercise", "build"]
 class STDC(nn.Module):
-    """(N, 3, H, W) → [(N, 4·width, H/8, W/8), (N, 8·width, H/16, W/16), (N, 16·width, H/32, W/32)]."""
+    """(N, 3, H, W) → maps at 1/8, 1/16, 1/32 of 4, 8, 16 times `width` channels."""
 
     def __init__(self, modules=(2, 2, 2), width=64):
         super().__init__()
 
         ### BEGIN SOLUTION
         def stage(m, n, count):
-            return nn.Sequential(STDCModule(m, n, stride=2), *(STDCModule(n, n) for _ in range(count - 1)))
+            others = [STDCModule(n, n) for _ in range(count - 1)]
+            return nn.Sequential(STDCModule(m, n, stride=2), *others)
 
         self.stage1 = ConvBNReLU(3, width // 2, stride=2)
         self.stage2 = ConvBNReLU(width // 2, width, stride=2)
@@ -468,6 +492,7 @@ STDC = course.check(
     course.case((2, 2, 2), 8, inputs=[(2, 3, 64, 96)]),
     course.case((1, 3, 2), width=16, inputs=[(2, 3, 70, 97)]),
     exercise="03.5",
+    counted=True,
 )
 
 # %% [markdown] tags=["help"]
@@ -485,8 +510,8 @@ STDC = course.check(
 # %% [markdown]
 # ## 6 · How far each branch sees
 #
-# Your formula gives the receptive field of every branch in the image. The path into a module's output is the longest
-# one; the pooling and the depthwise convolution both are `(3, 2)`.
+# The formula of exercise 03.2 gives the receptive field of every branch in the image. The path into a module's output is
+# the longest one; the pooling and the depthwise convolution both are `(3, 2)`.
 
 
 # %%
@@ -496,8 +521,11 @@ def fields_by_formula(modules):
     for stage, count in zip((3, 4, 5), modules, strict=True):
         for i in range(count):
             path += [(1, 1)] + [(3, 2)] * (i == 0)
-            fields[f"stage {stage}.{i + 1}"] = [receptive_field(path + [(3, 1)] * b) for b in range(4)]
-            path += [(3, 1)] * 3  # the next module takes all four; branch 4 sees farthest
+            each = [receptive_field(path + [(3, 1)] * b) for b in range(4)]
+            fields[f"stage {stage}.{i + 1}"] = each
+            path += [
+                (3, 1)
+            ] * 3  # the next module takes all; branch 4 sees farthest
     return fields
 
 
@@ -506,7 +534,17 @@ fields = fields_by_formula((2, 2, 2))
 # %% [markdown]
 # A formula may be wrong in the same way as its author. So we measure, too: set all weights positive, so that nothing
 # can cancel, choose one number of a branch, and ask by gradient which pixels it depends on. The width of the network
-# plays no part, so a narrow one will do.
+# does not matter here, so a narrow one is enough.
+
+
+# %%
+def seen_side(f):
+    """How many columns of `strip` the middle of a map f (1, C, h, w) depends on."""
+    middle = f[0, :, 0, f.shape[3] // 2].sum()
+    (grad,) = torch.autograd.grad(middle, strip, retain_graph=True)
+    seen = grad.abs().sum((0, 1, 2)).nonzero()
+    return int(seen.max() - seen.min()) + 1
+
 
 # %% tags=["nbval-check-output"]
 plain = package.STDC((2, 2, 2), width=8).eval()
@@ -515,12 +553,9 @@ for m in plain.modules():
         nn.init.constant_(m.weight, 1 / m.weight[0].numel())
 strip = torch.ones(1, 3, 32, 1024, requires_grad=True)
 for name, maps in ours.branch_maps(plain, strip).items():
-    sides = []
-    for f in maps:  # (1, C, h, w), what each branch gives to the concatenation
-        (grad,) = torch.autograd.grad(f[0, :, 0, f.shape[3] // 2].sum(), strip, retain_graph=True)
-        seen = grad.abs().sum((0, 1, 2)).nonzero()
-        sides.append(int(seen.max() - seen.min()) + 1)
-    print(name, sides, "same" if sides == fields[name] else f"formula: {fields[name]}")
+    sides = [seen_side(f) for f in maps]  # of what each branch gives to the concat
+    same = sides == fields[name]
+    print(name, sides, "same" if same else f"formula: {fields[name]}")
 
 # %% [markdown]
 # In the picture, see two things. In the first module of a stage the four branches differ most: 15 to 63 pixels in stage
@@ -546,8 +581,9 @@ def influence(stage=5, row=0.6, column=0.5):
     f = backbone(pixels)[stage - 3]
     y, x = int(row * f.shape[2]), int(column * f.shape[3])
     (grad,) = torch.autograd.grad(f[0, :, y, x].sum(), pixels)
-    heat, step = grad[0].abs().sum(0).cpu(), 2**stage
-    return ours.field_on_image(scene, heat, fields[f"stage {stage}.2"][3], (y * step, x * step), stage)
+    heat, side = grad[0].abs().sum(0).cpu(), fields[f"stage {stage}.2"][3]
+    middle = (y * 2**stage, x * 2**stage)
+    return ours.field_on_image(scene, heat, side, middle, stage)
 
 
 influence()
@@ -556,11 +592,10 @@ influence()
 # Move the place and go down the stages. Watch the dashed square: does it grow as fast as the solid one?
 
 # %% tags=["slider"]
-place = {
-    k: ipywidgets.FloatSlider(v, min=0, max=0.98, step=0.02, continuous_update=False)
-    for k, v in (("row", 0.6), ("column", 0.5))
-}
-_ = ipywidgets.interact(influence, stage=ipywidgets.IntSlider(5, min=3, max=5, continuous_update=False), **place)
+how = {"min": 0, "max": 0.98, "step": 0.02, "continuous_update": False}
+row, column = (ipywidgets.FloatSlider(value, **how) for value in (0.6, 0.5))
+stage = ipywidgets.IntSlider(5, min=3, max=5, continuous_update=False)
+_ = ipywidgets.interact(influence, stage=stage, row=row, column=column)
 
 # %% [markdown]
 # ## 7 · What the stages hold
@@ -572,20 +607,23 @@ _ = ipywidgets.interact(influence, stage=ipywidgets.IntSlider(5, min=3, max=5, c
 
 # %%
 def as_colours(f):
-    """The three strongest directions of a map as an image: (1, C, h, w) → (h, w, 3)."""
+    """A map's three strongest directions as an image: (1, C, h, w) → (h, w, 3)."""
     flat = f[0].flatten(1).T  # (h·w, C)
     flat = flat - flat.mean(0)
     _, _, directions = torch.pca_lowrank(flat, q=3, center=False)
     rgb = flat @ directions
     low, high = rgb.quantile(0.02, dim=0), rgb.quantile(0.98, dim=0)
-    return ((rgb - low) / (high - low)).clamp(0, 1).view(*f.shape[2:], 3).cpu().numpy()
+    scaled = ((rgb - low) / (high - low)).clamp(0, 1)
+    return scaled.view(*f.shape[2:], 3).cpu().numpy()
 
 
+# %%
 with torch.no_grad():
     maps = backbone(image)
 pictures = {"scene": scene}
-for i, f in enumerate(maps):
-    pictures[f"stage {i + 3}: {f.shape[1]} channels, {f.shape[2]}×{f.shape[3]}"] = as_colours(f)
+for i, f in enumerate(maps, start=3):
+    _, c, h, w = f.shape
+    pictures[f"stage {i}: {c} channels, {h}×{w}"] = as_colours(f)
 ours.in_a_row(pictures)
 
 # %% [markdown]
@@ -595,11 +633,12 @@ ours.in_a_row(pictures)
 
 # %%
 count = lesson.pick(8, 3)
-scenes = [Streets("val", size=(288, 384))[i] for i in range(2 * count)]
-pixels = torch.from_numpy(np.stack([image for image, _ in scenes])).to(lesson.device).permute(0, 3, 1, 2)
-labels = torch.from_numpy(np.stack([label for _, label in scenes])).to(lesson.device)  # (2n, H, W)
+streets = Streets("val", size=(288, 384))
+pairs = [streets[i] for i in range(2 * count)]
+stacks = (torch.from_numpy(np.stack(each)) for each in zip(*pairs, strict=True))
+pixels, labels = (stack.to(lesson.device) for stack in stacks)
 with torch.no_grad():
-    maps = backbone((pixels - net.mean) / net.std)
+    maps = backbone((pixels.permute(0, 3, 1, 2) - net.mean) / net.std)
 maps = [resize(f, maps[0].shape[2:]) for f in maps]  # all (2n, C, H/8, W/8)
 
 
@@ -612,13 +651,14 @@ def follow(f, mask):
 
 # %% [markdown]
 # 1 would be a channel that *is* the class. The number above each picture was measured on scenes that had no part in the
-# choice. See it rise from stage to stage, while the shapes dissolve: depth knows *what*, and forgets *where*. Joining
+# choice. See it rise from stage to stage, while the shapes are lost: depth knows *what*, and no longer *where*. Joining
 # both is the decoder's work.
 
 # %%
 rows, names = {}, net.table.names
 for name in ("Road", "Car", "Tree"):
-    mask = F.avg_pool2d((labels == names.index(name)).float()[:, None], 8)[:, 0]  # share of the class, (2n, H/8, W/8)
+    is_class = (labels == names.index(name)).float()
+    mask = F.avg_pool2d(is_class[:, None], 8)[:, 0]  # its share, (2n, H/8, W/8)
     row = {"share of the class": mask[-1].cpu().numpy()}
     for stage, f in enumerate(maps, start=3):
         best = int(follow(f[:count], mask[:count]).argmax())
@@ -630,16 +670,20 @@ ours.grid(rows)
 # %% [markdown]
 # ## The end
 #
-# Your classes stand above, each in one cell. Here they are at the paper's size, beside the package's.
+# The classes stand in exercises 03.3 and 03.5. Here is what this notebook goes on with, at the paper's size, beside the
+# package's.
 
 # %% tags=["nbval-check-output"]
 for name, modules in (("STDC1", (2, 2, 2)), ("STDC2", (4, 5, 3))):
-    mine, theirs = STDC(modules).eval(), package.STDC(modules).eval()
-    with torch.no_grad():
-        shapes = [[tuple(f.shape) for f in block(torch.zeros(1, 3, 90, 120))] for block in (mine, theirs)]
-    mine, theirs = (sum(p.numel() for p in block.parameters()) for block in (mine, theirs))
-    same = "same" if mine == theirs and shapes[0] == shapes[1] else "not the same"
-    print(f"{name}: {mine:,} parameters, maps {shapes[0]}: {same}")
+    found = []
+    for block in (STDC(modules).eval(), package.STDC(modules).eval()):
+        with torch.no_grad():
+            maps = block(torch.zeros(1, 3, 90, 120))
+        shapes = ", ".join("×".join(map(str, f.shape[1:])) for f in maps)
+        found.append(f"{size_of(block):,} parameters, maps {shapes}")
+    print(
+        f"{name}: {found[0]}: {'same' if found[0] == found[1] else 'not the same'}"
+    )
 
 # %% [markdown]
 # **Five lines to keep**

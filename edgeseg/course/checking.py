@@ -23,7 +23,6 @@ from edgeseg.course.message import conclude, tell
 from edgeseg.models.papers import MMCV_SYNCBN_RULES
 
 T = TypeVar("T")
-COUNTED = frozenset({"03.3", "03.5", "04.4", "05.1", "05.2", "05.3", "06.2", "06.3"})  # blocks of Tables 5 and 6
 _Structure = tuple[frozenset[str], frozenset[str]]
 _SPOILT = "The answer is right, but the function has changed what it was given: copy it."
 _NOT_IN_PLACE = "The answer is right, but what was given should be changed in place, too, and is not, or otherwise."
@@ -53,7 +52,7 @@ def case(*args: Any, inputs: Sequence[Any] | None = None, method: str = "forward
 
 
 def check(
-    mine: T, package: T, *cases: Case, exercise: str, names: Sequence[str] = (), counted: bool | None = None
+    mine: T, package: T, *cases: Case, exercise: str, names: Sequence[str] = (), counted: bool = False
 ) -> T:
     """Compare an exercise with the package's own, say what was found, and give back what the notebook goes on with.
 
@@ -64,7 +63,7 @@ def check(
         exercise: its number, ``"05.3"``.
         names: attributes of a block that later cells use.
         counted: whether lesson 06 counts the block's operations by the Cross-CBAM paper's tool, which sees modules
-            only; then a function in a module's place is refused, by name. Default: as `COUNTED` has it.
+            only; then a function in a module's place is refused, by name.
 
     Returns:
         ``mine`` if it is right, else ``package``: a notebook always runs to its end.
@@ -81,7 +80,7 @@ def check(
         with torch.random.fork_rng(devices=[]):
             judge(mine, package, cases)
             _require_names(mine, cases[0], names)
-            if exercise in COUNTED if counted is None else counted:
+            if counted:
                 _require_modules(mine, package, cases)
     except NotImplementedError:
         return conclude(exercise, mine, package, "open")

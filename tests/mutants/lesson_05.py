@@ -2,14 +2,13 @@
 
 from mutants import Mutant
 
-_POOLED = "pooled = torch.cat([self.max_pool(x), self.avg_pool(x)], dim=3)  # (N, C, 1, 2)"
+_POOLED = "pooled = torch.cat([self.max_pool(x), self.avg_pool(x)], dim=3)"
 _LOGITS = "logits = self.excite(self.relu(self.squeeze(pooled)))  # (N, C, 1, 2)"
 _GATE = "return self.sigmoid(logits.sum(dim=3, keepdim=True))"
-_DESCRIBED = "torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], dim=1)"
+_DESCRIBED = "torch.cat([largest, mean], dim=1)"
 _RESULT = "fused_low * gate_high + fused_high * gate_low"
 _SPATIAL = "self.spatial_low, self.spatial_high = SpatialAttention(), SpatialAttention()"
 _CHANNEL = "self.channel_high = ChannelAttention(channels, reduction)"
-_SWITCHED = "return of_high * by_low + of_low * by_high if self.cross_space else of_high * by_high + of_low * by_low"
 
 MUTANTS = {
     "05.1": [
@@ -45,11 +44,13 @@ MUTANTS = {
         Mutant("no bias", "nn.Conv2d(2, 1, 1)", "nn.Conv2d(2, 1, 1, bias=False)", "no bias"),
         Mutant("mean first", _DESCRIBED, "torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)", "cat"),
         Mutant("minimum for maximum", "x.amax(1, keepdim=True)", "x.amin(1, keepdim=True)", "amin"),
-        Mutant("pooled over places", _DESCRIBED, _DESCRIBED.replace("(1,", "((2, 3),"), "conv"),
+        Mutant(
+            "pooled over places", _DESCRIBED, "torch.cat([x.amax((2, 3), True), x.mean((2, 3), True)], dim=1)", "conv"
+        ),
         Mutant(
             "sum for concat",
-            "described = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], dim=1)",
-            "described = (x.amax(1, keepdim=True) + x.mean(1, keepdim=True)).expand(-1, 2, -1, -1)",
+            "described = torch.cat([largest, mean], dim=1)",
+            "described = (largest + mean).expand(-1, 2, -1, -1)",
             "described =",
         ),
         Mutant("keepdim forgotten, right as well", _DESCRIBED, "torch.stack([x.amax(1), x.mean(1)], dim=1)"),
@@ -86,10 +87,12 @@ MUTANTS = {
     ],
     "05.5": [
         Mutant("switch of the channels turned", "if not self.cross_channels", "if self.cross_channels", "if self."),
-        Mutant("switch of the places turned", "if self.cross_space", "if not self.cross_space", "if not"),
+        Mutant(
+            "switch of the places turned", "if self.cross_space", "if not self.cross_space", "return of_high * by_high"
+        ),
         Mutant("channels always cross", "for_high, for_low = for_low, for_high", "pass", "cross_channels=False"),
-        Mutant("places always cross", _SWITCHED, _SWITCHED.split(" if ")[0], "cross_space=False"),
-        Mutant("one switch for both", "if self.cross_space", "if self.cross_channels", "cross_channels=False"),
+        Mutant("places always cross", "if self.cross_space:", "if True:", "cross_space=False"),
+        Mutant("one switch for both", "if self.cross_space:", "if self.cross_channels:", "cross_channels=False"),
         Mutant("maps swapped, too", "low * for_low, high * for_high", "low * for_high, high * for_low", "* for_high"),
         Mutant(
             "spatial gates of the inputs",

@@ -4,10 +4,7 @@ from mutants import Mutant
 
 _FITS = "return all(side % 4 == 0 for side in f8)  # two more halvings without a rest"
 _FIRST = "y = resize(context, f16.shape[-2:])"
-_FUSED = "self.narrow(self.fuse16(self.lateral16(f16), y))"
 _LAST = "return self.fuse8(self.lateral8(f8), y)"
-_RETURN = '{"out": logits, "aux": [self.aux_head(f32)]} if self.training else resize(logits, x.shape[-2:])'
-_HEAD = "nn.Sequential(match(min(c, c8), c8 // 2), nn.Dropout2d(0.1), nn.Conv2d(c8 // 2, num_classes, 1))"
 _AUX = "aux_head = 9 * 1024 * 64 + 2 * 64 + 64 * classes + classes"
 
 MUTANTS = {
@@ -17,6 +14,12 @@ MUTANTS = {
         Mutant("height only", "for side in (height, width)]", "for side in (height, height)]", "(64, 72)"),
         Mutant("upper step only", "side % 4 == 0", "side % 2 == 0", "(720, 960)"),
         Mutant("lower step only", "side % 4 == 0", "-(-side // 2) % 2 == 0", "(500, 512)"),
+        Mutant(
+            "a remainder of 24 taken for one that fits",
+            _FITS,
+            "return all(side % 32 == 0 or side % 32 >= 24 for side in (height, width))",
+            "(64, 56)",
+        ),
         Mutant("one side is enough", "return all(", "return any(", "(720, 960)"),
         Mutant(
             "sizes compared, right as well",
@@ -38,16 +41,16 @@ MUTANTS = {
         Mutant("right as well", "out = min(channels, c8)", "out = channels if channels < c8 else c8"),
     ],
     "06.3": [
-        Mutant("no resize in evaluation", "else resize(logits, x.shape[-2:])", "else logits", "(2, 5, 8, 12)"),
+        Mutant("no resize in evaluation", "return resize(logits, x.shape[-2:])", "return logits", "(2, 5, 8, 12)"),
         Mutant("resized in training", '"out": logits,', '"out": resize(logits, x.shape[-2:]),', "training mode"),
-        Mutant("always a dict", " if self.training else resize(logits, x.shape[-2:])", "", "dict"),
+        Mutant("always a dict", "if self.training:", "if True:", "dict"),
         Mutant("aux no list", "[self.aux_head(f32)]", "self.aux_head(f32)", "'aux'"),
         Mutant("aux on f16", "FCNHead(c32, 64, num_classes)", "FCNHead(c16, 64, num_classes)", "aux_head"),
         Mutant("no 256 → 128", "match(min(c, c8), c8 // 2)", "match(min(c, c8), c8)", "head"),
         Mutant("no dropout", "nn.Dropout2d(0.1)", "nn.Identity()", "dropout"),
         Mutant("stdc2 ignored", '(2, 2, 2) if backbone == "stdc1" else (4, 5, 3)', "(2, 2, 2)", "backbone"),
         Mutant("dilations ignored", "SEASPP(c32, c, dilations)", "SEASPP(c32, c)", "context"),
-        Mutant("classifier without bias", "num_classes, 1))", "num_classes, 1, bias=False))", "bias"),
+        Mutant("classifier without bias", "num_classes, 1)\n", "num_classes, 1, bias=False)\n", "bias"),
         Mutant("maps in the wrong order", "f8, f16, f32 = self.backbone(x)", "f32, f16, f8 = self.backbone(x)", "run"),
         Mutant("other starting values, right as well", "init_weights(self)", "nn.init.ones_(self.head[-1].bias)"),
     ],
@@ -56,8 +59,10 @@ MUTANTS = {
         Mutant("1×1 in the head", "9 * 1024 * 64", "1024 * 64", "71782"),
         Mutant("classifier without bias", "64 * classes + classes", "64 * classes", "596051"),
         Mutant("never-used one forgotten", "return aux_head + never_used", "return aux_head", "591187"),
-        Mutant("classes fixed", "never_used = channels * classes + classes", "never_used = channels * 19 + 19", "=11"),
-        Mutant("channels fixed", "never_used = channels * classes", "never_used = 256 * classes", "channels=512"),
+        Mutant(
+            "classes fixed", "never_used = channels * classes + classes", "never_used = channels * 19 + 19", "(256, 11)"
+        ),
+        Mutant("channels fixed", "never_used = channels * classes", "never_used = 256 * classes", "(512)"),
         Mutant("bias of the 3×3 instead of its norm", "+ 2 * 64 +", "+ 64 +", "596006"),
     ],
     "06.5": [

@@ -35,6 +35,7 @@ def factor_fits(height, width):
     return not any(0 < side % 32 <= 24 for side in (height, width))
 """,
             Slip("height alone", "(height, width))", "(height, height))"),
+            Slip("24 taken for one that fits", "<= 24", "< 24"),
         ),
         Style(
             "chain of comparisons",
