@@ -97,7 +97,7 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install -e ".[dev,course,export,video]"
+	$(PIP) install -e ".[dev,course,export,video,ncnn]"
 	touch $@
 
 $(VENV)/.installed-course: $(VENV)/.installed

@@ -21,7 +21,7 @@ from edgeseg import __version__
 
 PACKAGES = (
     "torch", "torchvision", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino", "nncf", "executorch",
-    "torch-tensorrt", "tensorrt", "tensorrt-cu13", "nvidia-modelopt", "segmentation-models-pytorch", "timm",
+    "ncnn", "pnnx", "torch-tensorrt", "tensorrt", "tensorrt-cu13", "nvidia-modelopt", "segmentation-models-pytorch", "timm",
 )  # fmt: skip
 FOREIGN_CORES = 0.15
 """Work of other processes, in cores, that is worth a warning; a quiet desktop's services stay below."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from compiled_networks import needs
 from edgeseg.bench.plan import UNKNOWN, Choice, Network, Plan, default_choices, open_variant
 from edgeseg.data.labels import CAMVID
 from edgeseg.deploy import Artefact, DeployError, compile
@@ -55,6 +56,7 @@ def test_a_list_keeps_its_commas():
     ("text", "message"),
     [
         ("onx", "did you mean onnx"),
+        pytest.param("web", "web runs in a browser, so its times cannot be taken here", marks=needs("web")),
         ("eager:fp31", "eager has no fp31; it builds fp32, fp16, bf16"),
         ("eager:fp32:channels_last", "write option=value"),
         ("eager:fp32:chanels_last=no", "near: channels_last"),

@@ -41,8 +41,8 @@ SLOW = ("aoti", "executorch", "inductor")  # to build, or at the first call
 
 
 def on_a_cpu(*left_out: str) -> list[Any]:
-    """Every runtime but TensorRT, which has tests of its own, and those that are left out."""
-    names = [name for name in list_runtimes() if name not in ("tensorrt", *left_out)]
+    """Every runtime but TensorRT and the page, which have tests of their own, and those that are left out."""
+    names = [name for name in list_runtimes() if name not in ("tensorrt", "web", *left_out)]
     return [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in names]
 
 

@@ -80,6 +80,7 @@ class Choice:
         name, precision, typed = (*text.split(":", 2), "", "")[:3]
         runtime, precision = get_runtime(name), precision or "fp32"
         runtime.check(precision)
+        _check_runs_here(name)
         return cls(name, precision, typed, runtime.parse_options(split_assignments(typed)))
 
     def __str__(self) -> str:
@@ -291,8 +292,14 @@ def _random(name: str, classes: int) -> Network:
     return Network(name, segmenter, RANDOM, peer=bool(ARCHS[name].package))
 
 
+def _check_runs_here(runtime: str) -> None:
+    if place := get_runtime(runtime).runs_in:
+        raise DeployError(f"{runtime} runs in {place}, so its times cannot be taken here; it tells them itself")
+
+
 def _size_of(folder: str) -> Size:
     artefact = Artefact.load(folder)
+    _check_runs_here(artefact.runtime)
     if artefact.batch != 1:
         raise DeployError(
             f"{folder}: made for batches of {artefact.batch}; times here are of one image. Export batch 1"

@@ -19,7 +19,7 @@ _TIMES = ("p90", "p99", "FPS", "×", "(80 %)")
 _COLUMNS = ("variant", *(c for m in MEASURES for c in (f"{m} ms", *_TIMES)), "e2e/net", "MB", "(own)", "build s",
             "mIoU", "differ %", "max err")  # fmt: skip
 _RUNTIME_COLORS = {"eager": GREY, "inductor": PURPLE, "aoti": ORANGE, "onnx": BLUE, "openvino": GREEN,
-                   "executorch": SKY, "tensorrt": VERMILION}  # fmt: skip
+                   "executorch": SKY, "ncnn": DARK_GREY, "tensorrt": VERMILION}  # fmt: skip
 _SHADES = {"fp32": 1.0, "fp16": 0.75, "bf16": 0.75, "int8": 0.5, "fp8": 0.5}
 
 

@@ -235,6 +235,7 @@ def compile(
     inputs = [_pixels(image, batch) for image in calibration or ()]
     _check_calibration(precision, inputs, size, chosen)
     checked_graphs(graphs)
+    backend.prepare()
     source, segmenter = segmenter, load_segmenter(segmenter).reference()
     folder = Path(mkdtemp(prefix="edgeseg-"))
     try:

@@ -65,6 +65,7 @@ class Runtime(ABC):
         suffix: of its files, e.g. ``".onnx"``.
         options: what `build` can be told, with types, ranges and defaults; anything else is refused.
         device: where its runners take and give tensors, ``"cpu"`` or ``"cuda"``.
+        runs_in: where its files really run, if `open` only stands in for that: times taken here would be another's.
     """
 
     name: str
@@ -72,10 +73,14 @@ class Runtime(ABC):
     suffix: str
     options: Mapping[str, Field] = MappingProxyType({})
     device: str = "cpu"
+    runs_in: str = ""
 
     @abstractmethod
     def why_not(self, precision: str, building: bool = True) -> str | None:
         """Why it cannot build (or, with ``building=False``, run) here, with the cure; ``None`` if it can."""
+
+    def prepare(self) -> None:  # noqa: B027 (most need nothing)
+        """Fetch what building needs from elsewhere, once and with progress; most runtimes need nothing."""
 
     @abstractmethod
     def build(self, graph: Graph, path: Path, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,30 @@
+"""Serve this folder to the browser of this machine: python serve.py [PORT]
+
+The two headers let a page compute on several threads. A camera works on localhost and over https only.
+"""
+
+import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+class Handler(SimpleHTTPRequestHandler):
+    extensions_map = {".mjs": "text/javascript", ".wasm": "application/wasm", ".json": "application/json",
+                      ".html": "text/html", ".jpg": "image/jpeg", "": "application/octet-stream"}  # fmt: skip
+
+    def end_headers(self) -> None:
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        super().end_headers()
+
+
+if __name__ == "__main__":
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8000
+    folder = Path(__file__).resolve().parent
+    with ThreadingHTTPServer(("127.0.0.1", port), partial(Handler, directory=str(folder))) as server:
+        print(f"http://localhost:{server.server_port}  (Ctrl-C ends it)", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            pass
