@@ -156,5 +156,12 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
                 "Judge: what the lines say",
             ),
         ),
+        "20": Entry(
+            *("own_classes", "Your own two classes", 120, 1.5, 1.5, ("13", "16", "17", "19")),
+            (
+                *("A class file", "Outlines to a label", "A split by place", "Nobody overlooked"),
+                *("Judge: twenty photographs", "What is still open"),
+            ),
+        ),
     }
 )

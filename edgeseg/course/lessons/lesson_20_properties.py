@@ -1,0 +1,315 @@
+"""Lesson 20: what its exercises' answers are held to, one sentence for each way to miss it; the readings of its log."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeseg.course.answers import Readings
+from edgeseg.course.checking import Case, case
+from edgeseg.course.lessons.lesson_20 import Own, Photos, Report
+from edgeseg.course.mission import FRAME
+from edgeseg.course.painter import Shape
+from edgeseg.data.class_file import read_class_file
+from edgeseg.data.labels import CAMVID, VOID, ClassTable, LabelError
+
+# class file -----------------------------------------------------------------------------------------------------------
+
+ClassFile = Callable[[Sequence[str], Own], Mapping[str, Any]]
+_OTHER_NAMES = ("floor", "wall", "door", "lamp", "cat", "dog")
+_TABLES: tuple[tuple[Sequence[str], Own], ...] = (
+    (CAMVID.names, {"way": ["Road", "Pavement"], "people": ["Pedestrian", "Bicyclist"]}),
+    (_OTHER_NAMES, {"pet": ["dog", "cat"], "exit": ["door"]}),
+)
+
+
+def _table(mine: ClassFile, old: Sequence[str], own: Own) -> ClassTable:
+    spec = mine(list(old), {name: list(names) for name, names in own.items()})
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "classes.json"
+        try:
+            path.write_text(json.dumps(spec), encoding="utf-8")
+        except (TypeError, ValueError) as error:
+            raise AssertionError(f"It cannot be written as JSON: {error}.") from None
+        try:
+            return read_class_file(path)
+        except LabelError as error:
+            raise AssertionError(f"edgeseg refuses the class file: {str(error).removeprefix(f'{path}: ')}") from None
+
+
+def can_be_read(mine: ClassFile) -> None:
+    """The package reads it, and its classes are the own ones and `other`."""
+    for old, own in _TABLES:
+        names = _table(mine, old, own).names
+        assert sorted(names) == sorted(["other", *own]), (
+            f"For own classes {', '.join(own)} the file should name these and other; yours names {', '.join(names)}."
+        )
+
+
+def keeps_every_value(mine: ClassFile) -> None:
+    """Each value of the old files becomes the right class."""
+    for old, own in _TABLES:
+        table = _table(mine, old, own)
+        for value, name in enumerate(old):
+            wanted = next((new for new, names in own.items() if name in names), "other")
+            got = table.ids.get(value)
+            said = "no class" if got is None else "void" if got == VOID else table.names[got]
+            assert said == wanted, f"Value {value} is {name} in the files; it should become {wanted}, and is {said}."
+
+
+def keeps_void(mine: ClassFile) -> None:
+    """255 is nothing, as before."""
+    for old, own in _TABLES:
+        table = _table(mine, old, own)
+        got = table.ids.get(VOID)
+        said = "no value that the file knows" if got is None else table.names[got] if got != VOID else ""
+        assert got == VOID, f'255 is void in the files; with yours it is {said}. Write "void": [255].'
+
+
+CLASS_FILE = (can_be_read, keeps_every_value, keeps_void)
+
+
+# outlines -------------------------------------------------------------------------------------------------------------
+
+ToLabel = Callable[[Sequence[Shape], tuple[int, int], Mapping[str, int]], np.ndarray]
+_IDS = {"other": 0, "way": 1, "people": 2, "void": VOID}
+_SIZE = (40, 60)
+
+
+def _outline(label: str, *corners: tuple[float, float]) -> Shape:
+    return {"label": label, "points": [list(corner) for corner in corners]}
+
+
+def _box(label: str, left: float, top: float, right: float, bottom: float) -> Shape:
+    return _outline(label, (left, top), (right, top), (right, bottom), (left, bottom))
+
+
+def _drawn(mine: ToLabel, *shapes: Shape) -> np.ndarray:
+    label = mine([{**s, "points": [[*p] for p in s["points"]]} for s in shapes], _SIZE, dict(_IDS))
+    found = np.asarray(label)
+    assert found.shape == _SIZE, f"A photograph of {_SIZE} (H, W) needs a label of {_SIZE}; yours is {found.shape}."
+    assert found.dtype.kind in "iu", f"Class ids are integers; yours are {found.dtype}."
+    return found
+
+
+def _at(label: np.ndarray, x: int, y: int, wanted: int, why: str) -> None:
+    got = int(label[y, x])
+    assert got == wanted, f"{why}: at x {x}, y {y} it should be {wanted}, and is {got}."
+
+
+def fills_the_outline(mine: ToLabel) -> None:
+    """Inside, not only its edge; x runs to the right, y down."""
+    label = _drawn(mine, _box("way", 10.2, 4.0, 50.0, 15.7))
+    for x, y in ((12, 6), (30, 10), (48, 13)):
+        _at(label, x, y, 1, "Inside an outline of way from x 10, y 4 to x 50, y 16")
+
+
+def is_void_elsewhere(mine: ToLabel) -> None:
+    """What nobody drew is unknown, and not a class."""
+    label = _drawn(mine, _box("way", 10, 4, 50, 16))
+    for x, y in ((3, 3), (30, 30), (56, 10)):
+        _at(label, x, y, VOID, "Where nothing was drawn")
+    assert (_drawn(mine) == VOID).all(), "Without any outline all of it is void, 255."
+
+
+def puts_later_ones_above(mine: ToLabel) -> None:
+    """As on paper, whatever their ids."""
+    road, person = _box("way", 5, 5, 55, 35), _box("people", 20, 10, 40, 30)
+    _at(_drawn(mine, road, person), 30, 20, 2, "people was drawn after way, and lies above it")
+    _at(_drawn(mine, person, road), 30, 20, 1, "way was drawn after people, and lies above it")
+    _at(_drawn(mine, road, _box("void", 20, 10, 40, 30)), 30, 20, VOID, "An outline of void, drawn last, lies above")
+
+
+def is_cut_at_the_frame(mine: ToLabel) -> None:
+    """Outlines may reach out of the picture."""
+    try:
+        label = _drawn(mine, _box("other", -20, -20, 90, 90), _box("way", 40, 25, 80, 70))
+    except AssertionError:
+        raise
+    except Exception as error:
+        raise AssertionError(
+            f"An outline that reaches out of the picture is cut at its edge; yours stops with {type(error).__name__}."
+        ) from None
+    _at(label, 0, 0, 0, "Under an outline of other that is larger than the picture")
+    _at(label, 59, 39, 1, "In the corner, under an outline of way that reaches out of it")
+    _at(label, 2, 37, 0, "Left of that outline")
+
+
+def keeps_hollows(mine: ToLabel) -> None:
+    """An outline is no box and no hull."""
+    label = _drawn(mine, _outline("people", (5, 5), (55, 5), (55, 35), (45, 35), (45, 15), (15, 15), (15, 35), (5, 35)))
+    _at(label, 10, 30, 2, "Inside the left leg of an outline like a table")
+    _at(label, 30, 28, VOID, "Between the legs of an outline like a table")
+
+
+def refuses_other_words(mine: ToLabel) -> None:
+    """A slip of the pen is no class."""
+    try:
+        label = mine([_box("peopel", 20, 10, 40, 30)], _SIZE, dict(_IDS))
+    except NotImplementedError:
+        raise
+    except Exception:
+        return
+    raise AssertionError(
+        f"The label peopel is none of {', '.join(_IDS)}: that must be an error. Yours makes "
+        f"{int(np.asarray(label)[20, 30])} of it, and nobody will notice."
+    )
+
+
+OUTLINES = (
+    fills_the_outline, is_void_elsewhere, puts_later_ones_above, is_cut_at_the_frame, keeps_hollows,
+    refuses_other_words,
+)  # fmt: skip
+
+
+# the split ------------------------------------------------------------------------------------------------------------
+
+Split = Callable[[Photos, int], tuple[Sequence[str], Sequence[str]]]
+
+
+def _town() -> dict[str, tuple[str, str]]:
+    """Twenty recordings of four photographs; some pass two places or come back: they hang together in chains."""
+    second = {4: 5, 7: 8, 8: 9, 11: 11, 12: 11, 15: 16}  # recording → the place of its last two photographs
+    return {
+        f"rec{n:02}_{k}": (f"rec{n:02}", f"place{second.get(n, n) if k > 1 or n == 12 else n:02}")
+        for n in range(20)
+        for k in range(4)
+    }
+
+
+def _parts(mine: Split, photos: Photos, seed: int) -> tuple[list[str], list[str]]:
+    train, val = mine(dict(photos), seed)
+    return list(train), list(val)
+
+
+def holds_every_photograph(mine: Split) -> None:
+    """Each one in one part, once."""
+    train, val = _parts(mine, _town(), 0)
+    assert sorted(train + val) == sorted(_town()), (
+        f"Every photograph belongs to one part, once: {len(_town())} came in, {len(train)} + {len(val)} came out."
+    )
+
+
+def parts_no_recording(mine: Split) -> None:
+    """Frames of one recording are nearly the same picture."""
+    _apart(mine, 0, "recording")
+
+
+def parts_no_place(mine: Split) -> None:
+    """Nor is a street new because it was ridden again."""
+    _apart(mine, 1, "place")
+
+
+def _apart(mine: Split, part: int, what: str) -> None:
+    photos = _town()
+    for seed in range(4):
+        train, val = ({photos[name][part] for name in names} for names in _parts(mine, photos, seed))
+        both = sorted(train & val)
+        assert not both, f"Seed {seed}: photographs of one {what} are on both sides, e.g. of {both[0]}."
+
+
+def takes_about_a_quarter(mine: Split) -> None:
+    """Enough to score, enough to learn from."""
+    for seed in range(4):
+        share = len(_parts(mine, _town(), seed)[1]) / len(_town())
+        assert 0.1 <= share <= 0.4, f"Seed {seed}: val has {share:.0%} of the photographs; a quarter was asked for."
+
+
+def is_repeatable(mine: Split) -> None:
+    """The same photographs and seed, the same split."""
+    photos = _town()
+    one = [sorted(part) for part in _parts(mine, photos, 0)]
+    turned = [sorted(part) for part in _parts(mine, dict(reversed(photos.items())), 0)]
+    assert one == turned, "The same photographs in another order give another split: sort before you draw."
+    assert one == [sorted(part) for part in _parts(mine, photos, 0)], "Called twice with one seed, it gives two splits."
+    drawn = {tuple(sorted(_parts(mine, photos, seed)[1])) for seed in range(6)}
+    assert len(drawn) > 1, "Six seeds give one split: the seed does nothing."
+
+
+SPLIT = (holds_every_photograph, parts_no_recording, parts_no_place, takes_about_a_quarter, is_repeatable)
+
+
+# may it be released? --------------------------------------------------------------------------------------------------
+
+OpenPoints = Callable[[Report], Sequence[str]]
+_FINE = {
+    "train": ["street01", "street02"], "val": ["street03"], "miou": 80.0, "baseline": 75.0, "file_miou": 79.8,
+    "seeds": 3, "ms": 30.0, "overlooked": (0, 41),
+}  # fmt: skip
+_FAULTS: tuple[tuple[str, Mapping[str, Any], str], ...] = (
+    ("split", {"val": ["street02", "street03"]}, "street02 is in train and in val"),
+    ("baseline", {"baseline": 80.4}, "the best baseline has 80.4, the network 80.0"),
+    ("file", {"file_miou": 61.0}, "the exported file has 61.0, the network 80.0"),
+    ("seeds", {"seeds": 1}, "one seed is no error bar"),
+    ("speed", {"ms": 40.0}, "a frame takes 40 ms, and 30 a second leave 33.3"),
+    ("people", {"overlooked": (3, 41)}, "3 of 41 people are overlooked"),
+)
+
+
+def _open(mine: OpenPoints, changes: Mapping[str, Any]) -> list[str]:
+    return sorted(mine({**_FINE, **changes}))
+
+
+def lets_a_good_one_pass(mine: OpenPoints) -> None:
+    """Nothing open, an empty list; also just on the line."""
+    for changes in ({}, {"ms": FRAME, "file_miou": 79.5}, {"overlooked": (0, 0), "seeds": 5}):
+        got = _open(mine, changes)
+        assert got == [], f"Everything is fine in {_FINE | changes}; yours finds {', '.join(map(str, got))}."
+
+
+def finds_each_fault(mine: OpenPoints) -> None:
+    """One fault, one point."""
+    for point, changes, words in _FAULTS:
+        got = _open(mine, changes)
+        assert got == [point], f"Here {words}: the only open point is {point}; yours are {got}."
+
+
+def finds_all_faults(mine: OpenPoints) -> None:
+    """It does not stop at the first."""
+    changes = {key: value for _, change, _ in _FAULTS for key, value in change.items() if key != "baseline"}
+    wanted = sorted(point for point, *_ in _FAULTS if point != "baseline")
+    got = _open(mine, changes)
+    assert got == wanted, f"Five points are open at once ({', '.join(wanted)}); yours are {got}."
+
+
+def asks_for_what_is_not_measured(mine: OpenPoints) -> None:
+    """What nobody measured is open."""
+    for point, changes, _ in _FAULTS:
+        key = next(iter(changes))
+        try:
+            got = _open(mine, {key: None})
+        except TypeError as error:
+            raise AssertionError(f"{key} is None, which means not measured; yours stops: {error}.") from None
+        assert got == [point], f"{key} is None, not measured: {point} is open, and nothing else; yours are {got}."
+
+
+RELEASE = (lets_a_good_one_pass, finds_each_fault, finds_all_faults, asks_for_what_is_not_measured)
+
+
+# nobody overlooked ----------------------------------------------------------------------------------------------------
+
+
+def crowds() -> list[Case]:
+    """Made-up labels and masks: people found, half found, lost, too small to count; and people who are not there."""
+    label, mask = np.zeros((30, 50), np.uint8), np.zeros((30, 50), np.uint8)
+    for place, (top, left, high, wide) in enumerate(((2, 2, 10, 4), (2, 10, 8, 6), (2, 20, 12, 4), (20, 2, 3, 5))):
+        label[top : top + high, left : left + wide] = 2
+        mask[top : top + high // (1, 2, 4, 1)[place], left : left + wide] = 2
+    label[15:28, 30:40], label[0:3, 40:50] = 1, VOID
+    mask[10:30, 32:48] = 2
+    return [case(mask, label, 2), case(mask, label, 2, 10), case(mask, label, 1), case(label[:8], mask[:8], 2, least=1)]
+
+
+TWENTY_PHOTOGRAPHS = Readings(
+    "c",
+    {
+        "a": "Seeds 0, 1 and 2 differ by +2.05, +1.26 and -2.36: the mean is +0.3 with a standard error of 1.4.",
+        "b": "A mean of +0.3 with a standard error of 1.4 rules out neither three points more nor three less.",
+        "d": "way is lower in all three seeds, by 0.8 to 2.5; people lie between 4 points less and 10 more.",
+    },
+)
