@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from edgeseg import course
 from edgeseg.course.lessons.lesson_05 import take_weights
+from edgeseg.models.attention import AAM
 from edgeseg.models.cross_cbam import CCBAM
 from edgeseg.models.layers import ConvBNReLU
 from edgeseg.models.stdc import STDCModule
@@ -129,6 +130,22 @@ def test_a_wrong_block_is_refused_with_the_place_and_the_package_is_gone_on_with
     assert found is CCBAM
     assert text.startswith(f"✗ 05.3 {wrong.__name__}")
     assert word in text
+
+
+def test_a_fault_that_only_training_shows_is_told_of_training_though_layers_can_be_paired_in_several_ways(capsys):
+    class Apart(nn.Module):
+        def __init__(self, channels):
+            super().__init__()
+            hidden = max(4, channels // 8)
+            self.squeeze = ConvBNReLU(channels, hidden, kernel=1)
+            self.one, self.other = (nn.Conv2d(hidden, channels, 1, bias=False) for _ in range(2))
+
+        def forward(self, x):  # the shared layer sees rows and columns one after the other: other statistics
+            rows, columns = self.squeeze(x.mean(3, keepdim=True)), self.squeeze(x.mean(2, keepdim=True))
+            return x * self.one(rows).sigmoid() * self.other(columns).sigmoid()
+
+    text = said(capsys, Apart, AAM, [course.case(48, inputs=[(2, 48, 6, 9)])], "10.3")[1]
+    assert "In training mode" in text
 
 
 def test_an_unwritten_block_is_no_error_but_in_strict_mode(capsys, monkeypatch):

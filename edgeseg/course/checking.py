@@ -51,9 +51,7 @@ def case(*args: Any, inputs: Sequence[Any] | None = None, method: str = "forward
     return Case(args, None if inputs is None else tuple(inputs), kwargs, method)
 
 
-def check(
-    mine: T, package: T, *cases: Case, exercise: str, names: Sequence[str] = (), counted: bool = False
-) -> T:
+def check(mine: T, package: T, *cases: Case, exercise: str, names: Sequence[str] = (), counted: bool = False) -> T:
     """Compare an exercise with the package's own, say what was found, and give back what the notebook goes on with.
 
     Args:
@@ -265,6 +263,7 @@ def _refuse_unwritten(ran: _Ran) -> None:
 
 
 def _compare(trial: _Trial, way: transfer.Pairing) -> _Fault | None:
+    passed = 0  # steps of the modes that agree: of several pairings, the one that fails last is told about
     for training, its in trial.wanted.items():
         ours = _run(trial.own, trial.inputs, training, trial.method)
         _refuse_unwritten(ours)
@@ -274,10 +273,12 @@ def _compare(trial: _Trial, way: transfer.Pairing) -> _Fault | None:
         if difference:
             mode = "training" if training else "evaluation"
             where = partial(trial.where, ours, its, way, training)
-            return _Fault(f"In {mode} mode the {difference}", blame.agreeing(ours.steps, its.steps), where)
+            agreeing = passed + blame.agreeing(ours.steps, its.steps)
+            return _Fault(f"In {mode} mode the {difference}", agreeing, where)
         found = _gradients_or_statistics(ours, its, way, training)
         if found:
-            return _Fault(found, len(ours.steps))
+            return _Fault(found, passed + len(ours.steps))
+        passed += len(ours.steps)
     return None
 
 
