@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import io
+import socket
 import threading
 from contextlib import closing
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 import pytest
@@ -104,7 +106,7 @@ def test_a_recording_says_what_it_cannot_do(tmp_path):
 
 
 def get(page, path, host=None):
-    connection = http.client.HTTPConnection("127.0.0.1", int(page.url.rpartition(":")[2]), timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(page.url).port, timeout=60)
     connection.request("GET", path, headers={"Host": host} if host else {})
     return connection.getresponse()
 
@@ -125,6 +127,7 @@ def test_the_page_serves_pictures_while_they_come_and_stops():
         assert b"<title>street &amp; co" in get(page, "/").read()
         assert get(page, "/else").status == 404
         assert get(page, "/", "evil.example:80").status == 403
+        assert page.token == ""
         with pytest.raises(OSError, match="port .* cannot be used.*--serve 0"):
             Page(int(page.url.rpartition(":")[2]))
         assert not page.watched
@@ -141,6 +144,28 @@ def test_the_page_serves_pictures_while_they_come_and_stops():
     with pytest.raises(ConnectionError):
         get(page, "/")
     assert threading.active_count() == threads
+
+
+def test_beyond_this_machine_nobody_sees_anything_without_the_token():
+    with closing(Page(0, host="0.0.0.0")) as page:
+        port = urlsplit(page.url).port
+        assert page.url == f"http://{socket.gethostname()}:{port}/?token={page.token}"
+        assert len(page.token) >= 20
+        for path in ("/", "/stream", "/?token=", f"/?token={page.token[:-1]}", "/stream?token=x", "/?token=é"):
+            assert get(page, quote(path, "/?=")).status == 403
+        text = get(page, f"/?token={page.token}", "board:8080").read().decode()
+        assert f'src="stream?token={page.token}"' in text
+        page.show(np.full((48, 64, 3), 50, np.uint8))
+        stream = get(page, f"/stream?token={page.token}")
+        assert stream.readline() == b"--frame\r\n"
+        assert read_jpeg(stream).shape == (48, 64, 3)
+        with closing(Page(0, host="0.0.0.0")) as other:
+            assert other.token != page.token
+
+
+def test_an_address_of_another_machine_is_refused():
+    with pytest.raises(OSError, match="--host an address of this machine"):
+        Page(0, host="192.0.2.1")
 
 
 def test_the_page_of_one_program_is_a_live_source_of_another(monkeypatch, capsys):

@@ -349,3 +349,81 @@ def test_cameras_are_opened_by_the_systems_own_name(monkeypatch):
     assert seen["win32"][:2] == ("video=Webcam", "dshow")
     with pytest.raises(ValueError, match="video=NAME"):
         open_source("0")
+
+
+# what a source is asked for, and a board's own camera
+
+
+@pytest.mark.parametrize(
+    ("text", "option", "message"),
+    [
+        ("streets", "video_size=96x128", "streets has no option 'video_size'; it has none"),
+        ("0", "rtsp_transport=udp", "0 has no option 'rtsp_transport'; it has input_format, video_size"),
+        ("0", "video_siz=96x128", "did you mean video_size|near: video_size"),
+        ("rtsp://me:secret@a/b", "rtsp_transport=http", "rtsp_transport=http: give one of tcp, udp"),
+        ("0", "video_size=big", "big"),
+        ("csi://first", "", "csi://first: give the number of the camera, e.g. csi://0"),
+    ],
+)
+def test_an_option_that_a_source_does_not_have_is_refused(text, option, message):
+    pytest.importorskip("av")
+    with pytest.raises(ValueError, match=message) as error:
+        open_source(text, options=[option] if option else [])
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="cameras have other names")
+def test_options_reach_ffmpeg_in_its_own_words():
+    pytest.importorskip("av")
+    camera = open_source("0", (48, 64), 30, options=["input_format=mjpeg", "video_size=720x1280"])
+    assert camera._options == {"framerate": "30", "input_format": "mjpeg", "video_size": "1280x720"}
+    assert open_source("rtsp://a/b", options=["rtsp_transport=udp"])._options["rtsp_transport"] == "udp"
+    assert open_source("rtsp://a/b")._options["rtsp_transport"] == "tcp"
+
+
+STAND_IN = """#!{python}
+import pathlib, shutil, sys, time
+pathlib.Path({told!r}).write_text(" ".join(sys.argv[1:]))
+with open({video!r}, "rb") as file:
+    shutil.copyfileobj(file, sys.stdout.buffer)
+sys.stdout.flush()
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a script with a first line for Unix")
+@pytest.mark.parametrize(("program", "form"), [("rpicam-vid", "mjpeg"), ("gst-launch-1.0", "yuv4mpegpipe")])
+def test_a_boards_own_camera_is_read_through_its_program_which_ends_with_it(tmp_path, monkeypatch, program, form):
+    av = pytest.importorskip("av")
+    video = tmp_path / "video"
+    with av.open(str(video), "w", format=form) as container:
+        stream = container.add_stream("mjpeg" if form == "mjpeg" else "wrapped_avframe", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p" if form == "mjpeg" else "yuv420p"
+        for k in range(400):
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), 5 * (k % 50), np.uint8), "rgb24"))
+            )
+        container.mux(stream.encode(None))
+    script = tmp_path / "bin" / program
+    script.parent.mkdir()
+    script.write_text(STAND_IN.format(python=sys.executable, told=str(tmp_path / "told"), video=str(video)))
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(script.parent))
+    source = open_source("csi://1", (48, 64), fps=25)
+    frames = source.frames()
+    try:
+        shown = [next(frames).image for _ in range(8)]
+    finally:
+        frames.close()
+    assert [image.shape for image in shown] == [(48, 64, 3)] * 8
+    assert [round(float(image.mean())) for image in shown] == pytest.approx([5 * k for k in range(8)], abs=6)
+    told = (tmp_path / "told").read_text()
+    assert "--camera 1 " in told or "sensor-id=1 " in told
+    assert source.live
+
+
+def test_without_a_boards_program_the_message_names_both(monkeypatch, tmp_path):
+    pytest.importorskip("av")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    _, error = read(open_source("csi://0"))
+    assert "csi://0: neither rpicam-vid nor gst-launch-1.0 is installed" in error

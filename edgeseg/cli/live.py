@@ -29,12 +29,19 @@ def live(
     size: Annotated[
         str | None, typer.Option(help="HxW that frames are scaled to; default: the artefact's, or the source's own")
     ] = None,
+    source_option: Annotated[
+        list[str] | None,
+        typer.Option(help="of a camera: input_format=mjpeg, video_size=720x1280 (HxW); of rtsp://: rtsp_transport=udp"),
+    ] = None,
     fps: Annotated[
         float | None, typer.Option(help="pace of files, folders and streets (0: as fast as possible), or of the camera")
     ] = None,
     every_frame: Annotated[bool, typer.Option("--every-frame", help="a file whole, without dropping frames")] = False,
     headless: Annotated[bool, typer.Option("--headless", help="no page in the browser")] = False,
     serve: Annotated[int, typer.Option(help="port of the page on this machine; 0: any free one")] = 8080,
+    host: Annotated[
+        str, typer.Option(help="address of this machine to serve on; beyond 127.0.0.1 visitors need the printed token")
+    ] = "127.0.0.1",
     record: Annotated[Path | None, typer.Option(help="write the picture to this .mp4, .mkv, .mov or .avi")] = None,
     json: Annotated[
         str | None, typer.Option(help="one JSON line per frame to this file; - for standard output")
@@ -50,8 +57,9 @@ def live(
 ) -> None:
     """Segment a camera, a video, a stream or an endless street, live; Ctrl-C ends it.
 
-    The picture appears on a page of this machine (another machine: ssh -L 8080:127.0.0.1:8080 BOARD). Frames that come
-    faster than the network are dropped, so that the picture is never old.
+    The picture appears on a page of this machine (another machine: ssh -L 8080:127.0.0.1:8080 BOARD, or --host 0.0.0.0,
+    plain http, in a network that you trust). Frames that come faster than the network are dropped, so that the picture
+    is never old.
     """
     from edgeseg.live.display import Page, Recorder, json_lines
     from edgeseg.live.frames import Capture, open_source
@@ -63,12 +71,13 @@ def live(
     wished = parse_size(size) if size else fixed
     if fixed and wished != fixed:
         raise ValueError(f"{model} takes {fixed[0]}x{fixed[1]} only: leave --size away, or export it for {size}")
-    frames_from = open_source(source, wished, fps, stall, seed)
+    frames_from = open_source(source, wished, fps, stall, seed, source_option or ())
     with ExitStack() as stack:
         stop = stack.enter_context(stop_signals())
         lines = stack.enter_context(json_lines(json, stop)) if json else None
-        page = None if headless else stack.enter_context(closing(Page(serve, f"edgeseg live: {frames_from.name}")))
-        if page:
+        page = None
+        if not headless:
+            page = stack.enter_context(closing(Page(serve, f"edgeseg live: {frames_from.name}", host)))
             print(f"watch it at {page.url} (Ctrl-C ends)", file=sys.stderr, flush=True)
         recorder = stack.enter_context(closing(Recorder(record))) if record else None
         capture = stack.enter_context(closing(Capture(frames_from, every_frame, stall, tries)))

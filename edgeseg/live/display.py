@@ -9,6 +9,8 @@ import html
 import io
 import json
 import os
+import secrets
+import socket
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -18,6 +20,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import parse_qs
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -100,28 +103,40 @@ class Painter:
 # the page in a browser ------------------------------------------------------------------------------------------------
 
 
+_HERE, _EVERYWHERE = ("127.0.0.1", "localhost"), "0.0.0.0"
+
+
 class Page:
     """Shows the newest picture in a browser on this machine: ``http://127.0.0.1:PORT``.
 
-    Only this machine can connect. From another: ``ssh -L 8080:127.0.0.1:8080 board``, then the same address there.
+    Only this machine can connect. From another: ``ssh -L 8080:127.0.0.1:8080 board``, then the same address there; or
+    another `host`, and then whoever has the address with its token. That is plain http: the network's other users can
+    read token and pictures.
 
     Args:
         port: 0 for any free one.
         title: of the page.
+        host: IPv4 address or name to serve on; ``"0.0.0.0"``: all of this machine's.
+
+    Attributes:
+        token: what an address beyond this machine must hold, new for every page; empty on 127.0.0.1.
 
     Raises:
-        OSError: the port is taken; says what to do.
+        OSError: the port is taken, or the address is not this machine's; says what to do.
     """
 
-    def __init__(self, port: int = 8080, title: str = "edgeseg live") -> None:
+    def __init__(self, port: int = 8080, title: str = "edgeseg live", host: str = _HERE[0]) -> None:
+        self.token = "" if host in _HERE else secrets.token_urlsafe(16)
+        self._host = host
         self._condition = threading.Condition()
         self._picture: np.ndarray | None = None  # the newest; none before the first and after the last
         self._number = self._watchers = 0
         try:
-            self._server = ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, self, title))
+            self._server = ThreadingHTTPServer((host, port), partial(_Handler, self, title))
         except (OSError, OverflowError) as error:
             raise OSError(
-                f"port {port} cannot be used ({error}). Give another: --serve 0 takes any free one"
+                f"{host}, port {port} cannot be used ({error}). Give another port, --serve 0 takes any free one, and as "
+                "--host an address of this machine"
             ) from error
         self._server.daemon_threads = False  # closing the server then joins the threads of its visitors
         self._thread = threading.Thread(
@@ -131,8 +146,10 @@ class Page:
 
     @property
     def url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        """Where it is, with the token; of all addresses the one by this machine's name."""
+        host = socket.gethostname() if self._host == _EVERYWHERE else self._host
+        place = f"http://{host}:{self._server.server_address[1]}"
+        return f"{place}/?token={self.token}" if self.token else place
 
     @property
     def watched(self) -> bool:
@@ -180,7 +197,7 @@ class Page:
 _HTML = """<!doctype html><meta charset="utf-8"><title>{title}</title>
 <style>body{{margin:0;background:rgb{background}}}
 img{{display:block;width:100vw;height:100vh;object-fit:contain}}</style>
-<img src="stream" alt="live segmentation: the camera's picture under the colours of its classes">
+<img src="{stream}" alt="live segmentation: the camera's picture under the colours of its classes">
 """
 
 
@@ -194,22 +211,33 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(*request)
 
     def do_GET(self) -> None:
-        host = self.headers.get("Host", "").partition(":")[0]
-        if host not in ("127.0.0.1", "localhost"):  # else any web page could look through its own name's address
-            self.send_error(403, "open it as http://127.0.0.1:PORT")
-        elif self.path == "/":
-            title = html.escape(self._title)
+        path, _, query = self.path.partition("?")
+        if refusal := self._refusal(query):
+            self.send_error(403, refusal)
+        elif path == "/":
             self._begin("text/html; charset=utf-8")
-            self.wfile.write(_HTML.format(title=title, background=plots.DISPLAY_BACKGROUND).encode())
-        elif self.path == "/stream":
+            stream = f"stream?token={self._page.token}" if self._page.token else "stream"
+            text = _HTML.format(title=html.escape(self._title), background=plots.DISPLAY_BACKGROUND, stream=stream)
+            self.wfile.write(text.encode())
+        elif path == "/stream":
             self._begin("multipart/x-mixed-replace; boundary=frame")
             self._stream()
         else:
             self.send_error(404, "there is / and /stream")
 
+    def _refusal(self, query: str) -> str:
+        """Why a visitor sees nothing; empty if he may."""
+        if self._page.token:
+            given = parse_qs(query).get("token", [""])[0]
+            known = secrets.compare_digest(given.encode(), self._page.token.encode())
+            return "" if known else "open the address that edgeseg live printed, with its token"
+        host = self.headers.get("Host", "").partition(":")[0]  # any web page could look through its own name's address
+        return "" if host in _HERE else "open it as http://127.0.0.1:PORT"
+
     def _begin(self, kind: str) -> None:
         self.send_response(200)
         self.send_header("Content-Type", kind)
+        self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
 

@@ -7,22 +7,32 @@ from __future__ import annotations
 
 import itertools
 import re
+import shutil
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from edgeseg.data.pairs import SUFFIXES, DataError, read_image
+from edgeseg.text import Field, parse_fields, parse_size
 
 FPS = 25.0
 """Frames per second of the drive, of a folder, and of a video that does not say."""
+
+CAMERA_OPTIONS = MappingProxyType({"input_format": Field(str, ""), "video_size": Field(str, "")})
+"""What a camera can be asked for: ``input_format`` (``mjpeg``: more frames a second than raw pictures over USB 2),
+``video_size`` HxW before any scaling."""
+STREAM_OPTIONS = MappingProxyType({"rtsp_transport": Field(str, "tcp", choices=("tcp", "udp"))})
+"""What an rtsp:// address can be asked for: ``udp`` is less late, and loses packets."""
 
 _DEVICE_FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 _BROKEN_IN_A_ROW = 100  # packets that cannot be decoded; a lost keyframe costs some dozens
@@ -76,13 +86,18 @@ class Source:
 
 
 def open_source(
-    text: str, size: tuple[int, int] | None = None, fps: float | None = None, stall: float = 5.0, seed: int = 0
+    text: str,
+    size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    stall: float = 5.0,
+    seed: int = 0,
+    options: Iterable[str] = (),
 ) -> Source:
     """The source that a word names.
 
     Args:
-        text: ``"0"`` or ``"/dev/video0"`` (camera), a video file, ``"rtsp://…"`` or another address, a folder of
-            pictures or one picture, or ``"streets"`` (`edgeseg.data.streets.drive`; for a folder of that name write
+        text: ``"0"`` or ``"/dev/video0"`` (camera), ``"csi://0"`` (a board's own, `CsiCamera`), a video file,
+            ``"rtsp://…"`` or another address, a folder of pictures or one picture, or ``"streets"`` (`edgeseg.data.streets.drive`; for a folder of that name write
             ``"./streets"``).
         size: (H, W) of the frames; the whole picture is scaled to it, its aspect is not kept. ``None``: the source's
             own, 360×480 for the drive.
@@ -90,18 +105,24 @@ def open_source(
             device for. ``None``: the source's own.
         stall: seconds after which a camera or an address that gives nothing is given up.
         seed: another drive.
+        options: ``name=value``, see `CAMERA_OPTIONS` and `STREAM_OPTIONS`; other sources have none.
 
     Raises:
-        ValueError, FileNotFoundError: a word that names nothing, or a bad fps.
+        ValueError, FileNotFoundError: a word that names nothing, a bad fps, an option that the source does not have.
     """
     if fps is not None and not 0 <= fps <= 1000:
         raise ValueError(f"fps = {fps}: give 0 (as fast as possible) to 1000")
+    camera = text.isdigit() or bool(re.match(r"/dev/|video=", text))
+    known = CAMERA_OPTIONS if camera else STREAM_OPTIONS if text.startswith("rtsp") else {}
+    asked = _for_ffmpeg(parse_fields(options, known, without_password(text), "option"))
     if text == "streets":
         return _drive(size or (360, 480), fps, seed)
-    if text.isdigit() or re.match(r"/dev/|video=", text):
-        return _camera(text, size, fps, stall)
+    if camera:
+        return _camera(text, size, fps, stall, asked)
+    if text.startswith("csi://"):
+        return CsiCamera(text, size, fps, stall)
     if "://" in text:
-        return VideoSource(text, size, fps, stall)
+        return VideoSource(text, size, fps, stall, options=asked)
     path = Path(text)
     if not path.exists():
         raise FileNotFoundError(
@@ -224,6 +245,7 @@ class VideoSource(Source):
         size, fps: see `open_source`.
         stall: seconds that opening, and then each read, may take.
         device: FFmpeg's format of a camera, e.g. ``"v4l2"``; ``None`` for files and addresses.
+        options: of FFmpeg, beside what is said here.
 
     Raises:
         ImportError: PyAV is missing; gives the pip line.
@@ -236,6 +258,7 @@ class VideoSource(Source):
         fps: float | None = None,
         stall: float = 5.0,
         device: str | None = None,
+        options: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._av = import_av()
         self.name = without_password(address)
@@ -246,6 +269,7 @@ class VideoSource(Source):
         self._options = {"framerate": f"{fps:g}"} if device and fps else {}
         if address.startswith("rtsp"):
             self._options = {"rtsp_transport": "tcp", "fflags": "nobuffer"}
+        self._options |= options
 
     def frames(self) -> Generator[Frame, None, None]:
         """Decoded frames in display order; those that are damaged or not there are counted in ``missing``.
@@ -263,10 +287,13 @@ class VideoSource(Source):
             except (self._av.error.FFmpegError, OSError) as error:
                 raise SourceError(f"{self.name}: {self._why(error)}. {self._cure()}") from error
 
-    def _open(self) -> Any:
+    def _open(self) -> AbstractContextManager[Any]:
         limits = (self._stall, self._stall) if self.live else None
         try:
-            return self._av.open(self._address, format=self._device, options=self._options, timeout=limits)
+            container: AbstractContextManager[Any] = self._av.open(
+                self._address, format=self._device, options=self._options, timeout=limits
+            )
+            return container
         except (self._av.error.FFmpegError, OSError) as error:
             raise SourceError(f"{self.name}: cannot be opened ({self._why(error)}). {self._cure()}") from error
 
@@ -363,7 +390,77 @@ class VideoSource(Source):
         return "Is it a video, and whole? Copy or record it again."
 
 
-def _camera(text: str, size: tuple[int, int] | None, fps: float | None, stall: float) -> VideoSource:
+_AT_ONCE = {"probesize": "100000", "analyzeduration": "0", "fflags": "nobuffer"}  # else seconds are read before a frame
+
+
+class CsiCamera(VideoSource):
+    """A camera on a board's CSI port, by the board's own program, which writes to a pipe.
+
+    ``rpicam-vid`` on a Raspberry Pi, GStreamer's ``nvarguscamerasrc`` on a Jetson; without either, an error. Tested with
+    stand-ins for the two programs, on no board.
+
+    Args:
+        address: ``csi://0``, the number of the camera.
+        size: (H, W) that the camera is asked for, 720×1280 by default.
+        fps: that it is asked for, 30 by default.
+        stall: as `VideoSource`'s.
+
+    Raises:
+        ValueError: no number of a camera. ImportError: PyAV is missing.
+    """
+
+    def __init__(
+        self, address: str, size: tuple[int, int] | None = None, fps: float | None = None, stall: float = 5.0
+    ) -> None:
+        number = address.removeprefix("csi://")
+        if not number.isdigit():
+            raise ValueError(f"{address}: give the number of the camera, e.g. csi://0")
+        super().__init__(address, size, None, stall)
+        height, width = size or (720, 1280)
+        self._commands = {
+            "rpicam-vid": (
+                f"--camera {number} --width {width} --height {height} --framerate {fps or 30:g} --timeout 0 --nopreview "
+                "--codec mjpeg --output -"
+            ),
+            "gst-launch-1.0": (
+                f"-q nvarguscamerasrc sensor-id={number} ! "
+                f"video/x-raw(memory:NVMM),width={width},height={height},framerate={round(fps or 30)}/1 ! nvvidconv ! "
+                "video/x-raw,format=I420 ! y4menc ! fdsink fd=1"
+            ),
+        }
+        self._formats = {"rpicam-vid": "mjpeg", "gst-launch-1.0": "yuv4mpegpipe"}
+
+    @contextmanager
+    def _open(self) -> Iterator[Any]:
+        program = next(filter(shutil.which, self._commands), None)
+        if program is None:
+            raise SourceError(
+                f"{self.name}: neither {' nor '.join(self._commands)} is installed. A USB camera is a number: 0"
+            )
+        command = [program, *self._commands[program].split()]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0) as process:
+            try:
+                with self._av.open(process.stdout, format=self._formats[program], options=_AT_ONCE) as container:
+                    yield container
+            except (self._av.error.FFmpegError, OSError) as error:
+                told = f"{self.name}: {program} gives no picture ({self._why(error)})"
+                raise SourceError(f"{told}. Try it by itself: {' '.join(command)}") from error
+            finally:
+                process.kill()
+
+
+def _for_ffmpeg(asked: Mapping[str, Any]) -> dict[str, str]:
+    """FFmpeg writes a size as WxH."""
+    given = {name: str(value) for name, value in asked.items()}
+    if "video_size" in given:
+        height, width = parse_size(given["video_size"])
+        given["video_size"] = f"{width}x{height}"
+    return given
+
+
+def _camera(
+    text: str, size: tuple[int, int] | None, fps: float | None, stall: float, options: Mapping[str, str]
+) -> VideoSource:
     system = sys.platform
     if system not in _DEVICE_FORMATS:
         raise ValueError(f"{text}: cameras are read on Linux, macOS and Windows, not on {system}; give an address")
@@ -372,7 +469,7 @@ def _camera(text: str, size: tuple[int, int] | None, fps: float | None, stall: f
             f"camera {text}: Windows knows cameras by name; give 'video=NAME', as its device list shows it"
         )
     address = f"/dev/video{text}" if system == "linux" and text.isdigit() else text
-    return VideoSource(address, size, fps, stall, _DEVICE_FORMATS[system])
+    return VideoSource(address, size, fps, stall, _DEVICE_FORMATS[system], options)
 
 
 # the newest frame -----------------------------------------------------------------------------------------------------
