@@ -51,7 +51,9 @@ size = (288, 384)
 image, truth = Streets("test", n=24, size=size)[9]
 segmenter = load_segmenter("cross_cbam_m.streets")
 net = segmenter.model
-x = segmenter.normalise(torch.from_numpy(image).permute(2, 0, 1)[None])  # (1, 3, 288, 384)
+x = segmenter.normalise(
+    torch.from_numpy(image).permute(2, 0, 1)[None]
+)  # (1, 3, 288, 384)
 
 
 def clock():
@@ -96,16 +98,35 @@ ours.first_calls(calls)
 
 # %%
 scenes = Streets("test", n=lesson.pick(24, 3), size=size)
-before, mask = score(segmenter.predict, scenes, progress=False), segmenter.predict(image)
+before, mask = (
+    score(segmenter.predict, scenes, progress=False),
+    segmenter.predict(image),
+)
 noise = torch.randn(1, 3, *size)
 net.train()
-said["B: training mode"] = float(np.mean([once(lambda: net(noise)) for _ in range(20)]))
+said["B: training mode"] = float(
+    np.mean([once(lambda: net(noise)) for _ in range(20)])
+)
 net.eval()
-after, ruined = score(segmenter.predict, scenes, progress=False), segmenter.predict(image)
+
+# %%
+after, ruined = (
+    score(segmenter.predict, scenes, progress=False),
+    segmenter.predict(image),
+)
 for name, found in (("before", before), ("after", after)):
     pedestrian = found.per_class_iou[scenes.table.names.index("Pedestrian")]
-    print(f"{name:7} mIoU {found.miou:.1%}, Pedestrian {pedestrian:.1%}, {len(scenes)} scenes")
-drawn = {"street": image, "before": colorize(mask, scenes.table), "after B's timing": colorize(ruined, scenes.table)}
+    print(
+        f"{name:7} mIoU {found.miou:.1%}, Pedestrian {pedestrian:.1%}, "
+        f"{len(scenes)} scenes"
+    )
+
+# %%
+drawn = {
+    "street": image,
+    "before": colorize(mask, scenes.table),
+    "after B's timing": colorize(ruined, scenes.table),
+}
 picture_row(drawn)
 
 # %% [markdown]
@@ -120,7 +141,9 @@ segmenter = load_segmenter("cross_cbam_m.streets")  # B's network is thrown away
 net = segmenter.model
 small = nn.functional.interpolate(x, scale_factor=0.5, mode="bilinear")
 with torch.inference_mode():
-    said["C: half the size"] = float(np.median([once(lambda: net(small)) for _ in range(15)][5:]))
+    said["C: half the size"] = float(
+        np.median([once(lambda: net(small)) for _ in range(15)][5:])
+    )
 for name, ms in said.items():
     print(f"{name:20}{ms:8.1f} ms {1000 / ms:8.1f} frames a second")
 
@@ -287,11 +310,16 @@ def nothing():
 warm, many = lesson.pick((50, 50), (2, 4))
 honest = {
     "net": measure(net, lambda: net(x), nothing, clock, warm, many),
-    "e2e": measure(net, lambda: segmenter.predict(image), nothing, clock, warm, many),
+    "e2e": measure(
+        net, lambda: segmenter.predict(image), nothing, clock, warm, many
+    ),
 }
 for name, ms in honest.items():
     p10, median, p90 = np.percentile(ms, (10, 50, 90))
-    print(f"{name}: median {median:.1f} ms, 80 % between {p10:.1f} and {p90:.1f}, n = {len(ms)}")
+    print(
+        f"{name}: median {median:.1f} ms, "
+        f"80 % between {p10:.1f} and {p90:.1f}, n = {len(ms)}"
+    )
 
 # %% [markdown]
 # That is how a time is told: net or e2e, the median, the spread, n. Without them nobody can check it.
@@ -310,7 +338,9 @@ ours.neighbour()
 
 # %% tags=["slider"]
 begin = ipywidgets.IntSlider(300, min=0, max=900, step=100, continuous_update=False)
-factor = ipywidgets.FloatSlider(2.0, min=1, max=3, step=0.5, continuous_update=False)
+factor = ipywidgets.FloatSlider(
+    2.0, min=1, max=3, step=0.5, continuous_update=False
+)
 
 
 @ipywidgets.interact(begin=begin, factor=factor)
@@ -430,7 +460,8 @@ def least_time(macs, moved, gflops, gigabytes):
     ### BEGIN SOLUTION
     arithmetic = 1e3 * 2 * macs / (1e9 * gflops)
     memory = 1e3 * moved / (1e9 * gigabytes)
-    return max(arithmetic, memory), "arithmetic" if arithmetic > memory else "memory"
+    longer = max(arithmetic, memory)
+    return longer, "arithmetic" if arithmetic > memory else "memory"
     ### END SOLUTION
 
 
@@ -459,15 +490,24 @@ least_time = course.check(
 
 # %%
 height = 64 * torch.get_num_threads()
-conv = nn.Conv2d(128, 128, 3, padding=1, bias=False).to(memory_format=torch.channels_last)
-maps = torch.randn(1, 128, height, 128).contiguous(memory_format=torch.channels_last)
+conv = nn.Conv2d(128, 128, 3, padding=1, bias=False).to(
+    memory_format=torch.channels_last
+)
+maps = torch.randn(1, 128, height, 128).contiguous(
+    memory_format=torch.channels_last
+)
 source, copy = torch.ones(1 << 25), torch.ones(1 << 25)
 tries = lesson.pick(15, 3)
+
+# %%
 best_conv = min(measure(conv, lambda: conv(maps), nothing, clock, 2, tries))
 best_copy = min(measure(conv, lambda: copy.copy_(source), nothing, clock, 2, tries))
 gflops = 2 * 128 * 128 * 9 * height * 128 / best_conv / 1e6
 gigabytes = 2 * 4 * (1 << 25) / best_copy / 1e6
-print(f"{gflops:.0f} GFLOP/s, {gigabytes:.1f} GB/s: below {gflops / gigabytes:.1f} operations a byte memory decides")
+print(
+    f"{gflops:.0f} GFLOP/s, {gigabytes:.1f} GB/s: "
+    f"below {gflops / gigabytes:.1f} operations a byte memory decides"
+)
 
 # %% [markdown]
 # The package times every module of the network, and knows its multiply-adds and bytes. Each gets *your* least time.
@@ -475,13 +515,25 @@ print(f"{gflops:.0f} GFLOP/s, {gigabytes:.1f} GB/s: below {gflops / gigabytes:.1
 # %%
 peaks = Peaks({"fp32": gflops}, gigabytes, {}, torch.get_num_threads(), "cpu")
 found = measure_roofline(net, size, "Cross-CBAM-M", peaks, runs=lesson.pick(20, 2))
-least = [least_time(m.macs, m.bytes_moved, gflops, gigabytes) for m in found.modules]
+least = [
+    least_time(m.macs, m.bytes_moved, gflops, gigabytes) for m in found.modules
+]
 for bound in ("arithmetic", "memory"):
-    here = [(m.ms, ms) for m, (ms, why) in zip(found.modules, least) if why == bound]
+    here = [
+        (m.ms, ms) for m, (ms, why) in zip(found.modules, least) if why == bound
+    ]
     took, roof = (sum(column) for column in zip(*here))
-    print(f"{len(here):3} modules wait for {bound:10}: {took:6.1f} ms, least {roof:6.1f} ms")
+    print(
+        f"{len(here):3} modules wait for {bound:10}: "
+        f"{took:6.1f} ms, least {roof:6.1f} ms"
+    )
+
+# %%
 floor, _ = least_time(sum(m.macs for m in found.modules), 0, gflops, gigabytes)
-print(f"one pass {found.whole_ms:.1f} ms; all multiply-adds at the peak {floor:.1f} ms")
+print(
+    f"one pass {found.whole_ms:.1f} ms; "
+    f"all multiply-adds at the peak {floor:.1f} ms"
+)
 ours.roofs(found.modules, gflops, gigabytes)
 
 # %% [markdown]
@@ -501,7 +553,10 @@ shape = (512, 1024)
 log, other = find_log("bench_cpu_avx2.json"), find_log("bench_cpu.json")
 for path in (log, other):
     print(f"{path.name}: {ours.log_machine(path, shape)}")
-    print(f"    eager fp32 net: median {np.median(ours.log_rounds(path, shape)['eager fp32']):.0f} ms")
+    print(
+        f"    eager fp32 net: median "
+        f"{np.median(ours.log_rounds(path, shape)['eager fp32']):.0f} ms"
+    )
 logged = ours.log_rounds(log, shape)
 ours.rounds(logged, "eager fp32")
 
@@ -536,9 +591,16 @@ reading = course.choose(reading, ours.READINGS, exercise="16.6")
 # </details>
 
 # %%
-for pair in (("eager fp32", "onnx fp32"), ("onnx fp32", "openvino fp32"), ("eager fp32", "openvino int8")):
+for pair in (
+    ("eager fp32", "onnx fp32"),
+    ("onnx fp32", "openvino fp32"),
+    ("eager fp32", "openvino int8"),
+):
     low, median, high = speed_up(*(logged[name] for name in pair))
-    print(f"{pair[1]:14} over {pair[0]:11}: {median:.2f} times as fast, 80 % of rounds {low:.2f} to {high:.2f}")
+    print(
+        f"{pair[1]:14} over {pair[0]:11}: {median:.2f} times as fast, "
+        f"80 % of rounds {low:.2f} to {high:.2f}"
+    )
 
 # %% [markdown]
 # ## 7 · The same street

@@ -16,7 +16,7 @@
 # %% tags=["setup"]
 import os
 
-os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # idle threads of one runtime sleep while another one is timed
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # one runtime's idle threads sleep
 import tempfile
 import time
 from functools import partial
@@ -63,10 +63,21 @@ image, truth = scenes[8]
 mask = segmenter.predict(image)
 sets = ours.calibration_sets(size, lesson.pick(16, 4))
 ranges = ours.input_ranges(segmenter, sets["four patches of sky"])
-with ours.eight_bits(segmenter, ranges, ours.scale_and_zero, ours.quantise, ours.weight_codes):
+with ours.eight_bits(
+    segmenter, ranges, ours.scale_and_zero, ours.quantise, ours.weight_codes
+):
     lost = segmenter.predict(image)
-print(f"{(lost == mask).mean():.1%} of the pixels have the class that the float network gives")
-drawn = {"street": image, "float": colorize(mask, scenes.table), "8 bits": colorize(lost, scenes.table)}
+
+# %%
+print(
+    f"{(lost == mask).mean():.1%} of the pixels have the class "
+    "that the float network gives"
+)
+drawn = {
+    "street": image,
+    "float": colorize(mask, scenes.table),
+    "8 bits": colorize(lost, scenes.table),
+}
 picture_row(drawn)
 
 # %% [markdown]
@@ -148,7 +159,9 @@ def given(x, scale, zero):
     return ((x / scale).round() + zero).to(torch.int32).to(torch.uint8)
 
 
-x = segmenter.normalise(torch.from_numpy(image).permute(2, 0, 1)[None])  # (1, 3, H, W)
+x = segmenter.normalise(
+    torch.from_numpy(image).permute(2, 0, 1)[None]
+)  # (1, 3, H, W)
 scale, zero = scale_and_zero(-1.5, 0.6)
 meant = (given(x, scale, zero).float() - zero) * scale
 ours.maps({"values": x[0, 0], "what the codes mean": meant[0, 0]})
@@ -216,9 +229,9 @@ def weight_codes(weight):
 
 
 # %% tags=["check"]
-some = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([1, 3, 0.1, 9]).view(
-    4, 1, 1, 1
-)
+some = torch.randn(
+    4, 3, 3, 3, generator=torch.Generator().manual_seed(0)
+) * torch.tensor([1, 3, 0.1, 9]).view(4, 1, 1, 1)
 weight_codes = course.check(
     weight_codes,
     ours.weight_codes,
@@ -240,10 +253,19 @@ weight_codes = course.check(
 # %%
 codes, steps = weight_codes(weight)
 one = weight.abs().max() / 127  # one step for the whole tensor
-rounded = {"per tensor": (weight / one).round() * one, "per channel": codes.float() * steps.view(-1, 1, 1, 1)}
+rounded = {
+    "per tensor": (weight / one).round() * one,
+    "per channel": codes.float() * steps.view(-1, 1, 1, 1),
+}
 for name, w in rounded.items():
-    print(f"{name:12} error {float((w - weight).norm() / weight.norm()):.2%} of the weights")
-print("the package's has the same:", torch.allclose(rounded["per channel"], quantise_weight(weight), atol=1e-6))
+    print(
+        f"{name:12} error {float((w - weight).norm() / weight.norm()):.2%} "
+        "of the weights"
+    )
+print(
+    "the package's has the same:",
+    torch.allclose(rounded["per channel"], quantise_weight(weight), atol=1e-6),
+)
 
 # %% [markdown]
 # ## 3 · One convolution in integers
@@ -261,10 +283,12 @@ print("the package's has the same:", torch.allclose(rounded["per channel"], quan
 
 # %% tags=["exercise"]
 def conv_int8(codes, scale, zero, w_codes, w_scales, stride=1, padding=0):
-    """codes (N, C, H, W) uint8, w_codes (out, C, k, k) int8 → (N, out, h, w) values, double."""
+    """codes (N, C, …) uint8, w_codes (out, C, k, k) int8 → (N, out, …) double"""
     ### BEGIN SOLUTION
     centred = codes.double() - zero
-    sums = torch.nn.functional.conv2d(centred, w_codes.double(), stride=stride, padding=padding)
+    sums = torch.nn.functional.conv2d(
+        centred, w_codes.double(), stride=stride, padding=padding
+    )
     return sums * (scale * w_scales.double()).view(1, -1, 1, 1)
     ### END SOLUTION
 
@@ -295,10 +319,28 @@ conv_int8 = course.check(
 # %%
 wanted = torch.nn.functional.conv2d(x, weight, stride=2, padding=1)
 scale, zero = scale_and_zero(float(x.min()), float(x.max()))
-got = conv_int8(quantise(x, scale, zero), scale, zero, *weight_codes(weight), stride=2, padding=1)
+got = conv_int8(
+    quantise(x, scale, zero),
+    scale,
+    zero,
+    *weight_codes(weight),
+    stride=2,
+    padding=1,
+)
 error = (got - wanted).abs()
-print(f"largest value {float(wanted.abs().max()):.2f}, largest error {float(error.max()):.3f}")
-ours.maps({"float": wanted[0, 3], "int8": got[0, 3].float(), "error × 20": 20 * error[0, 3].float()})
+
+# %%
+print(
+    f"largest value {float(wanted.abs().max()):.2f}, "
+    f"largest error {float(error.max()):.3f}"
+)
+ours.maps(
+    {
+        "float": wanted[0, 3],
+        "int8": got[0, 3].float(),
+        "error × 20": 20 * error[0, 3].float(),
+    }
+)
 
 # %% [markdown]
 # One layer loses next to nothing. All 49 in a row?
@@ -364,12 +406,21 @@ frames = [frame for frame, _ in scenes]
 some = frames[: lesson.pick(12, 9)]
 expected = np.stack([segmenter.predict(frame) for frame in some])
 classes, same = {}, {}
+
+# %%
 for name, images in sets.items():
-    with ours.eight_bits(segmenter, ours.input_ranges(segmenter, images), scale_and_zero, quantise, weight_codes):
+    with ours.eight_bits(
+        segmenter, ours.input_ranges(segmenter, images), scale_and_zero, quantise,
+        weight_codes,
+    ):  # fmt: skip
         got = np.stack([segmenter.predict(frame) for frame in some])
-    classes[name], same[name] = alike(expected, got), float((got == expected).mean())
+    classes[name], same[name] = (
+        alike(expected, got), float((got == expected).mean()))  # fmt: skip
     worst = min(classes[name], key=classes[name].get)
-    print(f"{name:20} {same[name]:6.1%} of all pixels, worst {scenes.table.names[worst]} {classes[name][worst]:.0%}")
+    print(
+        f"{name:20} {same[name]:6.1%} of all pixels, "
+        f"worst {scenes.table.names[worst]} {classes[name][worst]:.0%}"
+    )
 ours.mean_and_classes(classes, same, scenes.table.names)
 
 # %% [markdown]
@@ -381,12 +432,20 @@ ours.mean_and_classes(classes, same, scenes.table.names)
 # what to do; the lesson goes on with what is there.
 
 # %%
-images = calibration_images(segmenter, size, count=lesson.pick(64, 4), progress=False)
-wanted = lesson.pick(["onnx fp32", "onnx int8", "openvino fp32", "openvino int8"], ["onnx fp32", "openvino int8"])
+images = calibration_images(
+    segmenter, size, count=lesson.pick(64, 4), progress=False
+)
+wanted = lesson.pick(
+    ["onnx fp32", "onnx int8", "openvino fp32", "openvino int8"],
+    ["onnx fp32", "openvino int8"],
+)
 built = ours.build(segmenter, wanted, size, images)
 sky = ours.build(segmenter, ["onnx int8"], size, sets["four patches of sky"])
 for name, artefact in built.items():
-    print(f"{name:14}{ours.megabytes(artefact):6.1f} MB, {artefact.about['graphs']['labels']['dtypes']}")
+    print(
+        f"{name:14}{ours.megabytes(artefact):6.1f} MB, "
+        f"{artefact.about['graphs']['labels']['dtypes']}"
+    )
 
 # %% [markdown]
 # The numbers behind the type say how many operations *really* run in it. Is it still the same network? `check_parity`
@@ -394,10 +453,14 @@ for name, artefact in built.items():
 # class.
 
 # %%
-for name, artefact in {**built, **{f"{name}, sky": a for name, a in sky.items()}}.items():
+for name, artefact in {
+    **built,
+    **{f"{name}, sky": a for name, a in sky.items()},
+}.items():
     parity = check_parity(artefact, segmenter)
     print(
-        f"{name:15} other class {parity.disagreement:6.2%}, {'passed' if parity.passed else 'REFUSED'}, {parity.worst}"
+        f"{name:15} other class {parity.disagreement:6.2%}, "
+        f"{'passed' if parity.passed else 'REFUSED'}, {parity.worst}"
     )
     if not parity.passed:
         print("   ", ", ".join(parity.exceeded))
@@ -428,7 +491,10 @@ timing.rounds(times, "eager fp32")
 logged = timing.log_rounds(find_log("bench_cpu.json"), (360, 480), "e2e")
 for name, found in logged.items():
     low, median, high = speed_up(logged["eager fp32"], found)
-    print(f"{name:14}{np.median(found):6.1f} ms, {median:.2f} times as fast ({low:.2f} to {high:.2f})")
+    print(
+        f"{name:14}{np.median(found):6.1f} ms, "
+        f"{median:.2f} times as fast ({low:.2f} to {high:.2f})"
+    )
 
 # %% [markdown]
 # ## 6 · Without edgeseg
@@ -439,17 +505,19 @@ for name, found in logged.items():
 
 # %%
 def segment(model, picture):
-    """Class ids (H, W) of a picture file, with onnxruntime, numpy and Pillow alone; and the classes' names."""
+    """A picture's class ids (H, W) and all names, without PyTorch and edgeseg."""
     import json
 
     import numpy as np
     import onnxruntime
     from PIL import Image
 
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model, providers=["CPUExecutionProvider"])  # fmt: skip
     about = session.get_modelmeta().custom_metadata_map
     height, width = json.loads(about["size"])
-    rgb = Image.open(picture).convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+    rgb = Image.open(picture).convert("RGB").resize(
+        (width, height), Image.Resampling.BILINEAR)  # fmt: skip
     pixels = np.asarray(rgb).transpose(2, 0, 1)[None]  # (1, 3, H, W) uint8
     (labels,) = session.run([about["output_name"]], {about["input_name"]: pixels})
     return labels[0].astype(np.uint8), json.loads(about["classes"])
@@ -459,8 +527,13 @@ def segment(model, picture):
 if "onnx fp32" in built:
     with tempfile.TemporaryDirectory() as folder:
         artefact = built["onnx fp32"].save(Path(folder) / "street")
-        alone, names = segment(str(artefact / "labels.onnx"), ours.save_frame(image, Path(folder)))
-    print(f"{(alone == mask).mean():.2%} of the pixels as in PyTorch; classes: {', '.join(names)}")
+        alone, names = segment(
+            str(artefact / "labels.onnx"), ours.save_frame(image, Path(folder))
+        )
+    print(
+        f"{(alone == mask).mean():.2%} of the pixels as in PyTorch; "
+        f"classes: {', '.join(names)}"
+    )
 
 # %% [markdown]
 # What goes wrong most: BGR for RGB, no transposition, pixels normalised twice. None of them is an error message
@@ -474,8 +547,13 @@ everyone = {"eager fp32": segmenter.predict, **built}
 expected = np.stack([segmenter.predict(frame) for frame in frames])
 weights = 4 * sum(p.numel() for p in segmenter.model.parameters()) / 1e6
 rows = []
+
+# %%
 for name, predict in everyone.items():
-    found, got = score(predict, scenes, progress=False), np.stack([predict(frame) for frame in frames])
+    found, got = (
+        score(predict, scenes, progress=False),
+        np.stack([predict(frame) for frame in frames]),
+    )
     figures = {
         "ms": float(np.median(times[name])),
         "miou": 100 * found.miou,
@@ -495,7 +573,7 @@ ours.size_and_time(rows, 1000 / 30)
 
 # %% tags=["exercise"]
 def ship(rows, frame):
-    """The name of the row to ship, or None; a row has the keys name, ms, miou, worst."""
+    """The name of the row to ship, or None; a row has name, ms, miou, worst."""
     ### BEGIN SOLUTION
     fit = [row for row in rows if row["ms"] <= frame and row["worst"] >= 0.5]
     return max(fit, key=lambda row: row["miou"])["name"] if fit else None
@@ -523,9 +601,16 @@ ship = course.prove(
 
 # %%
 for row in rows:
-    print(f"{row['name']:14}{row['ms']:7.1f} ms, mIoU {row['miou']:.1f}, worst class {row['worst']:.0%}")
+    print(
+        f"{row['name']:14}{row['ms']:7.1f} ms, mIoU {row['miou']:.1f}, "
+        f"worst class {row['worst']:.0%}"
+    )
 chosen = ship(rows, 1000 / 30)
-print("30 frames a second:", chosen or "none of these on this machine; at 10 a second " + str(ship(rows, 100)))
+print(
+    "30 frames a second:",
+    chosen
+    or "none of these on this machine; at 10 a second " + str(ship(rows, 100)),
+)
 
 # %% [markdown]
 # ## 8 · The same street
@@ -534,7 +619,13 @@ print("30 frames a second:", chosen or "none of these on this machine; at 10 a s
 # %%
 final = next((a for name, a in built.items() if "int8" in name), None)
 if final is None:  # no runtime is installed: your own eight bits
-    with ours.eight_bits(segmenter, ours.input_ranges(segmenter, images), scale_and_zero, quantise, weight_codes):
+    with ours.eight_bits(
+        segmenter,
+        ours.input_ranges(segmenter, images),
+        scale_and_zero,
+        quantise,
+        weight_codes,
+    ):
         cured = segmenter.predict(image)
 else:
     cured = final(image)
@@ -549,7 +640,11 @@ picture_row({name: colorize(ids, scenes.table) for name, ids in drawn.items()})
 # %%
 row = rows[-1]
 figures = {k: row[k] for k in ("miou", "pedestrian", "megabytes")}
-course.board(f"Cross-CBAM-M, {row['name']}, {size[0]}×{size[1]}", milliseconds=row["ms"], **figures)
+course.board(
+    f"Cross-CBAM-M, {row['name']}, {size[0]}×{size[1]}",
+    milliseconds=row["ms"],
+    **figures,
+)
 course.progress()
 
 # %% [markdown]

@@ -46,14 +46,18 @@ course.network_map("all")
 # metres a second; the masks are the truth itself, without a single error.
 
 # %%
-images, labels = ours.ride(lesson.pick(31, 10), size=lesson.pick((180, 240), (64, 96)))
+images, labels = ours.ride(
+    lesson.pick(31, 10), size=lesson.pick((180, 240), (64, 96))
+)
 table = load_segmenter("cross_cbam_m.streets").table
 last = len(images) - 1
 picture_row(
     {
         "now": images[last],
         "truth now": colorize(labels[last], table),
-        f"a right mask, {1000 * (last // 3) / 30:.0f} ms old": colorize(labels[last - last // 3], table),
+        f"a right mask, {1000 * (last // 3) / 30:.0f} ms old": colorize(
+            labels[last - last // 3], table
+        ),
     }
 )
 
@@ -87,7 +91,7 @@ picture_row(
 
 # %% tags=["exercise"]
 def late_miou(labels, frames):
-    """mIoU in per cent of right masks, `frames` late; labels (T, H, W), void 255."""
+    """mIoU, per cent, of right masks, `frames` late; labels (T, H, W), void 255."""
     ### BEGIN SOLUTION
     matrix = ConfusionMatrix(11)
     for shown, now in zip(labels, labels[frames:], strict=False):
@@ -175,9 +179,15 @@ latencies = course.check(
 
 # %%
 camera = [n / 30 for n in range(90)]  # three seconds
-ages = {"queue": latencies(camera, 1 / 20, False), "newest only": latencies(camera, 1 / 20, True)}
+ages = {
+    "queue": latencies(camera, 1 / 20, False),
+    "newest only": latencies(camera, 1 / 20, True),
+}
 for name, seconds in ages.items():
-    print(f"{name:12} oldest mask {1000 * max(seconds):5.0f} ms, dropped {len(camera) - len(seconds)}")
+    print(
+        f"{name:12} oldest mask {1000 * max(seconds):5.0f} ms, "
+        f"dropped {len(camera) - len(seconds)}"
+    )
 ours.age_curves(ages)
 
 # %% [markdown]
@@ -213,7 +223,7 @@ ours.age_curves(ages)
 
 # %% tags=["exercise"]
 class Newest:
-    """One place for a frame: `put` leaves one, `take` waits for one that nobody took; `dropped` counts the replaced."""
+    """One place: `put` leaves a frame, `take` waits for it; `dropped` counts."""
 
     def __init__(self):
         ### BEGIN SOLUTION
@@ -303,10 +313,25 @@ fewest_threads = course.prove(
 # </details>
 
 # %% tags=["nbval-check-output"]
-stages = {"capture": 0.008, "preprocess": 0.004, "net": 0.030, "post": 0.006, "draw": 0.010}
-for groups in ([list(stages)], fewest_threads(stages, 30), [[name] for name in stages]):
+stages = {
+    "capture": 0.008,
+    "preprocess": 0.004,
+    "net": 0.030,
+    "post": 0.006,
+    "draw": 0.010,
+}
+
+# %%
+for groups in (
+    [list(stages)],
+    fewest_threads(stages, 30),
+    [[name] for name in stages],
+):
     rate, age = ours.pace(stages, groups)
-    print(f"{len(groups)} threads: {rate:4.1f} frames a second, each {1000 * age:3.0f} ms old")
+    print(
+        f"{len(groups)} threads: {rate:4.1f} frames a second, "
+        f"each {1000 * age:3.0f} ms old"
+    )
 
 # %% [markdown]
 # From one thread to three the rate doubles, nearly, and every mask is **older**: a station waits for the slowest. More
@@ -326,8 +351,16 @@ print(summary.table())
 # %%
 shown = ("capture", "wait", "preprocess", "net", "post", "draw")
 rows = {
-    "median": {name: summary.stages[name]["median"] for name in shown if name in summary.stages},
-    "slow: 90 %": {name: summary.stages[name]["p90"] for name in shown if name in summary.stages},
+    "median": {
+        name: summary.stages[name]["median"]
+        for name in shown
+        if name in summary.stages
+    },
+    "slow: 90 %": {
+        name: summary.stages[name]["p90"]
+        for name in shown
+        if name in summary.stages
+    },
 }
 ours.stage_bars(rows)
 
@@ -367,7 +400,9 @@ def what_is_wrong():
 
 
 # %% tags=["check"]
-what_is_wrong = course.choose(what_is_wrong, ours.WHAT_THE_LINES_SAY, exercise="19.5")
+what_is_wrong = course.choose(
+    what_is_wrong, ours.WHAT_THE_LINES_SAY, exercise="19.5"
+)
 
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>

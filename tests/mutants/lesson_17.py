@@ -7,7 +7,9 @@ _CODES = "return ((x / scale).round() + zero).clamp(0, 255).to(torch.uint8)"
 _STEPS = "scales = weight.flatten(1).abs().amax(1) / 127"
 _ROUNDED = "(weight / scales.view(-1, 1, 1, 1)).round().to(torch.int8)"
 _CENTRED = "centred = codes.double() - zero"
-_SUMS = "sums = torch.nn.functional.conv2d(centred, w_codes.double(), stride=stride, padding=padding)"
+_SUMS = """sums = torch.nn.functional.conv2d(
+        centred, w_codes.double(), stride=stride, padding=padding
+    )"""
 _VALUES = "return sums * (scale * w_scales.double()).view(1, -1, 1, 1)"
 _FIT = 'fit = [row for row in rows if row["ms"] <= frame and row["worst"] >= 0.5]'
 _CHOSEN = 'return max(fit, key=lambda row: row["miou"])["name"] if fit else None'
