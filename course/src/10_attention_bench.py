@@ -28,7 +28,7 @@ from edgeseg.models import attention
 from edgeseg.models.attention import CBAM, StripPooling
 from edgeseg.models.layers import ConvBNReLU, GlobalAvgPool
 from edgeseg.models.papers import attention_costs
-from edgeseg.plots import colorize
+from edgeseg.plots import colorize, with_legend
 from edgeseg.training.tables import TABLES
 
 lesson = course.begin("10", version="0.1")
@@ -63,7 +63,8 @@ print(f"found of this pedestrian: {found_of_person(mask):.0%}")
 truth_seen, mask_seen = (colorize(ids, scenes.table) for ids in (truth, mask))
 views = {"frame": image, "truth": truth_seen, "mask": mask_seen}
 around = slice(50, 150), slice(120, 256)
-picture_row({name: view[around] for name, view in views.items()}, width=9.4)
+figure = picture_row({name: view[around] for name, view in views.items()})
+with_legend(figure, scenes.table, void=True)
 
 # %% [markdown]
 # An attention block multiplies a map by gates between 0 and 1. Could one turn up the place where somebody stands? Our
@@ -159,7 +160,7 @@ SE = course.check(
 
 # %% [markdown]
 # ### Exercise 10.2 · ECA   ●●○○○ · 10 minutes
-# SE mixes all channels. ECA lets each channel hear a few neighbours: one convolution **along the channels**,
+# SE mixes all channels. In ECA each channel reads a few neighbours: one convolution **along the channels**,
 # `nn.Conv1d(1, 1, k, padding=k // 2, bias=False)`, on the C means in a row. It takes and gives (N, 1, C); the pool
 # gives (N, C, 1, 1). k grows with the channels: $k = \lfloor |(\log_2 C + 1)/2| \rfloor$, plus 1 where that is even.
 
@@ -287,11 +288,11 @@ for size, scores in found.items():
         print(f"{size}  {name:5} {ours.verdict(scores[name], scores['none'])}")
 
 # %% [markdown]
-# Three seeds: the intervals are wide. And with ten lines one may be told "less" by chance. In the full run nothing
+# Three seeds: the intervals are wide. And of ten lines one may say "less" by chance alone. In the full run nothing
 # is above noise. AAM and SP are clearly below none at 384×512, ECA by 0.6.
 #
 # A likely reason: a gate starts near one half, AAM's two together near a quarter, and SP adds a random map. The head sees
-# another scale, and 30 steps do not repay that. So this is no test of the paper, where the whole network learns with its
+# another scale, and 30 steps are too few to learn it. So this is no test of the paper, where the whole network learns with its
 # blocks. It shows what a block costs in a finished network.
 
 # %% [markdown]
@@ -477,9 +478,9 @@ for name, net in nets.items():
 
 # %% [markdown]
 # **Not cured.** No block finds this pedestrian, and "none" does not either. One street and one seed are no verdict on the
-# blocks. But remember what a gate is: it weighs what the channels hold. If they say "cyclist" here, a
-# louder or softer channel says it louder or softer. To learn another answer, the layers below must learn, too; whether
-# attention then helps, the stored log of section 5 will say when it has its seeds.
+# blocks. But remember what a gate is: it makes channels stronger or weaker. If they hold "cyclist" here, this answer
+# becomes stronger or weaker, and no other. For another answer the layers below must learn, too. Whether attention then
+# helps, the stored log of section 5 will say when it has its seeds.
 
 # %%
 course.board()
@@ -490,8 +491,8 @@ course.progress()
 # 1. SE and ECA say what, one factor a channel; CBAM and AAM also say where.
 # 2. AAM is coordinate attention: one gate a row and channel, one a column and channel.
 # 3. Its convolutions cost C²/r · 2(H + W); Equation 6 lacks a factor C.
-# 4. Beside a whole network a gate's multiply-adds vanish. Its bytes do not: 2 to 6 per cent.
-# 5. Two gains of one network, 0.49 apart, are the paper's only hint at an error bar. A smaller lead shows nothing.
+# 4. In a whole network a gate's multiply-adds are too few to matter. Its bytes are not: 2 to 6 per cent.
+# 5. Two gains of one network, 0.49 apart, are all that the paper says about an error bar. A smaller lead shows nothing.
 #
 # <details><summary>Five review questions</summary>
 #
