@@ -157,7 +157,7 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
             ),
         ),
         "20": Entry(
-            *("own_classes", "Your own two classes", 120, 1.5, 1.4, ("13", "16", "17", "19")),
+            *("own_classes", "Your own two classes", 90, 1.5, 1.4, ("13", "16", "17", "19")),
             (
                 *("A class file", "Outlines to a label", "A split by place", "Nobody overlooked"),
                 *("Judge: twenty photographs", "What is still open"),

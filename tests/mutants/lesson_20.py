@@ -2,9 +2,11 @@
 
 from mutants import Mutant
 
-_GROUPS = """whole = {name}.union(*(group.get(key, ()) for key in enumerate(photos[name])))
+_GROUPS = """whole = {name}.union(
+            *(group.get(key, ()) for key in enumerate(photos[name]))
+        )
         for other in whole:
-            group.update({key: whole for key in enumerate(photos[other])})"""
+            group.update(dict.fromkeys(enumerate(photos[other]), whole))"""
 _DRAWN = """picture = Image.new("L", (width, height), 255)
     for shape in shapes:
         points = [(x, y) for x, y in shape["points"]]
@@ -37,18 +39,19 @@ _TREE = """parent = {}
             chosen.add(keys[k])
             held += sum(key == keys[k] for key in of.values())
     return {n for n in of if of[n] not in chosen}, {n for n in of if of[n] in chosen}"""
-_SPLIT = (
-    "group = {}  # recording or place → the set of names that hang together with it\n"
-    "    for name in sorted(photos):\n        "
-    + _GROUPS
-    + """
+_SPLIT = """group = {}  # recording or place → the set of names that hang together with it
+    for name in sorted(photos):
+        whole = {name}.union(
+            *(group.get(key, ()) for key in enumerate(photos[name]))
+        )
+        for other in whole:
+            group.update(dict.fromkeys(enumerate(photos[other]), whole))
     wholes = sorted({tuple(sorted(whole)) for whole in group.values()})
     train, val = [], []
     for k in np.random.default_rng(seed).permutation(len(wholes)):
         fits = len(val) + len(wholes[k]) / 2 <= len(photos) / 4
         (val if fits else train).extend(wholes[k])
     return train, val"""
-)
 _OPEN = "return [p for p, v in values.items() if None in v or not rules[p][1](*v)]"
 
 MUTANTS = {
