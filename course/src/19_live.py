@@ -312,7 +312,7 @@ fewest_threads = course.prove(
 #
 # </details>
 
-# %% tags=["nbval-check-output"]
+# %%
 stages = {
     "capture": 0.008,
     "preprocess": 0.004,
@@ -321,7 +321,7 @@ stages = {
     "draw": 0.010,
 }
 
-# %%
+# %% tags=["nbval-check-output"]
 for groups in (
     [list(stages)],
     fewest_threads(stages, 30),
