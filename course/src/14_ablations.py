@@ -8,7 +8,7 @@
 
 # %% [markdown]
 # # 14 · Ablations
-# At the end you can plan an ablation, run it, and say which modules of both papers survive their error bar.
+# At the end you can plan an ablation, run it, and say which modules of both papers gain more than their error bar.
 #
 # **90 minutes to work through** · 0.8 min of computing on two CPU cores · 1 GB of memory · data: rendered scenes, no download · needs lesson 07, 08 · 6 exercises
 
@@ -35,14 +35,14 @@ course.network_map("SE-ASPP", "CCBAM", "aux", built=("backbone",))
 
 # %% [markdown]
 # ## Where we are
-# You have built every module of both papers. An **ablation** asks which of them earn their place: take one away, train
-# again, compare. Here is a street under the five networks of Table 4, from left to right the photograph, the truth, and
+# You have built every module of both papers. An **ablation** asks which of them make a network better: take one away,
+# train again, compare. Here is a street under the five networks of Table 4, from left to right the photograph, the truth, and
 # one more module each. Look for the lamp post in front.
 #
 # ![Two rendered streets with their truth and the class maps of five networks: the first two lose every pole, the last three find pieces of some](../docs/images/table_4_frames.png)
 #
-# The first two networks lose it. From CCBAM on, small pieces of poles appear in the second street. Is CCBAM the cure? One street and one training
-# run cannot tell. `edgeseg ablate cross_cbam_4 --seeds 5` trained every row with seeds 0 to 4 on rendered streets, 500
+# The first two networks lose it. From CCBAM on, small pieces of poles appear in the second street. Is CCBAM the cure? One
+# street and one training run cannot tell. `edgeseg ablate cross_cbam_4 --seeds 5` trained every row with seeds 0 to 4 on rendered streets, 500
 # steps each. The log is part of the repository:
 
 # %% tags=["reference"]
@@ -94,9 +94,9 @@ ours.by_seed(log, ladder)
 
 # %% [markdown]
 # Every line is one seed. Read the step from *CCBAM* to *both*, which is what SE-ASPP adds. Seed 0 alone says +1.34, and
-# the paper prints +1.39. Seed 3 says −1.29. Whoever trains once publishes one of these lines.
+# the paper prints +1.39. Seed 3 says −1.29. If you train once, you publish one of these lines.
 #
-# **Pairing** subtracts within a seed. It helps where lines run side by side: seeds of *FCN head* and *SE-ASPP* go up and
+# **Pairing** subtracts within a seed. It helps where lines are nearly parallel: seeds of *FCN head* and *SE-ASPP* go up and
 # down together, and the error of their difference is less than half of what two unpaired means would have. From *CCBAM*
 # to *both* the lines cross, and pairing hardly helps. It costs nothing, so always pair.
 
@@ -111,7 +111,7 @@ for a, b in (("baseline", "se_aspp"), ("ccbam", "se_aspp+ccbam")):
 
 # %% [markdown]
 # ## 1 · An analysis with three faults
-# Somebody analysed the same log and found that the auxiliary loss **harms**, beyond any doubt:
+# Somebody analysed the same log and found that the auxiliary loss **harms**, with great certainty:
 
 
 # %% tags=["reference"]
@@ -160,8 +160,8 @@ effect = course.check(
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>
 #
-# - *answer[0]*: `sorted` puts luck beside luck, and `[-3:]` keeps the three best of each. Neither knows seeds. Make a
-#   dict {seed: score} of each row.
+# - *answer[0]*: `sorted` compares the luckiest seed of one row with the luckiest of the other, and `[-3:]` keeps the three
+#   best of each. Neither looks at the seeds. Make a dict {seed: score} of each row.
 # - *answer[1] too small by a tenth*: `numpy.std` divides by n. `ddof=1` divides by n − 1.
 # - *answer[1] about √5 too large*: that is $s$, not yet $s/\sqrt n$.
 # - *KeyError 9, or answer[2]*: a seed that only one row has is left out.
@@ -281,7 +281,7 @@ plan = course.prove(plan, ours.plan, *ours.PLAN, exercise="14.3")
 #
 # - Try all sets of questions: `combinations(questions, count)` for `count` 0, 1, … Keep the last that can be paid.
 # - *costs more than the budget*: a row that two questions share is paid once, with the larger n.
-# - *without use*: the same seeds for every row answer the hardest question and waste the rest.
+# - *without use*: with the same seeds for every row the hardest question is answered, and other runs are for nothing.
 # - *answers fewer*: the cheapest question first is not always right, as rows are shared.
 # </details>
 
@@ -321,13 +321,15 @@ if lesson.fast:
     runs = [x | {"variant": stored[x["variant"]]} for x in lines]
 else:
     with tempfile.TemporaryDirectory() as out:
-        trained = run_variants(base, variants, range(3), train, val, out, "cpu", False)
+        trained = run_variants(
+            base, variants, range(3), train, val, out, "cpu", False
+        )
         runs = list(trained)
 print("CCBAM − addition:", ours.tell(effect(runs, "ccbam", "add")))
 
 # %% [markdown]
 # `edgeseg ablate` does the same: seed after seed, all rows of a seed, so that a run that is stopped early leaves whole
-# pairs. What was finished is read, what was cut is taken up.
+# pairs. If it is started again, finished runs are read, and one that was interrupted goes on.
 #
 # ## 4 · Judge: who earned the six points?
 # Table 4's row CCBAM brings more than gates. It brings a decoder that takes in the maps at 1/16 and 1/8. A fair control
