@@ -25,7 +25,7 @@ from edgeseg.data.streets import Streets
 from edgeseg.inference import load_segmenter
 from edgeseg.models import improved_hrnet
 from edgeseg.models.improved_hrnet import CCSF, LayerScale, SlowBatchNorm
-from edgeseg.plots import colorize
+from edgeseg.plots import colorize, with_legend
 
 lesson = course.begin("11", version="0.1")
 
@@ -46,7 +46,8 @@ image, truth = streets[0]
 mask = load_segmenter("cross_cbam_m.streets").predict(image)
 near = (slice(120, 255), slice(60, 240))  # rows, columns
 truth_, mask_ = (colorize(ids[near], streets.table) for ids in (truth, mask))
-picture_row({"frame": image, "truth, near the rider": truth_, "its mask": mask_})
+drawn = {"frame": image, "truth, near the rider": truth_, "its mask": mask_}
+with_legend(picture_row(drawn), streets.table, void=True)
 
 # %% tags=["nbval-check-output"]
 box = (slice(130, 250), slice(100, 200))
@@ -55,9 +56,9 @@ right = mask[box][wall] == truth[box][wall]
 print(f"the wall: {wall.sum():,} pixels, {right.mean():.0%} of them right")
 
 # %% [markdown]
-# A large object breaks into parts: half of this wall became tree, rider and pedestrian. One possible cause: who decides about a pixel
-# must see enough of what stands around it. Here are four windows around one pixel of the wall. In which of them would
-# *you* say "wall"?
+# A large object breaks into parts: half of this wall became tree, rider and pedestrian. One possible cause: to decide about
+# a pixel, one must see enough of what stands around it. Here are four windows around one pixel of the wall. In which of
+# them would *you* say "wall"?
 
 # %%
 ours.windows(image, at=(208, 112), sides=(21, 63, 189, 378))
@@ -115,7 +116,7 @@ print("pair and square are", "the same" if same else "not the same")
 
 # %% [markdown]
 # The pair **is** a square kernel, at a tenth of the weights. What is lost? Every kernel of a pair
-# is a column times a row. Stripes can be had. A diagonal cannot; on the right is the best that a pair can do.
+# is a column times a row. Stripes are possible. A diagonal is not; on the right is the best that a pair can do.
 
 # %%
 ours.kernels(column.flatten(), row.flatten())
@@ -362,9 +363,9 @@ print(f"strength, channels 0 and 15: {ours.strengths(x)}, then {ours.strengths(y
 print(f"changed: {float((y - x).norm() / x.norm()):.0%} of the input")
 
 # %% [markdown]
-# So a new BFEM is nearly not there, and training must turn it on. That shows in how far it *looks*, too. Its kernels
-# reach 131 cells. What counts, the effective receptive field, is the square that holds 95 % of the gradient. Two 3×3 convolutions stand
-# in front, which alone see 5 cells. (A pixel of these pictures is a cell.)
+# So a new BFEM changes nearly nothing, and training must make it stronger. That shows in how far it *looks*, too. Its
+# kernels reach 131 cells. What counts, the effective receptive field, is the square that holds 95 % of the gradient. Two
+# 3×3 convolutions stand in front, which alone see 5 cells. (A pixel of these pictures is a cell.)
 
 # %%
 width, n = lesson.pick(24, 4), lesson.pick(4, 1)
@@ -377,7 +378,7 @@ explain.field_figure(fields)
 
 # %% [markdown]
 # Random weights, so this is about form, not about a finished network: "it has 21×21 kernels" says what a block *could* look
-# at. On small maps even that is cut. A 1/32 map of a 192×256 crop has 6×8 cells; most of a strip then hangs over the
+# at. On small maps even that is cut. A 1/32 map of a 192×256 crop has 6×8 cells; most of a strip then lies outside the
 # border and multiplies zeros. How many weights of a 21-strip ever meet the map:
 
 # %% tags=["nbval-check-output"]
@@ -388,7 +389,7 @@ for height, width in ((192, 256), (384, 512), (512, 1024)):
 # %% [markdown]
 # ## 4 · As the paper tells it
 # Five MSCAN beside each map. A stride-2 convolution and three more from the finer to the coarser. CCSF (1×1, batch
-# normalisation, ReLU; lesson 12) on the concatenations. The bill, counted as the paper's tool counts: it does
+# normalisation, ReLU; lesson 12) on the concatenations. The sum, counted as the paper's tool counts: it does
 # not see `SlowBatchNorm` and `LayerScale`, and "FLOPs" are multiply-adds × 2.
 
 # %% tags=["nbval-check-output"]
@@ -407,8 +408,8 @@ ours.bill(parts, printed=(84.342 - 65.860, 402.918 - 376.184))
 
 # %% [markdown]
 # There it is: **1.660 M parameters and 2.72 G** are in the table, and not in the text. What could they be?
-# `printed(front)` gives what Table III would print if `front(channels)` stood before the first MSCAN beside each map. Try what you
-# like:
+# `printed(front)` gives what Table III would print if `front(channels)` stood before the first MSCAN beside each map. Try
+# what you like:
 
 
 # %% tags=["reference"]
@@ -450,7 +451,7 @@ forgotten = course.choose(forgotten, ours.FORGOTTEN, exercise="11.5")
 #
 # - `printed(lambda c: nn.Conv2d(c, c, 3, padding=1))` is reading "a". Compare all three decimals.
 # - Two layers: `nn.Sequential(nn.Conv2d(c, c // 2, 3, padding=1), …)`.
-# - "c": `nn.Upsample(scale_factor=2)` costs nothing in the tool's eyes.
+# - "c": `nn.Upsample(scale_factor=2)` costs nothing by the tool's rules.
 # - "d": the FFN has 2·C·rC + 9·rC + rC + C parameters at ratio r. What does one more r cost, for five blocks of 192 and
 #   eight of 384?
 #
@@ -534,12 +535,12 @@ BFEM = course.check(
 # </details>
 
 # %% [markdown]
-# Your BFEM in the paper's HRNet, on PyTorch's meta device (shapes without numbers):
+# The BFEM of exercise 11.6 in the paper's HRNet, on PyTorch's meta device (shapes without numbers):
 
 # %% tags=["nbval-check-output"]
 with torch.device("meta"):
     block = BFEM((192, 384))
-print("paper 84.342 M, 402.918 G · yours", ours.in_hrnet(block))
+print("paper 84.342 M, 402.918 G · counted", ours.in_hrnet(block))
 exist = 65_860_100 + sum(p.numel() for p in block.parameters())
 print(f"parameters that exist: {exist:,}")
 
@@ -562,8 +563,8 @@ ours.heat(["hrnet", "hrnet_bfem"], ["Building", "Tree", "Car", "Bicyclist"])
 
 # %% [markdown]
 # Look at Car: without BFEM some heat lies on the rider and the sky, with it a little on the tree. It is one seed of a
-# short training: a picture, no verdict. **Was the wall cured?** The heat on Building looks much alike in both; the table above decides, and
-# it says itself whether it can yet.
+# short training: a picture, no verdict. **Was the wall cured?** The heat on Building is nearly the same in both; the table
+# above decides, and it says itself whether it can yet.
 
 # %%
 course.progress()
