@@ -131,6 +131,13 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
                 *("Judge: who earned the six points", "Holm", "Verdicts"),
             ),
         ),
+        "15": Entry(
+            *("seeing", "Seeing what it sees", 90, 1.5, 1.2, ("05", "14")),
+            (
+                *("Heat map", "Find the bug: a sanity check", "Judge: Fig. 8", "Distance to the border"),
+                *("Choose and defend: the worst frame", "Network or label"),
+            ),
+        ),
         "16": Entry(
             *("timing", "Timing honestly", 75, 1, 1.2, ("00", "06")),
             (

@@ -6,6 +6,7 @@ What looks at labels and frames is in `lesson_15_frames`.
 from __future__ import annotations
 
 import copy
+import io
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -338,7 +339,7 @@ def methods(segmenter: Segmenter, image: np.ndarray, class_id: int, region: np.n
     return {"Seg-Grad-CAM": cam, "slopes of the pixels": slopes, "edges of the photograph": edges}
 
 
-def drawn_by(methods: Mapping[str, Heat], model: nn.Module, image: np.ndarray) -> Figure:
+def drawn_by(methods: Mapping[str, Heat], model: nn.Module, image: np.ndarray) -> Photo:
     """What methods draw of a trained network, and of the same with every layer random; square roots, own scales.
 
     Args:
@@ -350,11 +351,37 @@ def drawn_by(methods: Mapping[str, Heat], model: nn.Module, image: np.ndarray) -
     for name, _ in model.named_children():
         randomise(random, name)
     rows = [[heat_over(image, heat(one) ** 0.5) for heat in methods.values()] for one in (model, random)]
-    return smaller(picture_grid(rows, [list(methods)], ["trained", "all layers random"]), 0.75)
+    return Photo(picture_grid(rows, [list(methods)], ["trained", "all layers random"]), 0.75)
+
+
+class Photo:
+    """A figure as JPEG, which keeps photographs in a fifth of the space that PNG takes.
+
+    Args:
+        figure, scale, dpi: as in `smaller`.
+    """
+
+    def __init__(self, figure: Figure, scale: float = 0.62, dpi: int = 90) -> None:
+        written = io.BytesIO()
+        smaller(figure, scale, dpi).savefig(
+            written, format="jpeg", dpi=dpi, bbox_inches="tight", pil_kwargs={"quality": 75}
+        )
+        self.data = written.getvalue()
+
+    def _repr_jpeg_(self) -> bytes:
+        return self.data
+
+    def __repr__(self) -> str:
+        return "a picture"
 
 
 def smaller(figure: Figure, scale: float = 0.62, dpi: int = 90) -> Figure:
-    """The same figure on less space: a notebook keeps its pictures."""
+    """The same figure on less space, on white.
+
+    Args:
+        scale: factor of its width and height in inches; letters keep their size.
+        dpi: dots per inch.
+    """
     width, height = figure.get_size_inches()
     figure.set_size_inches(width * scale, height * scale)
     figure.set_dpi(dpi)
@@ -428,13 +455,10 @@ def read_back(rows: Mapping[str, Sequence[np.ndarray]]) -> dict[str, list[float]
     return found
 
 
-def strips_picture(rows: Mapping[str, Sequence[np.ndarray]], classes: Mapping[str, int]) -> Figure:
+def strips_picture(rows: Mapping[str, Sequence[np.ndarray]], classes: Mapping[str, int]) -> Photo:
     """The stored heat maps as a grid: a network a row, a class a column."""
     pictures = [row[1:] for row in rows.values()]
-    figure = smaller(picture_grid(pictures, [list(classes)], list(rows)), 0.64, 72)
-    for axis in figure.axes[:: len(classes)]:
-        axis.yaxis.label.set_fontsize(9)
-    return figure
+    return Photo(picture_grid(pictures, [list(classes)], list(rows)), 0.64, 72)
 
 
 FIG_8 = Readings(
