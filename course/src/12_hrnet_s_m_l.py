@@ -8,8 +8,8 @@
 
 # %% [markdown]
 # # 12 · FUSM, CCSF, HRNet_S/M/L
-# At the end you have the second paper's three networks, put together from your own blocks, and its tables of counts to
-# the digit. Where a table is wrong, your count shows it.
+# At the end you have the second paper's three networks, put together from the blocks that you built, and its tables of
+# counts to the digit. Where a table is wrong, your count shows it.
 #
 # **90 minutes to work through** · 0.4 min of computing on two CPU cores · 1 GB of memory · data: rendered scenes, no download · needs lesson 09, 10, 11 · 6 exercises
 
@@ -29,7 +29,7 @@ from edgeseg.models import improved_hrnet
 from edgeseg.models.attention import ATTENTIONS
 from edgeseg.models.hrnet import HRNet
 from edgeseg.models.layers import init_weights, resize
-from edgeseg.plots import colorize
+from edgeseg.plots import colorize, with_legend
 
 lesson = course.begin("12", version="0.1")
 
@@ -50,22 +50,20 @@ streets = Streets("val", n=lesson.pick(12, 3), size=(384, 512))
 image, truth = streets[0]
 mask = load_segmenter("cross_cbam_m.streets").predict(image)
 near = (slice(150, 297), slice(90, 286))
-picture_row({
-    "frame": image[near],
-    "truth": colorize(truth[near], streets.table),
-    "its mask": colorize(mask[near], streets.table),
-})  # fmt: skip
+drawn = {"frame": image[near], "truth": colorize(truth[near], streets.table)}
+drawn["its mask"] = colorize(mask[near], streets.table)
+with_legend(picture_row(drawn), streets.table, void=True)
 
 # %% [markdown]
 # HRNet decides at 1/4. Then the map must grow to the size of the image, and how it grows matters. The paper's FUSM resizes
-# **bicubic** where others resize bilinear, and claims sharper detail. This can be tested without any training: average the *truth* over
-# cells of 4×4 pixels, let it grow back, and look at what is left.
+# **bicubic** where others resize bilinear, and claims sharper detail. This can be tested without any training: average the
+# *truth* over cells of 4×4 pixels, let it grow back, and look at what is left.
 
 # %%
 ways = ("nearest", "bilinear", "bicubic")
 grown = {how: ours.grown_back(truth, how)[near] for how in ways}
 drawn = {f"at 1/4, {k}": colorize(v, streets.table) for k, v in grown.items()}
-picture_row(drawn)
+with_legend(picture_row(drawn), streets.table)
 
 # %%
 for how in ways:
@@ -78,7 +76,7 @@ for how in ways:
 # perfect, only training can tell.
 #
 # ## The paper
-# Section III-C, Equations 1 and 3. The coarsest map climbs, and meets one neighbour at a time.
+# Section III-C, Equations 1 and 3. The coarsest map grows step by step, and meets one neighbour at a time.
 #
 # | paper | variable | shape |
 # |---|---|---|
@@ -239,8 +237,8 @@ print(f"{every:,} parameters, {sum(without.values()):,} without a gradient")
 print("they lie in:", sorted({".".join(name.split(".")[:2]) for name in without}))
 
 # %% [markdown]
-# 18,228 parameters are stored, counted, loaded, and do nothing. No shape, no count and no falling loss shows it. A gradient does: after
-# one backward pass, ask who has none.
+# 18,228 parameters are stored, counted, loaded, and do nothing. No shape, no count and no falling loss shows it. A gradient
+# does: after one backward pass, ask which parameters have none.
 #
 # ### Exercise 12.3 · Find the bug: HRDecoder   ●●○○○ · 8 minutes
 # Write the decoder that Fig. 1 and the text describe: **every** map passes its attention. You may copy the rest.
@@ -295,8 +293,8 @@ HRDecoder = course.check(
 # | HRNet_M | | yes | yes | AAM at five places |
 # | HRNet_L | | yes | | AAM at five places |
 #
-# Your BFEM joins where you have solved it; ECA and AAM are the package's, made of modules that the counter sees. `Plain` is given: HRNet's own
-# decoder for the rows of Table III without FUSM.
+# Your BFEM is used where you have solved it; ECA and AAM are the package's, made of modules that the counter sees. `Plain` is
+# given: HRNet's own decoder for the rows of Table III without FUSM.
 
 # %% tags=["reference"]
 BFEM = course.mine("11.6", improved_hrnet.BFEM)
@@ -393,25 +391,25 @@ ImprovedHRNet = course.check(
 # %% [markdown]
 # ## 3 · Table III
 # Each row is a set of ticks. The paper counted with a tool and doubled: FLOPs are multiply-adds × 2, a batch
-# normalisation counts as well, and parameters inside BFEM that the tool did not know are left out (lesson 11). Your class, on the meta
-# device:
+# normalisation counts as well, and parameters inside BFEM that the tool did not know are left out (lesson 11). The class of
+# exercise 12.4, on the meta device:
 
 
 # %%
 @cache
 def counted(classes=20, size=(512, 1024), **switches) -> tuple[float, float]:
-    """Million parameters and GFLOPs of your network, as the paper counts."""
+    """Million parameters and GFLOPs of a network, as the paper counts."""
     with torch.device("meta"):  # shapes without numbers
         net = ImprovedHRNet(classes, **switches)
     return ours.counted(net, size)
 
 
-print("BFEM  FUSM  CCSF  ECA   AAM    M params  yours    G       yours")
+print("BFEM  FUSM  CCSF  ECA   AAM    M params  counted  G       counted")
 for ticks, printed in ours.TABLE_3.items():
     print(ours.line(ticks, printed, counted(**ours.switches(ticks))))
 
 # %% [markdown]
-# Nine of ten rows, to the digit, from your own blocks. One row differs. Your network has too few of both: 0.785 M
+# Nine of ten rows, to the digit, from single blocks. One row differs. The count has too few of both: 0.785 M
 # parameters and 8.8 G. Compare with the difference of two other rows before you run the next cell. Which tick is
 # missing in print?
 
@@ -478,8 +476,8 @@ ccsf = ours.one_ccsf(places=128 * 128)
 print(f"one CCSF on 720: {ccsf:.3f} G; M − L as printed: {209.674 - 192.529:.3f} G")
 
 # %% [markdown]
-# Compare the two numbers of HRNet_L, digit by digit: 192.5**92** and 192.5**29**. Two digits changed places in print. A
-# table is typed by hand; a count is not.
+# Compare the two numbers of HRNet_L, digit by digit: 192.5**92** and 192.5**29**. Two digits changed places in print.
+# People type tables, and make mistakes; a program's count has none of this kind.
 #
 # ## 4 · Thirty-four G for half a million parameters
 # Paper: CCSF on 720 channels adds 0.22 points to FUSM at the lower size, one run, and 9 % to the work of HRNet.
@@ -525,7 +523,9 @@ CheapCCSF = course.prove(CheapCCSF, ours.CheapCCSF, *ours.CHEAP, exercise="12.6"
 
 # %% tags=["nbval-check-output"]
 whole = ours.one_ccsf(places=128 * 256)
-print(f"CCSF on 720 at 512×1024: {whole:.3f} G; yours: at most {whole / 4:.1f} G")
+print(
+    f"CCSF on 720 at 512×1024: {whole:.3f} G; CheapCCSF: at most {whole / 4:.1f} G"
+)
 
 # %% [markdown]
 # Is it as good? Nobody knows: a property can be proved, accuracy must be measured, on seeds (lesson 14).
@@ -553,7 +553,7 @@ compare("hrnet_s", "hrnet", asked)
 # **Was the rider cured?** The bicubic step can help on perfect maps: measured. That FUSM draws better outlines in a
 # trained network is a claim about "boundary F1" above; the table says whether there are enough seeds yet.
 #
-# The size of your L at W18 for the board; its time comes in lesson 16:
+# The size of L at W18 for the board; its time comes in lesson 16:
 
 # %%
 net = ImprovedHRNet(11, width=18, **L)
@@ -566,7 +566,7 @@ course.progress()
 # The whole network stands in exercise 12.4; `check` has shown in float64 that S, M, L and the plain one equal the package's.
 #
 # **In five lines**
-# 1. FUSM: coarse maps climb step by step, bicubic, and each step is fused before the next.
+# 1. FUSM: coarse maps grow step by step, bicubic, and each step is fused before the next.
 # 2. Parameters say what must be stored, multiply-adds what must be computed; a 1×1 at 1/4 is small and costs much.
 # 3. After one backward pass, ask which parameters have no gradient.
 # 4. A table of counts can be checked to the digit; of fourteen rows, one lacks a tick and one has two digits exchanged.
