@@ -347,7 +347,8 @@ def compared(
     found = {}
     for name, predict in ways.items():
         scores = score(predict, data, progress=False)
-        lost = np.sum([count(predict(image), label, class_id) for image, label in data], axis=0)
+        pairs = (data[i] for i in range(len(data)))
+        lost = np.sum([count(predict(image), label, class_id) for image, label in pairs], axis=0)
         iou = {"mIoU": 100 * scores.miou, data.table.names[class_id]: 100 * scores.per_class_iou[class_id]}
         found[name] = {**iou, "overlooked": (int(lost[0]), int(lost[1]))}
     return found
