@@ -20,8 +20,8 @@ from typing import Any
 from edgeseg import __version__
 
 PACKAGES = (
-    "torch", "torchvision", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino", "nncf", "executorch",
-    "ncnn", "pnnx", "torch-tensorrt", "tensorrt", "tensorrt-cu13", "nvidia-modelopt", "segmentation-models-pytorch", "timm",
+    "torch", "torchvision", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino", "nncf", "executorch", "ncnn",
+    "pnnx", "torch-tensorrt", "tensorrt", "tensorrt-cu13", "nvidia-modelopt", "segmentation-models-pytorch", "timm",
 )  # fmt: skip
 FOREIGN_CORES = 0.15
 """Work of other processes, in cores, that is worth a warning; a quiet desktop's services stay below."""

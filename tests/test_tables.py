@@ -149,13 +149,14 @@ def test_a_finding_is_students_t_of_the_paired_differences():
 
 
 def test_verdicts():
-    scores = {"a": [50, 60, 40, 55], "b": [53, 63.1, 43, 58], "one": [1.0]}
+    scores = {"a": [50, 60, 40, 55], "b": [53, 63.1, 43, 58], "one": [1.0], "two": [61.0, 72.0]}
     for row, against, sign, verdict in (
         ("b", "a", 1, "holds"),
         ("b", "a", -1, "does not hold"),
         ("a", "b", 1, "does not hold"),
         ("a", "b", -1, "holds"),
         ("one", "a", 1, "too few seeds"),
+        ("two", "a", 1, "too few seeds"),
         ("b", "absent", 1, "not run"),
     ):
         (found,) = findings(table_of(Claim("", "1", row, against, sign=sign)), rows_of(scores), SIZES)
@@ -191,9 +192,10 @@ def test_no_worse_is_better_than_a_loss_of_the_margin():
 
 
 def test_the_interval_of_the_difference_and_the_verdict_are_one():
-    """Two seeds: Student's t with one degree of freedom is Cauchy's, whose 97.5 % quantile is cot(π / 40)."""
-    rows = rows_of({"a": [50.0, 60.0], "b": [50.1, 60.3]})  # 0.2 ± 0.1
-    lower = 0.2 - 0.1 / math.tan(math.pi / 40)
+    """Three seeds: the quantile of Student's t with two degrees of freedom is (2p − 1) / √(2p (1 − p))."""
+    step = 0.1 * math.sqrt(3)
+    rows = rows_of({"a": [50.0, 60.0, 40.0], "b": [50.2 - step, 60.2, 40.2 + step]})  # 0.2 ± 0.1
+    lower = 0.2 - 0.1 * 0.95 / math.sqrt(2 * 0.975 * 0.025)
     for margin, verdict in ((-lower + 0.01, "holds"), (-lower - 0.01, "within noise")):
         (found,) = findings(table_of(Claim("", "1", "b", "a", margin=margin)), rows, SIZES)
         assert found.verdict == verdict

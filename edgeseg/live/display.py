@@ -135,8 +135,8 @@ class Page:
             self._server = ThreadingHTTPServer((host, port), partial(_Handler, self, title))
         except (OSError, OverflowError) as error:
             raise OSError(
-                f"{host}, port {port} cannot be used ({error}). Give another port, --serve 0 takes any free one, and as "
-                "--host an address of this machine"
+                f"{host}, port {port} cannot be used ({error}). Give another port, --serve 0 takes any free one, and "
+                "as --host an address of this machine"
             ) from error
         self._server.daemon_threads = False  # closing the server then joins the threads of its visitors
         self._thread = threading.Thread(

@@ -97,8 +97,8 @@ def open_source(
 
     Args:
         text: ``"0"`` or ``"/dev/video0"`` (camera), ``"csi://0"`` (a board's own, `CsiCamera`), a video file,
-            ``"rtsp://…"`` or another address, a folder of pictures or one picture, or ``"streets"`` (`edgeseg.data.streets.drive`; for a folder of that name write
-            ``"./streets"``).
+            ``"rtsp://…"`` or another address, a folder of pictures or one picture, or ``"streets"``
+            (`edgeseg.data.streets.drive`; for a folder of that name write ``"./streets"``).
         size: (H, W) of the frames; the whole picture is scaled to it, its aspect is not kept. ``None``: the source's
             own, 360×480 for the drive.
         fps: the pace of files, folders and the drive, 0 for as fast as they can be read; for cameras what to ask the
@@ -396,8 +396,8 @@ _AT_ONCE = {"probesize": "100000", "analyzeduration": "0", "fflags": "nobuffer"}
 class CsiCamera(VideoSource):
     """A camera on a board's CSI port, by the board's own program, which writes to a pipe.
 
-    ``rpicam-vid`` on a Raspberry Pi, GStreamer's ``nvarguscamerasrc`` on a Jetson; without either, an error. Tested with
-    stand-ins for the two programs, on no board.
+    ``rpicam-vid`` on a Raspberry Pi, GStreamer's ``nvarguscamerasrc`` on a Jetson; without either, an error. Tested
+    with stand-ins for the two programs, on no board.
 
     Args:
         address: ``csi://0``, the number of the camera.
@@ -419,8 +419,8 @@ class CsiCamera(VideoSource):
         height, width = size or (720, 1280)
         self._commands = {
             "rpicam-vid": (
-                f"--camera {number} --width {width} --height {height} --framerate {fps or 30:g} --timeout 0 --nopreview "
-                "--codec mjpeg --output -"
+                f"--camera {number} --width {width} --height {height} --framerate {fps or 30:g} --timeout 0 "
+                "--nopreview --codec mjpeg --output -"
             ),
             "gst-launch-1.0": (
                 f"-q nvarguscamerasrc sensor-id={number} ! "

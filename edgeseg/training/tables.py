@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 SURE = 0.05
 """A finding counts where chance alone would show as much in fewer than one of twenty tables."""
+LEAST = 3
+"""Paired seeds that a verdict takes: of two, Student's t has one degree of freedom, and nearly everything is noise."""
 
 MARGIN = 0.5
 """Points of mIoU that "no worse" may lose: about the standard deviation between seeds of one network in these tables
@@ -126,7 +128,7 @@ class Finding:
         error: its standard error, ``None`` with fewer than two seeds.
         seeds: how many pairs.
         p: probability of such a difference, either way, by chance alone (Student's t of the paired differences),
-            multiplied after Holm (1979) for the number of claims in the table. ``None`` with fewer than two seeds. For
+            multiplied after Holm (1979) for the number of claims in the table. ``None`` with fewer than `LEAST` seeds. For
             a claim with a margin, chance is a true loss of just that margin: p is below 0.05 where the two-sided 95 %
             confidence interval leaves the margin out, which for "no worse" is a one-sided test at 2.5 % (ICH E9).
     """
@@ -194,7 +196,8 @@ def _found(claim: Claim, rows: Sequence[Row], size: Size) -> Finding:
     own, other = (seed_scores(rows, name, claim.measure, size) for name in (claim.row, claim.against))
     difference, error, each = paired(own, other)
     beyond = difference + claim.sign * claim.margin
-    return Finding(claim, difference, error, len(each), None if error is None else _chance(beyond, error, len(each)))
+    p = None if error is None or len(each) < LEAST else _chance(beyond, error, len(each))
+    return Finding(claim, difference, error, len(each), p)
 
 
 def _chance(difference: float, error: float, seeds: int) -> float:

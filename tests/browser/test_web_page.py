@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("playwright", reason='drives the browser: pip install -e ".[browser]"')
 pytest.importorskip("onnxscript", reason='exports the network: pip install -e ".[export]"')
+pytest.importorskip("psutil", reason='reads the memory: pip install -e ".[bench]"')
 
-psutil = pytest.importorskip("psutil", reason='reads the memory: pip install -e ".[bench]"')
-
+import psutil
 from lab import chromium, find_chromium
 
 from edgeseg.data.streets import Streets

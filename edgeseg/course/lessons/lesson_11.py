@@ -22,7 +22,7 @@ from edgeseg.models.improved_hrnet import BFEM, MSCA, ImprovedHRNet, LayerScale
 from edgeseg.models.papers import count_as_improved_hrnet_paper
 from edgeseg.plots import ORANGE
 from edgeseg.training.ablate import paired
-from edgeseg.training.tables import seed_scores
+from edgeseg.training.tables import LEAST, seed_scores
 
 STRIPS = Readings(
     right="c",
@@ -238,12 +238,11 @@ _ASKED = {
     "IoU of thin classes": ("thin_iou", (384, 512)),
     "boundary F1": ("boundary_f1", (384, 512)),
 }
-LEAST_SEEDS = 3
 
 
 def verdict(mean: float, error: float | None, n: int) -> str:
     """What n paired differences say: better, worse or within noise by the 95 % interval; nothing below three."""
-    if error is None or n < LEAST_SEEDS:
+    if error is None or n < LEAST:
         return "no verdict: fewer than three paired seeds"
     reach_ = _TIMES.get(n, 2.3) * error
     found = "within noise" if abs(mean) <= reach_ else "better" if mean > 0 else "worse"

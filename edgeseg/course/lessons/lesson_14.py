@@ -19,7 +19,7 @@ from edgeseg.course.lessons.lesson_08 import find_log
 from edgeseg.plots import BLUE, DARK_GREY, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from edgeseg.training.ablate import Row, read_record, size_key
 from edgeseg.training.recipes import get_recipe
-from edgeseg.training.tables import SURE, TABLES, Finding, findings, scored_sizes, table_recipe
+from edgeseg.training.tables import LEAST, SURE, TABLES, Finding, findings, scored_sizes, table_recipe
 
 Line = Mapping[str, Any]
 """A line of a plain log: ``variant``, ``seed``, ``miou``."""
@@ -28,8 +28,6 @@ Claim = tuple[str, str, str]
 Question = tuple[str, str, int]
 """Two variants, and how many paired seeds it takes to tell them apart."""
 
-LEAST = 3
-"""Paired seeds that a verdict takes in this course."""
 SURVIVES, REVERSED, NOISE, NONE = "survives", "reversed", "within noise", "no verdict"
 _MODULES = ("cross_cbam_4", "ccbam_controls", "se_aspp_controls", "hrnet_3", "hrnet_attention")  # not settings
 _COLOURS = {SURVIVES: GREEN, REVERSED: VERMILION, NOISE: DARK_GREY}

@@ -59,7 +59,7 @@ class OnnxRuntime(Runtime):
     """
 
     name = "onnx"
-    precisions = ("fp32", "fp16", "int8")
+    precisions: tuple[str, ...] = ("fp32", "fp16", "int8")
     suffix = ".onnx"
     options: Mapping[str, Field] = MappingProxyType(
         {

@@ -70,7 +70,8 @@ class Web(OnnxRuntime):
         told = {"symmetric": False, "provider": "cpu", **options}
         facts = super().build(graph, path, precision, told)
         if graph.name == "labels":
-            _write_page(path.parent, graph.example.shape[2:], options["webgpu"])
+            height, width = graph.example.shape[2:]
+            _write_page(path.parent, (height, width), options["webgpu"])
             facts |= {"page": {"onnxruntime_web": VERSION, "webgpu": options["webgpu"], "ride": [_RIDE, _COLUMNS]}}
         return facts
 

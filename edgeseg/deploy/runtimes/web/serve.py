@@ -4,16 +4,26 @@ The two headers let a page compute on several threads. A camera works on localho
 """
 
 import sys
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 
 class Handler(SimpleHTTPRequestHandler):
-    extensions_map = {".mjs": "text/javascript", ".wasm": "application/wasm", ".json": "application/json",
-                      ".html": "text/html", ".jpg": "image/jpeg", "": "application/octet-stream"}  # fmt: skip
+    """Files with the types that browsers insist on, and with the two headers."""
+
+    extensions_map: dict[str, str] = {  # noqa: RUF012 (its base's is one, too)
+        ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+        ".json": "application/json",
+        ".html": "text/html",
+        ".jpg": "image/jpeg",
+        "": "application/octet-stream",
+    }
 
     def end_headers(self) -> None:
+        """Before the last of them, the two."""
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
         super().end_headers()
@@ -24,7 +34,5 @@ if __name__ == "__main__":
     folder = Path(__file__).resolve().parent
     with ThreadingHTTPServer(("127.0.0.1", port), partial(Handler, directory=str(folder))) as server:
         print(f"http://localhost:{server.server_port}  (Ctrl-C ends it)", flush=True)
-        try:
+        with suppress(KeyboardInterrupt):
             server.serve_forever()
-        except KeyboardInterrupt:
-            pass
