@@ -11,7 +11,7 @@
 # At the end you can draw what a class is seen by, test whether such a drawing means anything, and say of an error: border
 # or inside, network or label.
 #
-# **90 minutes to work through** · 1.5 min of computing on two CPU cores · 1.2 GB of memory · data: rendered scenes, no download · needs lesson 05, 14 · 6 exercises
+# **90 minutes to work through** · 0.5 min of computing on two CPU cores · 1.2 GB of memory · data: rendered scenes, no download · needs lesson 05, 14 · 6 exercises
 
 # %% tags=["setup"]
 import copy

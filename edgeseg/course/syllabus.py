@@ -132,7 +132,7 @@ SYLLABUS: Mapping[str, Entry] = MappingProxyType(
             ),
         ),
         "15": Entry(
-            *("seeing", "Seeing what it sees", 90, 1.5, 1.2, ("05", "14")),
+            *("seeing", "Seeing what it sees", 90, 0.5, 1.2, ("05", "14")),
             (
                 *("Heat map", "Find the bug: a sanity check", "Judge: Fig. 8", "Distance to the border"),
                 *("Choose and defend: the worst frame", "Network or label"),
