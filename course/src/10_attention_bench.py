@@ -288,7 +288,7 @@ for size, scores in found.items():
         print(f"{size}  {name:5} {ours.verdict(scores[name], scores['none'])}")
 
 # %% [markdown]
-# Three seeds: the intervals are wide. And of ten lines one may say "less" by chance alone. In the full run nothing
+# Three seeds: the intervals are wide, and of ten lines one may say "less" by chance. In the full run nothing
 # is above noise. AAM and SP are clearly below none at 384×512, ECA by 0.6.
 #
 # A likely reason: a gate starts near one half, AAM's two together near a quarter, and SP adds a random map. The head sees
