@@ -63,7 +63,7 @@ with_legend(picture_row(drawn), streets.table, void=True)
 ways = ("nearest", "bilinear", "bicubic")
 grown = {how: ours.grown_back(truth, how)[near] for how in ways}
 drawn = {f"at 1/4, {k}": colorize(v, streets.table) for k, v in grown.items()}
-with_legend(picture_row(drawn), streets.table)
+with_legend(picture_row(drawn), streets.table, void=True)
 
 # %%
 for how in ways:
