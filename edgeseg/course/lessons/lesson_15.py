@@ -26,6 +26,7 @@ from edgeseg.data.labels import ClassTable
 from edgeseg.explain.inside import Network, Picture, find_module, own_copy, pixels_of
 from edgeseg.explain.strips import FRAME
 from edgeseg.inference import Segmenter
+from edgeseg.models.layers import resize
 from edgeseg.plots import BLUE, GREY, HEAT, ORANGE, VERMILION, heat_over, picture_grid
 
 Rest = Callable[[Tensor], Tensor]
@@ -123,7 +124,7 @@ def _cases() -> Iterator[tuple[Tensor, Rest, int, Tensor]]:
 
         def rest(x: Tensor, weight: Tensor = weight) -> Tensor:
             y = nn.functional.conv2d(x + x.relu() ** 2, weight, padding=1)
-            return nn.functional.interpolate(y, scale_factor=2, mode="bilinear")
+            return resize(y, [2 * side for side in y.shape[-2:]])
 
         region = torch.zeros(2 * size[0], 2 * size[1], dtype=torch.bool)
         region[1:5, 2:6] = True
