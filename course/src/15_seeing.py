@@ -231,7 +231,8 @@ ours.drawn_by(methods, big.model, image)
 #
 # ## 3 · Fig. 8
 # The paper reads its maps so: HRNet looks mostly at small things; with BFEM it begins to look at large ones, cars and
-# roads; ECA is more precise; AAM raises the contrast of hot and cold. Four HRNets of ours, W18, on one street:
+# roads; ECA is more precise; AAM raises the contrast of hot and cold. Four HRNets of ours, W18, on one street (its fifth
+# row, FUSM, is not trained yet):
 
 # %%
 classes = {n: table.index(n) for n in ("Road", "Car", "Pedestrian", "Bicyclist")}
