@@ -20,7 +20,8 @@ from PIL import Image, ImageDraw
 
 from edgeseg import course, metrics, plots
 from edgeseg.course.lessons import lesson_01 as ours
-from edgeseg.data.labels import CAMVID32, CITYSCAPES, CITYSCAPES_LABEL_IDS, VOID, camvid
+from edgeseg.data.labels import CAMVID32, CITYSCAPES, VOID, camvid
+from edgeseg.data.labels import CITYSCAPES_LABEL_IDS as LABEL_IDS
 from edgeseg.data.streets import Streets
 from edgeseg.data.streets.canvas import Camera
 
@@ -28,8 +29,8 @@ lesson = course.begin("01", version="0.1")
 
 # %% [markdown]
 # ## Where we are
-# Today belongs to the two ends of the map: the image, and the class map that a network should give for it. A network
-# learns from pairs of these. A fault in the pairs becomes a fault of the network, and no error message tells.
+# Today is about the two ends of the map: the image, and the class map that a network should give for it. A network
+# learns from pairs of these. A fault in the pairs becomes a fault of the network, and no error message says so.
 
 # %%
 course.network_map("image", "mask")
@@ -37,7 +38,7 @@ course.network_map("image", "mask")
 # %% [markdown]
 # ## 1 · Streets without a download
 # `Streets` renders pairs: an image, and a label that is exact to the pixel, since the same program draws both. Scene
-# *i* follows from three numbers alone: seed, split and index. Nobody has to store it.
+# *i* depends on three things alone: seed, split and index. Nobody has to store it.
 #
 # The picture shows three training scenes above their labels.
 
@@ -47,8 +48,11 @@ scenes = Streets("train", n=100, size=(144, 192))
 pairs = [scenes[i] for i in (3, 11, 26)]
 again = Streets("train", n=50, size=(144, 192))[11]
 assert (again[0] == pairs[1][0]).all()  # the same scene, whatever n is
-pictures = [image for image, _ in pairs], [plots.colorize(label, table) for _, label in pairs]
-ours.grid(pictures, [f"train scene {i}" for i in (3, 11, 26)], ("image", "label"))
+images = [image for image, _ in pairs]
+labels = [plots.colorize(label, table) for _, label in pairs]
+titles = [f"train scene {i}" for i in (3, 11, 26)]
+figure = ours.grid([images, labels], titles, ("image", "label"))
+plots.with_legend(figure, table, void=True)
 
 # %% [markdown]
 # Black is *void*: pixels of no class, such as the bonnet of one's own car or things too far to be told. In files it
@@ -58,21 +62,19 @@ ours.grid(pictures, [f"train scene {i}" for i in (3, 11, 26)], ("image", "label"
 # and then the printed lines: which switch changes the label?
 
 # %%
-switches = {
-    "as it comes": {},
-    "dense fog": {"fog": "dense"},
-    "night": {"night": True},
-    "traffic right": {"traffic": "right"},
-}
-seen = {name: Streets("train", n=100, size=(144, 192), **chosen)[26] for name, chosen in switches.items()}
-for name, (_, label) in seen.items():
-    print(f"{name:<14}{(label == seen['as it comes'][1]).mean():.0%} of the label as before")
+switches = {"as it comes": {}, "dense fog": {"fog": "dense"}}
+switches |= {"night": {"night": True}, "traffic right": {"traffic": "right"}}
+seen = {}
+for name, chosen in switches.items():
+    seen[name] = Streets("train", n=100, size=(144, 192), **chosen)[26]
+    same = (seen[name][1] == seen["as it comes"][1]).mean()
+    print(f"{name:<14}{same:.0%} of the label as before")
 ours.grid([[image for image, _ in seen.values()]], list(seen))
 
 # %% [markdown]
 # ## 2 · The camera
-# How do metres become pixels? By similar triangles: what is twice as far looks half as large. That is all there is to
-# a pinhole camera:
+# How do metres become pixels? By similar triangles: what is twice as far looks half as large. A pinhole camera needs no
+# other rule:
 #
 # $$u = c_u W + f H\,\frac{x - x_c}{z - z_c} \qquad v = c_v H + f H\,\frac{y_c - y}{z - z_c}$$
 #
@@ -97,13 +99,13 @@ ours.grid([[image for image, _ in seen.values()]], list(seen))
 
 # %% [markdown]
 # ### Exercise 01.1 · Project a point   ●●○○○ · 8 minutes
-# Write the two formulas for many points at once: (N, 3) metres → (N, 2) pixels. `size` is (H, W). Mind that $f$
+# Write the two formulas for many points at once: (N, 3) metres → (N, 2) pixels. `size` is (H, W). Note that $f$
 # counts in image *heights* in both formulas: pixels are square.
 
 
 # %% tags=["exercise"]
 def project(points, camera, size):
-    """(N, 3) world points (x, y, z) in metres → (N, 2) pixels (u, v) in an image of size (H, W)."""
+    """(N, 3) points (x, y, z), metres → (N, 2) pixels (u, v); size is (H, W)."""
     ### BEGIN SOLUTION
     height, width = size
     x, y, z = np.asarray(points, dtype=float).T
@@ -117,7 +119,9 @@ def project(points, camera, size):
 # %% tags=["check"]
 one = Camera(x=-1.83, z=0.0, height=1.43, focal=1.17, horizon=0.463, vanish=0.52)
 other = Camera(x=0.71, z=5.3, height=2.91, focal=0.83, horizon=0.41, vanish=0.37)
-near_and_far = np.array([[0.0, 0.0, 7.0], [-3.1, 1.43, 9.0], [4.2, 6.5, 70.0], [1.0, 2.91, 31.0]])
+near_and_far = np.array(
+    [[0.0, 0.0, 7.0], [-3.1, 1.43, 9.0], [4.2, 6.5, 70.0], [1.0, 2.91, 31.0]]
+)
 project = course.check(
     project,
     ours.project,
@@ -140,7 +144,7 @@ project = course.check(
 
 # %% [markdown]
 # ## 3 · The painter
-# A street is a heap of flat shapes. `ours.street()` gives some forty of them, in no order: each has a class name, a
+# A street is made of flat shapes. `ours.street()` gives some forty of them, in no order: each has a class name, a
 # colour and four corners in metres. Which of two shapes hides the other? The painter's answer: paint what is far away
 # first, and let what is near cover it.
 
@@ -165,7 +169,7 @@ def paint(quads, camera, size):
     image = Image.new("RGB", size[::-1], ours.SKY)
     label = Image.new("RGB", size[::-1], CAMVID32["Sky"][0])
     ### BEGIN SOLUTION
-    for quad in sorted(quads, key=lambda q: max(z for _, _, z in q.corners), reverse=True):
+    for quad in sorted(quads, key=lambda q: -max(z for _, _, z in q.corners)):
         points = [(u, v) for u, v in project(quad.corners, camera, size).tolist()]
         ImageDraw.Draw(image).polygon(points, fill=quad.color)
         ImageDraw.Draw(label).polygon(points, fill=CAMVID32[quad.name][0])
@@ -204,37 +208,36 @@ paint = course.check(
 # %%
 camera = Camera(x=-1.83, z=0.0, height=1.43, focal=1.17, horizon=0.463, vanish=0.52)
 by_distance = sorted(quads, key=lambda q: -max(z for _, _, z in q.corners))
-shares = (0.15, 0.5, 0.8, 1.0)
-moments = [paint(by_distance[: round(share * len(quads))], camera, (144, 192)) for share in shares]
-titles = [f"the farthest {share:.0%}" for share in shares[:3]] + ["all"]
+counts = [round(share * len(quads)) for share in (0.15, 0.5, 0.8, 1.0)]
+moments = [paint(by_distance[:count], camera, (144, 192)) for count in counts]
+titles = [f"the farthest {count}" for count in counts[:3]] + ["all"]
 ours.grid(list(zip(*moments, strict=True)), titles, ("image", "label"))
 
 # %% [markdown]
 # `edgeseg.data.streets` does the same with better shapes: curved roads, windows, leaves; then light, fog, shadows and
 # the noise of a sensor, over the image and never over the label.
 #
-# Now be the camera. What does its height change, what the focal length? Watch the horizon, and the vanishing point.
+# Now move the camera. What does its height change, what the focal length? Watch the horizon, and the vanishing point.
 
 
 # %% tags=["slider"]
 def look(height, focal):
     """The painted street from another camera."""
-    moved = Camera(x=-1.83, z=0.0, height=height, focal=focal, horizon=0.463, vanish=0.52)
+    place = {"x": -1.83, "z": 0.0, "horizon": 0.463, "vanish": 0.52}
+    moved = Camera(height=height, focal=focal, **place)
     return ours.grid([paint(quads, moved, (192, 256))], ("image", "label"))
 
 
-_ = ipywidgets.interact(
-    look,
-    height=ipywidgets.FloatSlider(1.4, min=0.6, max=6.0, continuous_update=False),
-    focal=ipywidgets.FloatSlider(1.2, min=0.5, max=3.0, continuous_update=False),
-)
+height = ipywidgets.FloatSlider(1.4, min=0.6, max=6.0, continuous_update=False)
+focal = ipywidgets.FloatSlider(1.2, min=0.5, max=3.0, continuous_update=False)
+_ = ipywidgets.interact(look, height=height, focal=focal)
 
 # %% [markdown]
 # ## 4 · Which eleven classes?
 # The paper (section 4.1) trains on CamVid: 701 frames of 960 × 720 pixels, 367 to train, 101 to validate, 233 to
 # test; 32 classes, of which 11 are used.
 #
-# **What the paper does not say:** what becomes of the other 21. Two habits exist, and both are called "CamVid, 11
+# **What the paper does not say:** what is done with the other 21. Two ways are in use, and both are called "CamVid, 11
 # classes". **A, grouped**: SUVs count as Car, lane marks as Road, and so on; only Void is void (SegNet, MATLAB). **B,
 # exact**: the eleven head classes count, the rest becomes void (PIDNet, RegSeg). We take A. Each row below is a class
 # of A; thick frames are what B keeps.
@@ -250,7 +253,7 @@ ours.groups(table)
 
 # %% tags=["exercise"]
 def encode(rgb, codes):
-    """(H, W, 3) uint8 label colours → (H, W) uint8 class ids; 255 for a colour that codes does not list."""
+    """(H, W, 3) uint8 label colours → (H, W) uint8 ids; 255 for other colours."""
     ### BEGIN SOLUTION
     ids = np.full(rgb.shape[:2], 255, np.uint8)
     for color, class_id in codes.items():
@@ -261,13 +264,15 @@ def encode(rgb, codes):
 
 # %% tags=["check"]
 colors = [color for color, _, _ in CAMVID32.values()]
-mixed = np.array([*colors, *(color[::-1] for color in colors), (1, 2, 3), (96, 32, 64)], np.uint8)
-mixed = np.random.default_rng(0).permutation(mixed).reshape(6, 11, 3)
+mixed = colors + [color[::-1] for color in colors] + [(1, 2, 3), (96, 32, 64)]
+mixed = np.random.default_rng(0).permutation(np.array(mixed, np.uint8))
+mixed = mixed.reshape(6, 11, 3)
 few = {(128, 64, 128): 0, (0, 0, 192): 1, (192, 128, 64): 2}
+four = [(128, 64, 128), (0, 0, 192), (64, 128, 192), (128, 64, 129)]
 encode = course.check(
     encode,
     ours.encode,
-    course.case(np.array([[(128, 64, 128), (0, 0, 192), (64, 128, 192), (128, 64, 129)]], np.uint8), few),
+    course.case(np.array([four], np.uint8), few),
     course.case(mixed, camvid("A").rgb),
     course.case(mixed, camvid("B").rgb),
     exercise="01.3",
@@ -291,18 +296,26 @@ encode = course.check(
 
 # %%
 _, raw_label = paint(quads, camera, (288, 384))
-labels = {definition: encode(raw_label, camvid(definition).rgb) for definition in "AB"}
-prediction = np.where(labels["B"] == VOID, table.index("Building"), labels["A"]).astype(np.uint8)
-for definition, label in labels.items():
+views = {name: encode(raw_label, camvid(name).rgb) for name in "AB"}
+unknown = np.uint8(table.index("Building"))
+prediction = np.where(views["B"] == VOID, unknown, views["A"])
+for name, label in views.items():
     matrix = metrics.ConfusionMatrix(len(table))
     matrix.update(prediction, label)
-    void, miou = (label == VOID).mean(), matrix.compute().miou
-    print(f"definition {definition}: {void:5.1%} of the pixels are void, mIoU {100 * miou:5.1f}")
-ours.grid([[plots.colorize(m, table) for m in (labels["A"], labels["B"], prediction)]], ["A", "B", "prediction"])
+    void, miou = (label == VOID).mean(), 100 * matrix.compute().miou
+    print(
+        f"definition {name}: {void:5.1%} of all pixels are void, mIoU {miou:5.1f}"
+    )
+
+# %%
+views["prediction"] = prediction
+drawn = [plots.colorize(m, table) for m in views.values()]
+figure = ours.grid([drawn], list(views))
+plots.with_legend(figure, table, void=True)
 
 # %% [markdown]
-# The same image, the same prediction, two scores. B never asks about the hard part. So **never put an A beside a B**;
-# if a paper does not say which, its code must tell.
+# The same image, the same prediction, two scores. B never asks about the hard part. So **never compare an A with a B**;
+# if a paper does not say which, look into its code.
 #
 # One more thing about colours. The upper row is CamVid's palette, the lower row the same for someone without working
 # green cones. Which two classes become one?
@@ -311,17 +324,19 @@ ours.grid([[plots.colorize(m, table) for m in (labels["A"], labels["B"], predict
 ours.palettes(table)
 
 # %% [markdown]
-# Building and Pedestrian, of all pairs. We keep the palette, since all papers have it, but write names beside it, and
-# draw errors and curves in colours that stay apart.
+# Building and Pedestrian. We keep the palette, since all papers have it, but write names beside it, and draw errors and
+# curves in colours that stay different for everybody.
 #
 # ## 5 · Cityscapes: ids that are not ids
 # Cityscapes has 34 classes, each with a number, the *label id*. Only 19 of them are trained, and a network counts
 # these from 0, the *train id*. Both kinds are called labels, both lie in PNG files with similar names.
 
 # %% tags=["nbval-check-output"]
-train_ids = {label: train for label, train in CITYSCAPES_LABEL_IDS.ids.items() if train != VOID}
+train_ids = {raw: train for raw, train in LABEL_IDS.ids.items() if train != VOID}
 for label_id in (7, 11, 26):
-    print(f"{CITYSCAPES.names[train_ids[label_id]]:<10}label id {label_id:>2}, train id {train_ids[label_id]:>2}")
+    train_id = train_ids[label_id]
+    name = CITYSCAPES.names[train_id]
+    print(f"{name:<10}label id {label_id:>2}, train id {train_id:>2}")
 
 # %% [markdown] tags=["predict"]
 # **Predict before you go on.** Someone scores a *perfect* prediction (in train ids) against labels in label ids. What
@@ -343,7 +358,7 @@ for label_id in (7, 11, 26):
 
 # %% tags=["exercise"]
 def to_train_ids(raw, train_ids):
-    """(H, W) uint8 label ids → (H, W) uint8 train ids; 255 for all that train_ids does not list."""
+    """(H, W) uint8 label ids → (H, W) uint8 train ids; 255 for all others."""
     ### BEGIN SOLUTION
     lookup = np.full(256, 255, np.uint8)
     for label_id, train_id in train_ids.items():
@@ -353,12 +368,14 @@ def to_train_ids(raw, train_ids):
 
 
 # %% tags=["check"]
-train_ids = {label: train for label, train in CITYSCAPES_LABEL_IDS.ids.items() if train != VOID}
-every_value = np.random.default_rng(0).permutation(np.arange(256, dtype=np.uint8)).reshape(8, 32)
+train_ids = {raw: train for raw, train in LABEL_IDS.ids.items() if train != VOID}
+every_value = np.random.default_rng(0).permutation(np.arange(256, dtype=np.uint8))
+every_value = every_value.reshape(8, 32)
+some = np.array([[7, 0, 26], [11, 1, 33], [20, 7, 255]], np.uint8)
 to_train_ids = course.check(
     to_train_ids,
     ours.to_train_ids,
-    course.case(np.array([[7, 0, 26], [11, 1, 33], [20, 7, 255]], np.uint8), train_ids),
+    course.case(some, train_ids),
     course.case(every_value, train_ids),
     course.case(every_value % 5, {4: 1, 1: 0, 0: 4}),
     exercise="01.4",
@@ -369,7 +386,7 @@ to_train_ids = course.check(
 #
 # - `lookup[raw]` with an image as index gives an image: each value is replaced by its entry.
 # - *"It worked for some dicts only."* Replacing in place, one id after the other (`raw[raw == 20] = 7`), meets its
-#   own results: the new 7 is taken for a road a moment later. And it changes the array that was given to you.
+#   own results: a later step takes the new 7 for a road. And it changes the array that was given to you.
 # - *"0 instead of 255."* Fill the table with 255 first. `np.zeros` makes every forgotten class a road.
 # - *"index 255 is out of bounds."* Files do hold 255. The table needs 256 places, not 34.
 #
@@ -381,28 +398,41 @@ to_train_ids = course.check(
 # Cityscapes' colours. Black is what no class fits.
 
 # %%
-as_label_ids = dict(enumerate((23, 11, 17, 7, 8, 21, 20, 13, 26, 24, 25)))  # our 11 classes among Cityscapes' 34
+in_file = (23, 11, 17, 7, 8, 21, 20, 13, 26, 24, 25)  # our 11 classes' label ids
 _, street = Streets("train", n=100, size=(288, 384))[26]
-raw = np.where(street == VOID, 0, ours.to_train_ids(street, as_label_ids)).astype(np.uint8)  # 0 is "unlabeled"
-right, misread = to_train_ids(raw, train_ids), np.where(raw < 19, raw, VOID).astype(np.uint8)
+raw = ours.to_train_ids(street, dict(enumerate(in_file)))
+raw[street == VOID] = 0  # "unlabeled"
+right, misread = (
+    to_train_ids(raw, train_ids),
+    np.where(raw < 19, raw, np.uint8(VOID)),
+)
 both = (right != VOID) & (misread != VOID)
-print(f"a perfect prediction scores {(right == misread)[both].mean():.1%}, where the label holds a class at all:")
+agree = (right == misread)[both].mean()
+print(
+    f"a perfect prediction scores {agree:.1%} where the label holds a class at all"
+)
 print(f"{(raw >= 19).mean():.0%} of the pixels have an id that is too large")
-ours.grid([[plots.colorize(ids, CITYSCAPES) for ids in (right, misread)]], ["train ids", "label ids misread"])
+
+# %%
+drawn = [plots.colorize(ids, CITYSCAPES) for ids in (right, misread)]
+figure = ours.grid([drawn], ["train ids", "label ids misread"])
+figure.set_figwidth(9.4)  # room for the names of 19 classes
+plots.with_legend(figure, CITYSCAPES, void=True)
 
 # %% [markdown]
-# torchvision's Cityscapes reader, for one, gives label ids. What each class turns into when they are taken for train
+# torchvision's Cityscapes reader, for example, gives label ids. What each class becomes when they are taken for train
 # ids:
 
 # %% tags=["nbval-check-output"]
 for label_id, train_id in train_ids.items():
-    read_as = CITYSCAPES.names[label_id] if label_id < 19 else "no class: void, or a crash"
+    known = label_id < len(CITYSCAPES)
+    read_as = CITYSCAPES.names[label_id] if known else "no class: void, or a crash"
     print(f"{CITYSCAPES.names[train_id]:<14}{label_id:>3}  → {read_as}")
 print(f"{'unlabeled':<14}  0  → {CITYSCAPES.names[0]}")
 
 # %% [markdown]
-# **The surprise** is how quietly this happens. In training the loss falls as it should: "motorcycle" is as good a
-# name for poles as any. Only an id that is too large stops a GPU, with `device-side assert triggered`. The package's
+# **The surprise**: this happens without any message. In training the loss falls as it should: a network can learn to call
+# poles "motorcycle" as well as "pole". Only an id that is too large stops a GPU, with `device-side assert triggered`. The package's
 # readers check every label and name the file.
 #
 # ## 6 · Labels are never averaged
@@ -417,7 +447,7 @@ print(f"{'unlabeled':<14}  0  → {CITYSCAPES.names[0]}")
 
 # %% tags=["exercise"]
 def resize_label(label, size):
-    """(H, W) class ids → (h, w) = size, each the old pixel under the new pixel's centre."""
+    """(H, W) class ids → size (h, w): the old pixel under each new centre."""
     ### BEGIN SOLUTION
     height, width = label.shape
     rows = ((np.arange(size[0]) + 0.5) * height / size[0]).astype(int)
@@ -442,7 +472,7 @@ resize_label = course.check(
 # <details><summary>Help</summary>
 #
 # - `label[rows[:, None], columns]`: a column of row numbers against a row of column numbers gives every pair.
-# - *"Shifted by one."* Without the 0.5 you take each new pixel's upper left corner, and the label slides down and to
+# - *"Shifted by one."* Without the 0.5 you take each new pixel's upper left corner, and the label moves down and to
 #   the right, by half a pixel of the new image. Rounding (`np.rint`) instead of cutting off shifts it the other way.
 # - *"Between two ids."* You are averaging. Ids are picked, never mixed.
 # - `Image.fromarray(label).resize((w, h), Image.Resampling.NEAREST)` does this too; note that Pillow takes width
@@ -451,27 +481,33 @@ resize_label = course.check(
 # </details>
 
 # %% [markdown]
-# What if one forgets? Below, the label at half size: picked (yours) and averaged. Orange pixels hold a class that
-# none of the four old pixels under them has; the printed line says which classes were made up most.
+# What if one forgets? Below, the label at half size: picked (exercise 01.5) and averaged. In the third picture orange
+# pixels hold a class that none of the four old pixels under them has; the printed line says which classes were made up
+# most.
 
 # %%
 small = (street.shape[0] // 2, street.shape[1] // 2)
 picked = resize_label(street, small)
-averaged = np.asarray(Image.fromarray(street).resize(small[::-1], Image.Resampling.BOX))
+shrunk = Image.fromarray(street).resize(small[::-1], Image.Resampling.BOX)
+averaged = np.asarray(shrunk)
 four = np.stack([street[i::2, j::2] for i in (0, 1) for j in (0, 1)])
 made_up = (averaged != four).all(axis=0)
 classes = np.bincount(averaged[made_up], minlength=256)[:11]
 none = (averaged[made_up] > 10).mean()
-print(f"{made_up.mean():.1%} of the pixels are made up, {none:.0%} of these are no class at all;")
-print("the others:", ", ".join(f"{table.names[i]} {classes[i]}" for i in np.argsort(-classes)[:4]))
+most = [f"{table.names[i]} {classes[i]}" for i in np.argsort(-classes)[:4]]
+print(f"{made_up.mean():.1%} of the pixels are made up", end=", ")
+print(f"{none:.0%} of these are no class at all; the others:", ", ".join(most))
+
+# %%
 views = [plots.colorize(ids, table) for ids in (picked, averaged)]
-views.append(np.where(made_up[..., None], (213, 94, 0), (226, 232, 240)).astype(np.uint8))
-ours.grid([views], ["picked", "averaged", "made up"])
+marks = np.where(made_up[..., None], plots.WRONG, plots.RIGHT).astype(np.uint8)
+figure = ours.grid([[*views, marks]], ["picked", "averaged", "made up"])
+plots.with_legend(figure, table, void=True)
 
 # %% [markdown]
 # ## 7 · How much of what?
-# A street is road, building and sky. Before training one looks at the shares of the classes, for a network that never
-# says "Bicyclist" loses little by it. *Median-frequency* weights give rare classes a louder voice in the loss. With
+# Most of a street is road, building and sky. Before training one looks at the shares of the classes, since a network that
+# never says "Bicyclist" loses little by it. *Median-frequency* weights give rare classes more weight in the loss. With
 # $n_c$ the pixels of class $c$, and $m_c$ the labelled pixels of those images that hold it:
 #
 # $$f_c = n_c / m_c \qquad w_c = \operatorname{median}(f) / f_c$$
@@ -485,9 +521,10 @@ ours.grid([views], ["picked", "averaged", "made up"])
 
 # %% tags=["exercise"]
 def shares_and_weights(labels, classes):
-    """(N, H, W) class ids, void 255 → shares (classes,) that add up to 1, weights (classes,)."""
+    """(N, H, W) ids, void 255 → shares (classes,), which add up to 1; weights."""
     ### BEGIN SOLUTION
-    counts = np.stack([np.bincount(label.ravel(), minlength=256)[:classes] for label in labels])
+    counts = [np.bincount(label.ravel(), minlength=256) for label in labels]
+    counts = np.stack(counts)[:, :classes]
     pixels = counts.sum(axis=0)
     images_with = counts > 0
     held = (images_with * counts.sum(axis=1, keepdims=True)).sum(axis=0)
@@ -501,7 +538,8 @@ def shares_and_weights(labels, classes):
 # %% tags=["check"]
 tiny = np.array([[[0, 0, 1, 255]], [[0, 2, 2, 255]], [[0, 0, 0, 0]]], np.uint8)
 rng = np.random.default_rng(0)
-many = rng.choice(np.array([0, 1, 3, 4, 255], np.uint8), (5, 6, 7), p=(0.5, 0.25, 0.1, 0.05, 0.1))
+values, often = np.array([0, 1, 3, 4, 255], np.uint8), (0.5, 0.25, 0.1, 0.05, 0.1)
+many = rng.choice(values, (5, 6, 7), p=often)
 many[:2][many[:2] == 4] = 255
 shares_and_weights = course.check(
     shares_and_weights,
@@ -533,38 +571,42 @@ several = Streets("train", n=lesson.pick(120, 24), size=(144, 192))
 stack = np.stack([label for _, label in several])
 shares, weights = shares_and_weights(stack, len(table))
 print(f"{'weight of':<12}{'streets':>9}{'CamVid':>9}")
-for name, weight, theirs in zip(table.names, weights, ours.CAMVID_WEIGHTS, strict=True):
-    print(f"{name:<12}{weight:>9.2f}{theirs:>9.2f}")
-bars = {f"streets, {len(stack)} scenes": 100 * shares, "CamVid, 367 frames": ours.CAMVID_SHARES}
+for name, *two in zip(table.names, weights, ours.CAMVID_WEIGHTS, strict=True):
+    print(f"{name:<12}{two[0]:>9.2f}{two[1]:>9.2f}")
+bars = {f"streets, {len(stack)} scenes": 100 * shares}
+bars["CamVid, 367 frames"] = ours.CAMVID_SHARES
 ours.share_bars(table.names, bars)
 
 # %% [markdown]
-# Even this small sum goes wrong in public code. In the SegNet copy of CamVid, void is file value 11. `np.histogram`
+# Even this small sum is wrong in public code. In the SegNet copy of CamVid, void is file value 11. `np.histogram`
 # with 11 bins from 0 to 11 puts the value 11 into the **last** bin, as its upper end is closed: void is counted as
 # Bicyclist. The weight that DABNet and ESPNet use for it, 7.5455, should be 9.8310.
 
 # %%
 in_file = np.where(stack == VOID, 11, stack)
 leaked, _ = np.histogram(in_file, bins=11, range=(0, 11))
-print(f"Bicyclist: {shares[10]:.2%} of the pixels; by that histogram {leaked[10] / leaked.sum():.2%}")
+by_it = leaked[10] / leaked.sum()
+print(f"Bicyclist: {shares[10]:.2%} of the pixels; by that histogram {by_it:.2%}")
 
 # %% [markdown]
 # ## The whole way in one cell
-# Metres to pixels to raw colours to class ids to a smaller label to shares: your functions in a row. The last line
-# compares with the package's.
+# Metres to pixels to raw colours to class ids to a smaller label to shares: the functions of all exercises, yours where you
+# have solved them. The last line compares with the package's.
 
 
 # %%
 def labelled_street(camera, size):
-    """A painted street: image (H, W, 3) and label (H, W), class ids of definition A."""
+    """A painted street: image (H, W, 3), label (H, W), ids of definition A."""
     image, raw = paint(ours.street(), camera, size)
     return image, encode(raw, camvid("A").rgb)
 
 
 image, label = labelled_street(camera, (288, 384))
 shares, _ = shares_and_weights(resize_label(label, (144, 192))[None], len(table))
-same = (label == camvid("A").encode(ours.paint(ours.street(), camera, (288, 384))[1])).all()
-print(", ".join(f"{name} {share:.0%}" for name, share in zip(table.names, shares, strict=True) if share > 0.05))
+_, theirs = ours.paint(ours.street(), camera, (288, 384))
+same = (label == camvid("A").encode(theirs)).all()
+large = [i for i, share in enumerate(shares) if share > 0.05]
+print(", ".join(f"{table.names[i]} {shares[i]:.0%}" for i in large))
 print("same as the package's:", bool(same))
 
 # %%
@@ -607,7 +649,7 @@ course.progress()
 #
 # <details><summary>5. What is wrong with a lookup table that is filled with 0?</summary>
 #
-# What was forgotten becomes class 0, a real class, without a word. Filled with 255 it becomes void.
+# What was forgotten becomes class 0, a real class, without any message. Filled with 255 it becomes void.
 #
 # </details>
 

@@ -19,13 +19,13 @@ MUTANTS = {
         ),
     ],
     "01.2": [
-        Mutant("near to far", ", reverse=True", "", "answer[0]"),
-        Mutant("by the near end", "max(z for", "min(z for", "answer[0]"),
+        Mutant("near to far", "-max(z for", "max(z for", "answer[0]"),
+        Mutant("by the near end", "-max(z for", "-min(z for", "answer[0]"),
         Mutant("by the middle", "max(z for _, _, z in q.corners)", "sum(z for _, _, z in q.corners)", "answer[0]"),
         Mutant("by the height", "max(z for _, _, z", "max(z for _, z, _", "answer[0]"),
         Mutant(
             "not sorted",
-            "sorted(quads, key=lambda q: max(z for _, _, z in q.corners), reverse=True)",
+            "sorted(quads, key=lambda q: -max(z for _, _, z in q.corners))",
             "quads",
             "answer[0]",
         ),
@@ -39,9 +39,9 @@ MUTANTS = {
         ),
         Mutant("label forgotten", "ImageDraw.Draw(label).polygon", "ImageDraw.Draw(label.copy()).polygon", "answer[1]"),
         Mutant(
-            "right: sorted by minus the far end",
-            "max(z for _, _, z in q.corners), reverse=True",
+            "right: sorted backwards",
             "-max(z for _, _, z in q.corners)",
+            "max(z for _, _, z in q.corners), reverse=True",
         ),
     ],
     "01.3": [
@@ -182,7 +182,7 @@ MUTANTS = {
         ),
         Mutant(
             "void leaks into the last class",
-            "np.bincount(label.ravel(), minlength=256)[:classes]",
+            "np.bincount(label.ravel(), minlength=256)",
             "np.bincount(np.minimum(label.ravel(), classes - 1), minlength=classes)",
             "answer[0]",
         ),
