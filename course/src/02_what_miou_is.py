@@ -47,7 +47,10 @@ scenes = Streets("test", n=lesson.pick(40, 8), size=(288, 384))
 names, classes = scenes.table.names, len(scenes.table)
 segmenter = load_segmenter("cross_cbam_m.streets", lesson.device)
 images, truths = zip(*tqdm(scenes, desc="scenes", leave=False), strict=True)
-predictions = [segmenter.predict(image) for image in tqdm(images, desc="predictions", leave=False)]
+predictions = [
+    segmenter.predict(image)
+    for image in tqdm(images, desc="predictions", leave=False)
+]
 ours.scene(images[0], truths[0], predictions[0], scenes.table)
 
 # %% [markdown]
@@ -71,8 +74,12 @@ ours.scene(images[0], truths[0], predictions[0], scenes.table)
 # frame is orange. The right grid is the matrix: its diagonal is what was right.
 
 # %%
-by_hand = np.array([[0, 0, 0, 1, 1], [0, 0, 2, 1, 1], [2, 2, 2, 1, 1], [2, 2, 2, 2, 1]], np.uint8)
-called = np.array([[0, 0, 1, 1, 1], [0, 0, 0, 1, 1], [2, 2, 2, 2, 1], [2, 2, 2, 2, 1]], np.uint8)
+by_hand = np.array(
+    [[0, 0, 0, 1, 1], [0, 0, 2, 1, 1], [2, 2, 2, 1, 1], [2, 2, 2, 2, 1]], np.uint8
+)
+called = np.array(
+    [[0, 0, 1, 1, 1], [0, 0, 0, 1, 1], [2, 2, 2, 2, 1], [2, 2, 2, 2, 1]], np.uint8
+)
 ours.counted(by_hand, called, 3)
 
 # %% [markdown]
@@ -89,10 +96,11 @@ ours.counted(by_hand, called, 3)
 # %%
 void = np.mean([t == VOID for t in truths])
 lacking = sum(len(set(range(classes)) - set(np.unique(t))) > 0 for t in truths)
-print(f"{void:.1%} of all pixels are void; {lacking} of {len(truths)} scenes lack at least one of {classes} classes")
+print(f"{void:.1%} of all pixels are void", end="; ")
+print(f"{lacking} of {len(truths)} scenes lack at least one of {classes} classes")
 
 # %% [markdown] tags=["predict"]
-# **Before you go on.** A network is perfect but for one habit: it calls every Pole and every SignSymbol Building. In
+# **Before you go on.** A network makes only one kind of error: it calls every Pole and every SignSymbol Building. In
 # CamVid's training frames these two are 2.2 % of all pixels. What are its pixel accuracy and its mIoU, about?
 #
 # <details><summary>Answer</summary>
@@ -103,7 +111,7 @@ print(f"{void:.1%} of all pixels are void; {lacking} of {len(truths)} scenes lac
 # %% [markdown]
 # ## 1 · Count pairs
 # Each valid pixel is a pair (true class, predicted class). Give every pair a number of its own, $t·C+p$, and count
-# the numbers: `numpy.bincount` does that in one pass. Labels are `uint8`, and that is a trap. Here is one pixel of
+# the numbers: `numpy.bincount` does that in one pass. Labels are `uint8`, and that is a danger. Here is one pixel of
 # class 18 out of 19, labelled right:
 
 # %% tags=["nbval-check-output"]
@@ -112,7 +120,7 @@ print("as uint8:", t * 19 + p, "  as int64:", t.astype(np.int64) * 19 + p)
 
 # %% [markdown]
 # No warning, and a wrong number: `uint8` ends at 255 and begins anew at 0, so pair 360 is counted as pair 104. With
-# eleven classes the largest pair is 120 and nothing happens; the fault waits for Cityscapes' 19. For the count
+# eleven classes the largest pair is 120 and nothing happens; with Cityscapes' 19 the fault appears. For the count
 # itself, 64 bits: a data set has billions of pixels.
 #
 # ### Exercise 02.1 · Confusion matrix   ●●●○○ · 10 minutes
@@ -123,7 +131,7 @@ print("as uint8:", t * 19 + p, "  as int64:", t.astype(np.int64) * 19 + p)
 
 # %% tags=["exercise"]
 def confusion(pred, target, classes):
-    """Pixels by true class (row) and predicted class (column); (H, W) and (H, W) → (classes, classes) int64."""
+    """Pixels by true class (row) and predicted class (column): (C, C) int64."""
     ### BEGIN SOLUTION
     valid = target != VOID
     pairs = target[valid].astype(np.int64) * classes + pred[valid]
@@ -162,9 +170,11 @@ confusion = course.check(
 # of a true class. Find the classes whose diagonal is pale, and where their pixels go.
 
 # %%
-matrices = np.array([confusion(p, t, classes) for p, t in zip(predictions, truths, strict=True)])
+pairs = list(zip(predictions, truths, strict=True))
+matrices = np.array([confusion(p, t, classes) for p, t in pairs])
 matrix = matrices.sum(0)
-print(f"{matrix.sum():,} valid pixels in {len(matrices)} scenes, {np.trace(matrix) / matrix.sum():.1%} of them right")
+print(f"{matrix.sum():,} valid pixels in {len(matrices)} scenes", end=", ")
+print(f"{np.trace(matrix) / matrix.sum():.1%} of them right")
 ours.heat(matrix, names)
 
 # %% [markdown]
@@ -176,8 +186,8 @@ ours.heat(matrix, names)
 print("pair", 3 * 11 + 11, "is the pair of classes", divmod(3 * 11 + 11, 11))
 
 # %% [markdown]
-# A Road pixel that was called "11" now counts as a Pavement pixel that was called Sky. No error, a score slightly
-# off. So look at the values before you count. Void written as 11, as −1, raw Cityscapes ids up to 33: all this is met
+# A Road pixel that was called "11" now counts as a Pavement pixel that was called Sky. No error, and a score that is a
+# little wrong. So look at the values before you count. Void written as 11, as −1, raw Cityscapes ids up to 33: all this is met
 # in practice.
 #
 # ### Exercise 02.2 · Refuse what cannot be   ●●○○○ · 5 minutes
@@ -187,11 +197,11 @@ print("pair", 3 * 11 + 11, "is the pair of classes", divmod(3 * 11 + 11, 11))
 
 # %% tags=["exercise"]
 def strangers(ids, classes):
-    """Value → number of pixels, for every value of a label that is neither 0 … classes − 1 nor VOID."""
+    """Value → pixels, for every value that is neither 0 … classes − 1 nor VOID."""
     ### BEGIN SOLUTION
     values, counts = np.unique(ids, return_counts=True)
     pairs = zip(values.tolist(), counts.tolist(), strict=True)
-    return {value: count for value, count in pairs if not 0 <= value < classes and value != VOID}
+    return {v: n for v, n in pairs if not 0 <= v < classes and v != VOID}
     ### END SOLUTION
 
 
@@ -230,11 +240,12 @@ ours.overlap(images[0], truths[0], predictions[0], scenes.table, "Car")
 
 # %% tags=["exercise"]
 def iou_per_class(matrix):
-    """TP / (TP + FN + FP) of each class; (C, C) counts → (C,) float, nan where there is nothing to divide."""
+    """TP / (TP + FN + FP) of each class: (C, C) → (C,) float, nan if absent."""
     ### BEGIN SOLUTION
     right = np.diag(matrix)
     union = matrix.sum(0) + matrix.sum(1) - right
-    return np.divide(right, union, out=np.full(len(matrix), np.nan), where=union > 0)
+    iou = np.full(len(matrix), np.nan)
+    return np.divide(right, union, out=iou, where=union > 0)
     ### END SOLUTION
 
 
@@ -305,14 +316,15 @@ for name, value in zip(names, iou_per_class(matrix), strict=True):
 # First the prediction from above, counted on the scenes' own labels: right everywhere, but blind to poles and signs.
 
 # %%
-pole, sign, building = (scenes.table.index(name) for name in ("Pole", "SignSymbol", "Building"))
+pole, sign, building = map(scenes.table.index, ("Pole", "SignSymbol", "Building"))
 blind = [np.where(np.isin(t, (pole, sign)), building, t) for t in truths]
 counts = sum(confusion(p, t, classes) for p, t in zip(blind, truths, strict=True))
-print(f"pixel accuracy {np.trace(counts) / counts.sum():.1%}, mIoU {mean_iou(counts)[0]:.1%}")
+right = np.trace(counts) / counts.sum()
+print(f"pixel accuracy {right:.1%}, mIoU {mean_iou(counts)[0]:.1%}")
 
 # %% [markdown]
 # Now one pole in a small street, predicted two pixels too far to the right. Make it thinner, and the number of wrong
-# pixels stays the same: so does accuracy. The pole's IoU falls from near 1 to 0, and takes a fourth of mIoU along
+# pixels stays the same: so does accuracy. The pole's IoU falls from near 1 to 0, and mIoU falls by a fourth of that
 # (four classes). Read the right-hand plot from left to right: the pole shrinks.
 
 # %%
@@ -322,15 +334,13 @@ ours.shrink(width=12, shift=2)
 # Your turn: at which width does a shift of one pixel halve the pole's IoU? Try the thinnest pole with shift 1.
 
 # %% tags=["slider"]
-_ = interact(
-    ours.shrink,
-    width=IntSlider(12, 1, 40, continuous_update=False),
-    shift=IntSlider(2, 0, 8, continuous_update=False),
-)
+width = IntSlider(12, 1, 40, continuous_update=False)
+shift = IntSlider(2, 0, 8, continuous_update=False)
+_ = interact(ours.shrink, width=width, shift=shift)
 
 # %% [markdown]
-# Thin things are worth as much as the road, so each of their pixels weighs more. Where labels themselves are two
-# pixels off, an mIoU near 100 is out of reach.
+# In mIoU a thin thing counts as much as the road, so each of its pixels weighs more. Where labels themselves are two
+# pixels wrong, an mIoU near 100 is not possible.
 
 # %% [markdown]
 # ## 5 · One IoU over everything at once
@@ -344,14 +354,19 @@ _ = interact(
 
 # %% tags=["exercise"]
 def micro_iou(accuracy):
-    """IoU over all classes at once, sum TP / sum (TP + FN + FP), from the share of right pixels in 0…1."""
+    """sum TP / sum (TP + FN + FP) over all classes, from the right pixels, 0…1."""
     ### BEGIN SOLUTION
     return accuracy / (2 - accuracy)
     ### END SOLUTION
 
 
 # %% tags=["check"]
-micro_iou = course.check(micro_iou, ours.micro_iou, *(course.case(a) for a in (1.0, 0.0, 0.5, 0.9)), exercise="02.5")
+micro_iou = course.check(
+    micro_iou,
+    ours.micro_iou,
+    *(course.case(a) for a in (1.0, 0.0, 0.5, 0.9)),
+    exercise="02.5",
+)
 
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>
@@ -372,8 +387,8 @@ micro_iou = course.check(micro_iou, ours.micro_iou, *(course.case(a) for a in (1
 #
 # </details>
 #
-# The classes are gone. It is accuracy in other clothes. On the network's real predictions, in exact fractions, so
-# that no digit is left to rounding:
+# The classes are no longer in it: micro IoU and pixel accuracy hold the same information, one can be computed from the
+# other. On the network's real predictions, in exact fractions, so that nothing is rounded:
 
 # %%
 found = np.diag(matrix)
@@ -381,24 +396,25 @@ missed, invented = matrix.sum(1) - found, matrix.sum(0) - found
 micro = Fraction(int(found.sum()), int((found + missed + invented).sum()))
 accuracy = Fraction(int(found.sum()), int(matrix.sum()))
 print(f"sum TP / sum (TP + FN + FP) = {micro} = {float(micro):.15f}")
-print(f"accuracy / (2 - accuracy)   = {accuracy / (2 - accuracy)} = {float(accuracy / (2 - accuracy)):.15f}")
+formula = accuracy / (2 - accuracy)
+print(f"accuracy / (2 - accuracy)   = {formula} = {float(formula):.15f}")
 
 # %% tags=["nbval-check-output"]
-print("the same to the last digit:", micro == accuracy / (2 - accuracy))
+print("the same to the last digit:", micro == formula)
 
 # %% [markdown]
 # This matters: the multiclass CamVid notebook of `segmentation_models_pytorch`, a widely used library, logs
 # `iou_score(…, reduction="micro")` as `dataset_iou`. Its stored output says 0.7415 on test, which looks like Table 3
-# of Cross-CBAM (73.8). Correct code, another number (its
-# `reduction="macro"` averages over classes). Take it back to accuracy, and the run of lesson 08 forward:
+# of Cross-CBAM (73.8). Correct code, another number (its `reduction="macro"` averages over classes). Below, its accuracy
+# from its micro IoU; and the micro IoU of lesson 08's run from its accuracy:
 
 # %% tags=["nbval-check-output"]
 print(f"micro IoU 0.7415 is a pixel accuracy of {2 * 0.7415 / (1 + 0.7415):.3f}")
-print(f"lesson 08 on CamVid test: accuracy 0.870, so micro IoU {micro_iou(0.870):.3f}; its mIoU is 0.569")
+print(f"lesson 08: accuracy 0.870, so micro IoU {micro_iou(0.870):.3f}; mIoU 0.569")
 
 # %% [markdown]
 # ## 6 · First the mean, or first the sum?
-# One more choice that moves the number: score each image on its own, and average the scores.
+# One more choice that changes the number: score each image on its own, and average the scores.
 #
 # ### Exercise 02.6 · Per image, or over all   ●●○○○ · 5 minutes
 # `matrices` is (N, C, C), one count for each image. Write `two_means(matrices)`: the mean of the images' mIoU, and
@@ -417,7 +433,13 @@ def two_means(matrices):
 # %% tags=["check"]
 both = np.array([[[90, 0], [0, 0]], [[40, 5], [10, 5]]])
 three = random.integers(0, 50, (3, 4, 4)) * np.array([1, 1, 1, 0])
-two_means = course.check(two_means, ours.two_means, course.case(both), course.case(three), exercise="02.6")
+two_means = course.check(
+    two_means,
+    ours.two_means,
+    course.case(both),
+    course.case(three),
+    exercise="02.6",
+)
 
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>
@@ -429,44 +451,39 @@ two_means = course.check(two_means, ours.two_means, course.case(both), course.ca
 # </details>
 
 # %% [markdown]
-# On the network's predictions, below: each dot is one scene. The average over images lets every scene leave out the
-# classes it lacks, and gives a pedestrian of ten pixels in an empty street the weight of a crowd. It may come out
-# higher or lower: it answers another question. Published numbers on CamVid and Cityscapes come from one matrix.
+# On the network's predictions, below: each dot is one scene. In the average over images every scene leaves out the
+# classes it lacks, and a pedestrian of ten pixels in an empty street weighs as much as a crowd. It may be higher or
+# lower: it answers another question. Published numbers on CamVid and Cityscapes come from one matrix.
 
 # %%
 per_image, over_all = two_means(matrices)
 ours.images_apart([mean_iou(m)[0] for m in matrices], per_image, over_all)
 
 # %% [markdown]
-# So, one network, one set of predictions, five numbers. Only the blue ones are means over classes of IoU, and only
-# the last stands beside other people's.
+# So, one network, one set of predictions, five numbers. Only the blue ones are means over classes of IoU. And only the
+# last one may be compared with published numbers.
 
 # %%
-ours.bars(
-    {
-        "pixel accuracy": float(accuracy),
-        "micro IoU": float(micro),
-        "mean accuracy of the classes": float(np.nanmean(found / matrix.sum(1))),
-        "mIoU averaged over images": per_image,
-        "mIoU, one matrix": over_all,
-    },
-    "The same predictions",
-)
+values = {"pixel accuracy": float(accuracy), "micro IoU": float(micro)}
+values["mean accuracy of the classes"] = float(np.nanmean(found / matrix.sum(1)))
+values |= {"mIoU averaged over images": per_image, "mIoU, one matrix": over_all}
+ours.bars(values, "The same predictions")
 
 # %% [markdown]
 # ## 7 · Boundary F1, in short
-# IoU does not see whether an outline is neat. Boundary F1 looks at outlines only: a boundary pixel is right if a true
+# IoU does not see whether an outline is exact. Boundary F1 looks at outlines only: a boundary pixel is right if a true
 # boundary pixel of the same class lies within 3 pixels. For the pole of 4 pixels, moved by 2:
 
 # %% tags=["nbval-check-output"]
 prediction, truth = ours.pole(width=4, shift=2)
 edges = BoundaryF1(num_classes=4, radius=3)
 edges.update(prediction, truth)
-print(f"IoU of Pole {iou_per_class(confusion(prediction, truth, 4))[2]:.2f}, boundary F1 {edges.compute()[2]:.2f}")
+iou = iou_per_class(confusion(prediction, truth, 4))
+print(f"IoU of Pole {iou[2]:.2f}, boundary F1 {edges.compute()[2]:.2f}")
 
 # %% [markdown]
-# IoU says poor, boundary F1 says perfect: within its tolerance, it is. Use it beside mIoU, never instead. Here both,
-# for the network:
+# IoU says poor, boundary F1 says perfect, since it allows 3 pixels. Use it beside mIoU, never instead. Here both, for the
+# network:
 
 # %%
 edges = BoundaryF1(classes)
@@ -478,27 +495,27 @@ print(replace(package.compute(), boundary_f1=edges.compute()).table(names))
 
 # %% [markdown]
 # ## The whole, and the package's
-# `edgeseg.metrics.ConfusionMatrix` is what you wrote, with checks, for tensors and several processes. Yours gives its
-# numbers, on every pixel of all scenes:
+# `edgeseg.metrics.ConfusionMatrix` is the count of exercise 02.1, with checks, for tensors and several processes. The
+# functions of this lesson give its numbers, on every pixel of all scenes:
 
 # %% tags=["nbval-check-output"]
 scores = package.compute()
 print("counts the same:", bool((matrix == package.matrix).all()))
-print("IoU the same:   ", np.allclose(iou_per_class(matrix), scores.per_class_iou, equal_nan=True))
+here, theirs = iou_per_class(matrix), scores.per_class_iou
+print("IoU the same:   ", np.allclose(here, theirs, equal_nan=True))
 print("mIoU the same:  ", bool(np.isclose(mean_iou(matrix)[0], scores.miou)))
 
 # %%
 course.progress()
 
 # %% [markdown]
-# **In five lines.** 1. Count pairs in 64 bits, void left out, strangers refused. 2. IoU divides by everything that is
-# or was called the class. 3. mIoU gives a pole the weight of the road; an absent class has no IoU. 4. Micro IoU is
+# **In five lines.** 1. Count pairs in 64 bits, void left out, unknown values refused. 2. IoU divides by everything that is
+# or was called the class. 3. In mIoU a pole weighs as much as the road; an absent class has no IoU. 4. Micro IoU is
 # $a/(2-a)$: accuracy. 5. Sum over all images first, divide once.
 #
 # **Which mean?** A mean over other classes is another number, too. The Improved HRNet paper's Table VI lists 20
 # classes, background among them, and its Table IV prints their mean, 74.84 for HRNet_L. The 19 official classes give
-# 75.25. The rows beside it that were copied from other papers are 19-class means
-# (lesson 13).
+# 75.25. The rows beside it that were copied from other papers are 19-class means (lesson 13).
 
 # %% [markdown]
 # **Review**
@@ -513,7 +530,7 @@ course.progress()
 #
 # <details><summary>3. Why is a class that is only predicted not absent?</summary>
 #
-# Its pixels are errors of this very class. To drop it would reward inventing.</details>
+# Its pixels are errors of this class. If it were left out, such errors would cost nothing.</details>
 #
 # <details><summary>4. Two halves of a test set score 60 and 70. And the whole?</summary>
 #

@@ -7,8 +7,9 @@ _COUNT = """    valid = target != VOID
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)"""
 _IOU = """    right = np.diag(matrix)
     union = matrix.sum(0) + matrix.sum(1) - right
-    return np.divide(right, union, out=np.full(len(matrix), np.nan), where=union > 0)"""
-_STRANGERS = "if not 0 <= value < classes and value != VOID"
+    iou = np.full(len(matrix), np.nan)
+    return np.divide(right, union, out=iou, where=union > 0)"""
+_STRANGERS = "if not 0 <= v < classes and v != VOID"
 _MEAN = "float(iou[~absent].mean())"
 _EACH = "each = [mean_iou(matrix)[0] for matrix in matrices]"
 
@@ -48,10 +49,10 @@ MUTANTS = {
         ),
     ],
     "02.2": [
-        Mutant("one class too many", "value < classes", "value <= classes", names="11"),
-        Mutant("negative ids pass", "not 0 <= value < classes", "not value < classes", names="-1"),
-        Mutant("void refused", " and value != VOID", "", names="255"),
-        Mutant("everything above void passes", _STRANGERS, "if classes < value < VOID", names="11"),
+        Mutant("one class too many", "v < classes", "v <= classes", names="11"),
+        Mutant("negative ids pass", "not 0 <= v < classes", "not v < classes", names="-1"),
+        Mutant("void refused", " and v != VOID", "", names="255"),
+        Mutant("everything above void passes", _STRANGERS, "if classes < v < VOID", names="11"),
         Mutant("only the values", _STRANGERS + "}", _STRANGERS + "}.keys()", names="a dict"),
         Mutant(
             "rows instead of pixels",
