@@ -55,7 +55,10 @@ network = segmenter.model
 example = torch.zeros(1, 3, *lesson.pick((288, 384), (96, 128)))
 steps = ours.steps_of(ours.export(network, example))
 weights = sum(p.numel() for p in network.parameters()) * 4 / 1e6
-road = [("your network", f"{weights:.0f} MB"), ("exported graph", f"{len(steps)} steps")]
+road = [
+    ("the network", f"{weights:.0f} MB"),
+    ("exported graph", f"{len(steps)} steps"),
+]
 ours.road_to_engine([*road, ("engine", "for one GPU"), ("mask", "30 a second?")])
 
 # %% [markdown]
@@ -63,7 +66,10 @@ ours.road_to_engine([*road, ("engine", "for one GPU"), ("mask", "30 a second?")]
 
 # %% tags=["nbval-check-output"]
 for step in steps[:4]:
-    print(f"{step.name:14} {step.operation:12} {step.gives:9} from {', '.join(step.parents) or 'the input'}")
+    print(
+        f"{step.name:14} {step.operation:12} {step.gives:9} "
+        f"from {', '.join(step.parents) or 'the input'}"
+    )
 for operation, count in Counter(step.operation for step in steps).most_common():
     print(f"{count:4} × {operation}")
 
@@ -106,16 +112,21 @@ for operation, count in Counter(step.operation for step in steps).most_common():
 
 # %% tags=["exercise"]
 def multiplying_types(steps):
-    """{type: number of convolutions and matrix products that give it}, of the steps of a graph."""
+    """{type: how many convolutions and matrix products give it}, of a graph."""
     ### BEGIN SOLUTION
     multiplying = ("conv1d", "conv2d", "linear", "matmul")
-    return dict(Counter(step.gives for step in steps if step.operation in multiplying))
+    given = [step.gives for step in steps if step.operation in multiplying]
+    return dict(Counter(given))
     ### END SOLUTION
 
 
 # %% tags=["check"]
 multiplying_types = course.prove(
-    multiplying_types, ours.multiplying_types, ours.counts_a_graph, ours.counts_no_others, exercise="18.1"
+    multiplying_types,
+    ours.multiplying_types,
+    ours.counts_a_graph,
+    ours.counts_no_others,
+    exercise="18.1",
 )
 
 # %% [markdown] tags=["help"]
@@ -131,8 +142,12 @@ multiplying_types = course.prove(
 # Asked in words, the network below is "half". Asked by its graph, one of the two is:
 
 # %% tags=["nbval-check-output"]
-asked = ours.export(network, example)  # and enabled_precisions={torch.half} for the compiler
-half = ours.export(load_segmenter("cross_cbam_m.streets").model.half(), example.half())
+asked = ours.export(
+    network, example
+)  # and enabled_precisions={torch.half} for the compiler
+half = ours.export(
+    load_segmenter("cross_cbam_m.streets").model.half(), example.half()
+)
 print("asked by an option:", multiplying_types(ours.steps_of(asked)))
 print("model.half():      ", multiplying_types(ours.steps_of(half)))
 
@@ -148,7 +163,9 @@ print("model.half():      ", multiplying_types(ours.steps_of(half)))
 # %% tags=["nbval-check-output"]
 for build in (ours.compile_2_9, ours.compile_2_14):
     print(f"{build.__name__}({', '.join(inspect.signature(build).parameters)})")
-    print("  asked for half, gives", build("a graph", enabled_precisions={"float16"}))
+    print(
+        "  asked for half, gives", build("a graph", enabled_precisions={"float16"})
+    )
 
 # %% [markdown]
 # ### Exercise 18.2 · A call that refuses   ●●●○○ · 12 minutes
@@ -208,13 +225,21 @@ exact = ours.predict_in(segmenter, image, torch.float32)
 in_half = ours.predict_in(segmenter, image, torch.float16)
 stretched = ours.stretched(segmenter, 1e5)
 masks = {"frame": image, "float32": exact, "half": in_half}
-masks |= {f"stretched, {t}": ours.predict_in(stretched, image, getattr(torch, t)) for t in ("float32", "float16")}
-picture_row({k: m if m.ndim == 3 else colorize(m, scenes.table) for k, m in masks.items()})
+masks |= {
+    f"stretched, {t}": ours.predict_in(stretched, image, getattr(torch, t))
+    for t in ("float32", "float16")
+}
+picture_row(
+    {k: m if m.ndim == 3 else colorize(m, scenes.table) for k, m in masks.items()}
+)
 
 # %%
 for name in ("half", "stretched, float32", "stretched, float16"):
     other, lost = (masks[name] != exact).sum(), (masks[name] == 255).sum()
-    print(f"{name:19} {other:7,} of {exact.size:,} pixels have another class, {lost:,} of them none at all")
+    print(
+        f"{name:19} {other:7,} of {exact.size:,} pixels have another class, "
+        f"{lost:,} of them none at all"
+    )
 
 # %% [markdown]
 # Black is void: no finite score. So "FP16 is safe" is no property of a type, it is one of a network **and** its weights.
@@ -236,9 +261,13 @@ print("safe" if report.passed else "not safe", "on this one image")
 # back, and look.
 
 # %% tags=["nbval-check-output"]
-split = ours.steps_of(ours.export(ours.with_pools(network, ours.SplitMaxPool), example))
+split = ours.steps_of(
+    ours.export(ours.with_pools(network, ours.SplitMaxPool), example)
+)
 supported = {step.operation for step in steps}
-outside = Counter(step.operation for step in split if step.operation not in supported)
+outside = Counter(
+    step.operation for step in split if step.operation not in supported
+)
 print("without a converter:", dict(outside))
 
 # %% [markdown]
@@ -257,13 +286,14 @@ print("without a converter:", dict(outside))
 
 # %% tags=["exercise"]
 def engines(steps, supported):
-    """Number of engines of a graph: steps after their parents, and the set of operations with a converter."""
+    """Number of engines of a graph; `supported`: operations with a converter."""
     ### BEGIN SOLUTION
     known = {step.name: step for step in steps}
     level = {}
     for step in steps:
         parents = [known[name] for name in step.parents]
-        level[step.name] = max((level[p.name] + (p.operation not in supported) for p in parents), default=0)
+        before = [level[p.name] + (p.operation not in supported) for p in parents]
+        level[step.name] = max(before, default=0)
     return len({level[step.name] for step in steps if step.operation in supported})
     ### END SOLUTION
 
@@ -334,7 +364,11 @@ class GlobalMaxPool(nn.Module):
 
 # %% tags=["check"]
 GlobalMaxPool = course.prove(
-    GlobalMaxPool, layers.GlobalMaxPool, ours.gives_the_maxima, ours.has_converters, exercise="18.4"
+    GlobalMaxPool,
+    layers.GlobalMaxPool,
+    ours.gives_the_maxima,
+    ours.has_converters,
+    exercise="18.4",
 )
 
 # %% [markdown] tags=["help"]
@@ -347,7 +381,9 @@ GlobalMaxPool = course.prove(
 # </details>
 
 # %% tags=["nbval-check-output"]
-repaired = ours.steps_of(ours.export(ours.with_pools(network, GlobalMaxPool), example))
+repaired = ours.steps_of(
+    ours.export(ours.with_pools(network, GlobalMaxPool), example)
+)
 print("with your block:", engines(repaired, supported), "engine")
 
 # %% [markdown]

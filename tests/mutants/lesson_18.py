@@ -2,7 +2,7 @@
 
 from mutants import Mutant
 
-_COUNT = "Counter(step.gives for step in steps if step.operation in multiplying)"
+_COUNT = "Counter(given)"
 _REFUSE = """swallowed = [name for name in options if name not in known]
     if swallowed:
         raise TypeError(f"{build.__name__} would ignore {', '.join(swallowed)}")
@@ -10,12 +10,12 @@ _REFUSE = """swallowed = [name for name in options if name not in known]
 
 MUTANTS = {
     "18.1": [
-        Mutant("every step", " if step.operation in multiplying)", ")", "and should be {'float32'"),
+        Mutant("every step", " if step.operation in multiplying]", "]", "and should be {'float32'"),
         Mutant("linear forgotten", '"linear", ', "", "for Mixed your count is"),
         Mutant("one-dimensional convolution for two", '"conv2d"', '"conv3d"', "for CCBAM your count is"),
-        Mutant("operations, not types", "Counter(step.gives", "Counter(step.operation", "for CCBAM your count is"),
+        Mutant("operations, not types", "[step.gives", "[step.operation", "for CCBAM your count is"),
         Mutant(
-            "only half", "in multiplying)", "in multiplying and step.gives == 'float16')", "for CCBAM your count is"
+            "only half", "in multiplying]", "in multiplying and step.gives == 'float16']", "for CCBAM your count is"
         ),
         Mutant("types without numbers", f"dict({_COUNT})", "{step.gives for step in steps}", "for CCBAM your count is"),
         Mutant("pools count, too", '"matmul")', '"matmul", "mean")', "for CCBAM"),
@@ -61,14 +61,14 @@ MUTANTS = {
         ),
         Mutant(
             "right: the unsupported step itself begins the next level",
-            "(level[p.name] + (p.operation not in supported) for p in parents)",
-            "(level[p.name] + (step.operation not in supported) for p in parents)",
+            "[level[p.name] + (p.operation not in supported) for p in parents]",
+            "[level[p.name] + (step.operation not in supported) for p in parents]",
         ),
         Mutant("one too many", "return len(", "return 1 + len(", "answer is"),
         Mutant("no step without parents", ", default=0", "", "It cannot be run"),
         Mutant(
             "right: a loop",
-            "level[step.name] = max((level[p.name] + (p.operation not in supported) for p in parents), default=0)",
+            "level[step.name] = max(before, default=0)",
             "level[step.name] = 0\n        for p in parents:\n"
             "            level[step.name] = max(level[step.name], level[p.name] + int(p.operation not in supported))",
         ),
