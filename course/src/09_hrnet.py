@@ -25,7 +25,7 @@ from edgeseg.data.streets import Streets
 from edgeseg.inference import load_segmenter
 from edgeseg.models import hrnet
 from edgeseg.models.layers import ConvBNReLU, resize
-from edgeseg.plots import colorize
+from edgeseg.plots import colorize, with_legend
 
 lesson = course.begin("09", version="0.1")
 
@@ -49,12 +49,13 @@ mask = load_segmenter("cross_cbam_m.streets").predict(image)
 seen = {"truth": truth, "Cross-CBAM's mask": mask}
 seen |= {f"truth kept at 1/{s}": ours.averaged(truth, s, 11) for s in (4, 8, 16)}
 drawn = {name: colorize(ids, scenes.table)[piece] for name, ids in seen.items()}
-picture_row({"frame": image[piece], **drawn}, columns=3, width=9)
+figure = picture_row({"frame": image[piece], **drawn}, columns=3, width=9.2)
+with_legend(figure, scenes.table, void=True)
 
 # %% [markdown]
 # The mask has its lamp and two short pieces. In the second row: the *truth*, averaged over cells of 4×4, 8×8 and 16×16
 # pixels and resized back. At 1/4 the post stands, at 1/8 it is gone. A trained network does better than that at 1/8, as
-# its channels can hold some shape. But 1/4 leaves it less to guess.
+# its channels can hold some shape. But at 1/4 it has to guess less.
 
 # %% tags=["nbval-check-output"]
 pole = scenes.table.names.index("Pole")
@@ -173,7 +174,8 @@ class Path(nn.Module):
         elif source > target:
             self.convs = ConvBNReLU(wide, wanted, kernel=1, relu=False)
         else:
-            down = [ConvBNReLU(wide, wide, stride=2) for _ in range(target - source - 1)]
+            halvings = range(target - source - 1)
+            down = [ConvBNReLU(wide, wide, stride=2) for _ in halvings]
             last = ConvBNReLU(wide, wanted, stride=2, relu=False)
             self.convs = nn.Sequential(*down, last)
         ### END SOLUTION
@@ -245,7 +247,7 @@ picture_row({n: m[0, 0] for n, m in zip(names, received, strict=True)}, width=9)
 # %% [markdown]
 # ### Exercise 09.3 · Find the bug: Exchange   ●●●○○ · 12 minutes
 # Write the repaired class. Your `Path` is given, so is `resize(x, size, align_corners=True)`; a map's size is
-# `x.shape[-2:]`. Before you type, say in one sentence what is wrong, and why no shape betrays it.
+# `x.shape[-2:]`. Before you type, say in one sentence what is wrong, and why no shape shows it.
 
 
 # %% tags=["exercise", "build"]
@@ -311,7 +313,8 @@ class HRModule(nn.Module):
         self.exchange = Exchange(channels)
 
     def forward(self, *maps: Tensor) -> list[Tensor]:
-        return self.exchange(*(b(x) for b, x in zip(self.branches, maps, strict=True)))
+        after = [b(x) for b, x in zip(self.branches, maps, strict=True)]
+        return self.exchange(*after)
 
 
 # %% [markdown]
@@ -332,7 +335,7 @@ ours.reach_picture(large, (280, 380), alone=rows[0], rows=rows)
 # ## 3 · One map more, and the head
 #
 # ### Exercise 09.4 · Transition   ●●○○○ · 10 minutes
-# Between two stages a coarser map is born. `before` lists the widths that come in, `after` those that go on, one more.
+# Between two stages a coarser map is added. `before` lists the widths that come in, `after` those that go on, one more.
 #
 # - A map whose width stays passes unchanged. Where the width changes, a 3×3 `ConvBNReLU` does it. (Only before stage 2,
 #   where 256 channels become 18.)
@@ -360,12 +363,13 @@ class Transition(nn.Module):
 
 
 # %% tags=["check"]
+three = [(2, 8, 20, 20), (2, 16, 10, 10), (2, 32, 5, 5)]
 Transition = course.check(
     Transition,
     ours.Transition,
     course.case([32], [6, 12], inputs=[(2, 32, 9, 12)]),
     course.case([6, 12], [6, 12, 24], inputs=[(1, 6, 12, 16), (1, 12, 6, 8)]),
-    course.case([8, 16, 32], [8, 16, 32, 64], inputs=[(2, 8, 20, 20), (2, 16, 10, 10), (2, 32, 5, 5)]),
+    course.case([8, 16, 32], [8, 16, 32, 64], inputs=three),
     exercise="09.4",
 )
 
@@ -387,7 +391,7 @@ Transition = course.check(
 
 # %% tags=["exercise"]
 class ConcatHead(nn.Module):
-    """Maps (N, channels[i], h_i, w_i), finest first → (N, num_classes, h_0, w_0)."""
+    """Maps (N, channels[i], h_i, w_i), finest first → (N, classes, h_0, w_0)."""
 
     def __init__(self, channels: list[int], num_classes: int) -> None:
         super().__init__()
@@ -400,16 +404,18 @@ class ConcatHead(nn.Module):
     def forward(self, *maps: Tensor) -> Tensor:
         ### BEGIN SOLUTION
         size = maps[0].shape[-2:]
-        joined = torch.cat([resize(x, size, align_corners=True) for x in maps], dim=1)
+        grown = [resize(x, size, align_corners=True) for x in maps]
+        joined = torch.cat(grown, dim=1)
         return self.classifier(self.bn(self.conv(joined)).relu())
         ### END SOLUTION
 
 
 # %% tags=["check"]
+three = [(2, 4, 12, 16), (2, 8, 6, 8), (2, 16, 3, 4)]
 ConcatHead = course.check(
     ConcatHead,
     ours.ConcatHead,
-    course.case([4, 8, 16], 5, inputs=[(2, 4, 12, 16), (2, 8, 6, 8), (2, 16, 3, 4)]),
+    course.case([4, 8, 16], 5, inputs=three),
     course.case([6, 12], 3, inputs=[(1, 6, 9, 13), (1, 12, 5, 7)]),
     exercise="09.5",
 )
@@ -434,19 +440,18 @@ ours.cost_bars(costs)
 
 # %% tags=["nbval-check-output"]
 for fine, coarse in zip(costs, costs[1:], strict=False):
-    print(
-        f"{fine.side:>4} to {coarse.side}: weights ×{coarse.weights / fine.weights:.2f},"
-        f" multiply-adds ×{coarse.macs / fine.macs:.2f},"
-        f" bytes of maps ×{coarse.map_bytes / fine.map_bytes:.2f}"
-    )
+    weights, macs = coarse.weights / fine.weights, coarse.macs / fine.macs
+    moved = coarse.map_bytes / fine.map_bytes
+    print(f"{fine.side:>4} to {coarse.side}: weights ×{weights:.2f}", end=", ")
+    print(f"multiply-adds ×{macs:.2f}, bytes of maps ×{moved:.2f}")
 
 # %% [markdown]
 # (Not quite ×4: batch normalisation's weights only double.) Three quarters of the weights lie in the coarsest branch,
 # half the bytes move in the finest, the multiply-adds are everywhere.
 #
 # ### Exercise 09.6 · Judge: where to cut   ●●○○○ · 5 minutes
-# A small board has arithmetic to spare. Its time goes with the **bytes** that move, weights included. You may take two
-# of the four blocks out of **one** branch of this module, and want to win most time at 512×1024. Return the key of the
+# A small board can compute fast enough. Its time depends on the **bytes** that move, weights included. You may take two
+# of the four blocks out of **one** branch of this module, and want to save most time at 512×1024. Return the key of the
 # right reading of the figure:
 #
 # - `"a"`: cut at 1/32, where most of the weights are.
@@ -479,7 +484,7 @@ where_to_cut = course.choose(where_to_cut, readings, exercise="09.6")
 #
 # - Which of the three panels does this board's time follow?
 # - Half the blocks of a branch are half of its bar, maps and weights alike.
-# - For a download over a thin line the answer would be another one: there only weights count.
+# - For a download over a slow connection the answer would be another one: there only weights count.
 #
 # </details>
 
@@ -493,7 +498,7 @@ for cost in ours.branch_costs(hrnet.BasicBlock, width=18, size=(192, 256)):
 
 # %% [markdown]
 # ## 5 · The whole network
-# The beginning is given: a stem that halves twice, and four bottleneck blocks. Then transitions and modules take turns:
+# The beginning is given: a stem that halves twice, and four bottleneck blocks. Then transitions and modules alternate:
 # 1 module with two maps, 4 with three, 3 with four.
 
 
@@ -504,9 +509,9 @@ class HRNet(nn.Module):
     def __init__(self, width: int = 18, modules=(1, 4, 3), blocks: int = 4) -> None:
         super().__init__()
         self.channels = c = [width, 2 * width, 4 * width, 8 * width]
-        self.start = ours.stem_and_layer1(blocks)  # (N, 256, H/4, W/4)
-        self.steps = nn.ModuleList()
-        for n, before, after in zip(modules, ([256], c[:2], c[:3]), (c[:2], c[:3], c)):
+        self.start, self.steps = ours.stem_and_layer1(blocks), nn.ModuleList()
+        widths = ([256], c[:2], c[:3], c)
+        for n, before, after in zip(modules, widths, widths[1:]):
             self.steps.append(Transition(before, after))
             self.steps += [HRModule(after, blocks) for _ in range(n)]
 

@@ -4,7 +4,7 @@ from mutants import Mutant
 
 _BLOCK = "return (self.conv2(self.conv1(x)) + x).relu()"
 _CONV2 = "self.conv2 = ConvBNReLU(channels, channels, relu=False)"
-_DOWN = "down = [ConvBNReLU(wide, wide, stride=2) for _ in range(target - source - 1)]"
+_DOWN = "down = [ConvBNReLU(wide, wide, stride=2) for _ in halvings]"
 _LAST = "ConvBNReLU(wide, wanted, stride=2, relu=False)"
 _UP = "ConvBNReLU(wide, wanted, kernel=1, relu=False)"
 _MOVED = "moved = [path(x) for path, x in zip(paths, maps, strict=True)]"
@@ -12,7 +12,8 @@ _ALIGNED = "aligned = [resize(x, own.shape[-2:], align_corners=True) for x in mo
 _SUM = "received.append(sum(aligned).relu())"
 _KEPT = "kept = [nn.Identity() if b == a else ConvBNReLU(b, a) for b, a in pairs]"
 _NEW = "new = ConvBNReLU(before[-1], after[-1], stride=2)"
-_JOINED = "joined = torch.cat([resize(x, size, align_corners=True) for x in maps], dim=1)"
+_GROWN = "grown = [resize(x, size, align_corners=True) for x in maps]"
+_JOINED = "joined = torch.cat(grown, dim=1)"
 _LOGITS = "return self.classifier(self.bn(self.conv(joined)).relu())"
 _ANSWER = 'return "c"'
 
@@ -49,8 +50,8 @@ MUTANTS = {
     "09.2": [
         Mutant("ReLU at the end of the way down", _LAST, "ConvBNReLU(wide, wanted, stride=2)", "relu"),
         Mutant("ReLU on the way up", _UP, "ConvBNReLU(wide, wanted, kernel=1)", "relu"),
-        Mutant("one halving too few", _DOWN, _DOWN.replace("source - 1", "source - 2"), "convs"),
-        Mutant("one halving too many", _DOWN, _DOWN.replace("source - 1", "source"), "convs"),
+        Mutant("one halving too few", "source - 1)", "source - 2)", "convs"),
+        Mutant("one halving too many", "source - 1)", "source)", "convs"),
         Mutant("3×3 on the way up", _UP, "ConvBNReLU(wide, wanted, relu=False)", "3×3"),
         Mutant(
             "no ReLU between halvings", _DOWN, _DOWN.replace("stride=2", "stride=2, relu=False"), "return self.convs(x)"
@@ -140,8 +141,8 @@ MUTANTS = {
         Mutant("tuple, right as well", "inputs = [*maps, maps[-1]]", "inputs = maps + maps[-1:]"),
     ],
     "09.5": [
-        Mutant("coarsest first", _JOINED, _JOINED.replace("in maps]", "in maps[::-1]]"), "cat"),
-        Mutant("corners not aligned", _JOINED, _JOINED.replace("True", "False"), "align_corners=False"),
+        Mutant("coarsest first", _JOINED, _JOINED.replace("grown", "grown[::-1]"), "cat"),
+        Mutant("corners not aligned", _GROWN, _GROWN.replace("True", "False"), "align_corners=False"),
         Mutant(
             "first convolution without bias",
             "nn.Conv2d(width, width, 1)",
