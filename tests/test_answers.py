@@ -140,6 +140,14 @@ def test_the_board_refuses_what_cannot_be_and_figures_without_words():
     assert not (learner.folder() / "board.json").exists()
 
 
+def test_a_class_that_no_scene_has_is_not_measured(capsys):
+    course.begin("07", version="0.1")
+    course.board("mine", miou=40.5, pedestrian=float("nan"))
+    row = json.loads((learner.folder() / "board.json").read_text(encoding="utf-8"))["rows"][0]
+    assert (row["miou"], row["pedestrian"]) == (40.5, None)
+    assert "no score yet" in capsys.readouterr().out
+
+
 def test_the_board_needs_a_lesson_only_for_a_new_row(monkeypatch, capsys):
     monkeypatch.setattr(start, "_running", None)
     course.board()
