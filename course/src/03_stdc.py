@@ -199,6 +199,18 @@ for stage in range(1, 6):
 # neighbours of the present map.
 
 
+# %% tags=["exercise"]
+def receptive_field(layers):
+    """Side of the receptive field after (kernel, stride): [(3, 1), (3, 1)] → 5."""
+    ### BEGIN SOLUTION
+    field, jump = 1, 1
+    for kernel, stride in layers:
+        field += (kernel - 1) * jump
+        jump *= stride
+    return field
+    ### END SOLUTION
+
+
 # %% tags=["reference"]
 def measured_field(layers):
     """Receptive field, one side, of (kernel, stride) layers, by gradient."""
@@ -210,18 +222,6 @@ def measured_field(layers):
     y[0, 0, y.shape[2] // 2].backward()  # one number in the middle
     seen = x.grad[0, 0].nonzero()  # the inputs that it depends on
     return int(seen.max() - seen.min()) + 1
-
-
-# %% tags=["exercise"]
-def receptive_field(layers):
-    """Side of the receptive field after (kernel, stride): [(3, 1), (3, 1)] → 5."""
-    ### BEGIN SOLUTION
-    field, jump = 1, 1
-    for kernel, stride in layers:
-        field += (kernel - 1) * jump
-        jump *= stride
-    return field
-    ### END SOLUTION
 
 
 # %% tags=["check"]
@@ -393,12 +393,6 @@ for name, change in readings.items():
 # is a multiple of 8.
 
 
-# %% tags=["reference"]
-def counted_parameters(m, n, stride=1):
-    """Parameters of an STDC module from m to n channels, counted in a built one."""
-    return sum(p.numel() for p in package.STDCModule(m, n, stride).parameters())
-
-
 # %% tags=["exercise"]
 def module_parameters(m, n, stride=1):
     """Parameters of an STDC module from m to n channels: (64, 256, 2) → 111,488."""
@@ -409,6 +403,12 @@ def module_parameters(m, n, stride=1):
     down = 9 * half + 2 * half if stride == 2 else 0  # depthwise: a 3×3 a channel
     return convs + norms + down
     ### END SOLUTION
+
+
+# %% tags=["reference"]
+def counted_parameters(m, n, stride=1):
+    """Parameters of an STDC module from m to n channels, counted in a built one."""
+    return sum(p.numel() for p in package.STDCModule(m, n, stride).parameters())
 
 
 # %% tags=["check"]

@@ -120,18 +120,6 @@ with torch.no_grad():
 # list, each once.
 
 
-# %% tags=["reference"]
-def measured_offsets(dilations, kernel=3):
-    """Offsets that a chain of dilated convolutions depends on, by gradient."""
-    x = torch.ones(1, 1, 201, requires_grad=True)
-    y = x
-    ones = torch.ones(1, 1, kernel)
-    for d in dilations:
-        y = F.conv1d(y, ones, padding=d * (kernel // 2), dilation=d)
-    y[0, 0, 100].backward()
-    return [int(i) - 100 for i in x.grad[0, 0].nonzero()]
-
-
 # %% tags=["exercise"]
 def seen_offsets(dilations, kernel=3):
     """Offsets that a chain of dilated convolutions depends on: [2] → [-2, 0, 2]."""
@@ -142,6 +130,18 @@ def seen_offsets(dilations, kernel=3):
         offsets = {offset + step for offset in offsets for step in steps}
     return sorted(offsets)
     ### END SOLUTION
+
+
+# %% tags=["reference"]
+def measured_offsets(dilations, kernel=3):
+    """Offsets that a chain of dilated convolutions depends on, by gradient."""
+    x = torch.ones(1, 1, 201, requires_grad=True)
+    y = x
+    ones = torch.ones(1, 1, kernel)
+    for d in dilations:
+        y = F.conv1d(y, ones, padding=d * (kernel // 2), dilation=d)
+    y[0, 0, 100].backward()
+    return [int(i) - 100 for i in x.grad[0, 0].nonzero()]
 
 
 # %% tags=["check"]
@@ -212,12 +212,6 @@ ours.rate_bars(dict(zip(rates, map(float, inside))), (16, 32))
 # kernel span?
 
 
-# %% tags=["reference"]
-def package_padding(kernel, dilation):
-    """What the package's own layer pads."""
-    return ConvBNReLU(1, 1, kernel, dilation=dilation).conv.padding[0]
-
-
 # %% tags=["exercise"]
 def same_padding(kernel, dilation):
     """Zeros at each end that keep the size with stride 1: (3, 1) → 1."""
@@ -225,6 +219,12 @@ def same_padding(kernel, dilation):
     span = dilation * (kernel - 1) + 1  # cells from the first weight to the last
     return (span - 1) // 2
     ### END SOLUTION
+
+
+# %% tags=["reference"]
+def package_padding(kernel, dilation):
+    """What the package's own layer pads."""
+    return ConvBNReLU(1, 1, kernel, dilation=dilation).conv.padding[0]
 
 
 # %% tags=["check"]
@@ -399,15 +399,6 @@ with torch.device("meta"):  # shapes without numbers
 # size. How many numbers come out, and how many products does each need?
 
 
-# %% tags=["reference"]
-def counted_macs(in_channels, out_channels, kernel, size, stride=1, groups=1):
-    """Counted by PyTorch while a layer runs; it takes a multiply-add for two."""
-    layer = ConvBNReLU(in_channels, out_channels, kernel, stride, groups=groups)
-    with FlopCounterMode(display=False) as counter:
-        layer(torch.zeros(2, in_channels, *size))
-    return counter.get_total_flops() // (2 * 2)  # two images, two operations
-
-
 # %% tags=["exercise"]
 def conv_macs(in_channels, out_channels, kernel, size, stride=1, groups=1):
     """Multiply-adds of a convolution: (64, 128, 3, (8, 8)) → 4,718,592."""
@@ -416,6 +407,15 @@ def conv_macs(in_channels, out_channels, kernel, size, stride=1, groups=1):
     outputs = out_channels * height * width
     return outputs * kernel * kernel * (in_channels // groups)
     ### END SOLUTION
+
+
+# %% tags=["reference"]
+def counted_macs(in_channels, out_channels, kernel, size, stride=1, groups=1):
+    """Counted by PyTorch while a layer runs; it takes a multiply-add for two."""
+    layer = ConvBNReLU(in_channels, out_channels, kernel, stride, groups=groups)
+    with FlopCounterMode(display=False) as counter:
+        layer(torch.zeros(2, in_channels, *size))
+    return counter.get_total_flops() // (2 * 2)  # two images, two operations
 
 
 # %% tags=["check"]
