@@ -34,8 +34,8 @@ lesson = course.begin("00", version="0.1")
 
 # %% [markdown]
 # ## Where we are
-# This is the network that you will build in lessons 03 to 06, box by box: Cross-CBAM. Today all grey boxes stay shut.
-# Someone has trained them for you, and you use them as they are.
+# This is the network that you will build in lessons 03 to 06, box by box: Cross-CBAM. Today we do not look into the grey
+# boxes. They have been trained for you, and you use them as they are.
 #
 # Orange is today's part: what goes in, and what comes out. The fractions say how small a map is: at 1/32, one cell
 # stands for 32 × 32 pixels of the image.
@@ -48,10 +48,21 @@ course.network_map("image", "mask")
 # First, what is installed here. If you ever ask for help with an error, send these lines along.
 
 # %%
-for package in ("torch", "torchvision", "numpy", "pillow", "matplotlib", "ipywidgets"):
+for package in (
+    "torch",
+    "torchvision",
+    "numpy",
+    "pillow",
+    "matplotlib",
+    "ipywidgets",
+):
     print(f"{package:<12}{version(package)}")
-print(f"{'Python':<12}{platform.python_version()} on {platform.system()} {platform.machine()}")
-print(f"{'GPU':<12}{torch.cuda.get_device_name() if torch.cuda.is_available() else 'none found: all runs on the CPU'}")
+system = f"{platform.system()} {platform.machine()}"
+gpu = "none found: all runs on the CPU"
+if torch.cuda.is_available():
+    gpu = torch.cuda.get_device_name()
+print(f"{'Python':<12}{platform.python_version()} on {system}")
+print(f"{'GPU':<12}{gpu}")
 
 # %% [markdown]
 # Now the network and one image. The image is rendered: a street that no camera has seen, and that the network has not
@@ -69,17 +80,20 @@ image, truth = scenes[9]
 for call in ("first", "second"):
     started = time.perf_counter()
     mask = segmenter.predict(image)
-    print(f"{call} call: {time.perf_counter() - started:.3f} s for {image.shape[0]}×{image.shape[1]} pixels")
+    seconds = time.perf_counter() - started
+    print(f"{call} call: {seconds:.3f} s for {len(image)}×{len(image[0])} pixels")
 
 # %% [markdown]
-# The first call is often the slower one: memory is taken, libraries wake up. Exercise 00.5 deals with that.
+# The first call is often the slower one: memory is taken, and libraries prepare themselves. Exercise 00.5 deals with
+# that.
 #
 # ## 2 · The first segmentation
 # Move the slider under the picture. Left of the cut is the image, right of it the colours of the classes that the
 # network gives to each pixel, laid over the image.
 
 # %%
-course.before_after(image, plots.overlay(image, mask, table), names=("image", "classes"))
+over = plots.overlay(image, mask, table)
+course.before_after(image, over, ("image", "classes"), table)
 
 # %% [markdown] tags=["predict"]
 # **Predict before you go on.** There are eleven classes: Sky, Building, Pole, Road, Pavement, Tree, SignSymbol,
@@ -100,14 +114,15 @@ course.before_after(image, plots.overlay(image, mask, table), names=("image", "c
 
 # %%
 chosen = [scenes[i] for i in (9, 23)]
-figure = plots.panel([(pixels, label, segmenter.predict(pixels)) for pixels, label in chosen], table)
+rows = [(pixels, label, segmenter.predict(pixels)) for pixels, label in chosen]
+figure = plots.panel(rows, table)
 figure.set_size_inches(9.6, 4.6)
 figure
 
 # %% [markdown]
 # With the weights lies a record of how they were scored: 200 test scenes, none of them seen in training. IoU is the
 # measure of lesson 02. For now: 100 is perfect, and a class's pixels that are missed and those that are falsely
-# claimed both pull it down. The bars show it for each class.
+# claimed both make it smaller. The bars show it for each class.
 
 # %%
 score = get_record("cross_cbam_m.streets").metric
@@ -117,7 +132,7 @@ ours.iou_bars(score["per_class_iou"], score["miou"])
 # %% [markdown]
 # ## 3 · What 12 million parameters are
 # "Cross-CBAM-M has 12 M parameters" is what the paper's Tables 5 and 6 say: 12.21. It includes an auxiliary head that
-# is thrown away after training, and 19 classes. What we have loaded is what prediction needs.
+# is not needed after training, and 19 classes. What we have loaded is what prediction needs.
 
 # %% [markdown] tags=["predict"]
 # **Predict before you go on.** A photo from a 12-megapixel phone holds 3 × 12 million numbers. Does the network hold
@@ -139,7 +154,9 @@ parts = {
     "CCBAM ×2 + 1×1": model.decoder,
     "classifier": torch.nn.ModuleList([model.reduce, model.classifier]),
 }
-parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
+parameters = {
+    name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()
+}
 total = sum(p.numel() for p in model.parameters())
 assert total == sum(parameters.values())
 for name, number in parameters.items():
@@ -149,7 +166,7 @@ print(f"{'together':<16}{total:>12,}   a photo of {total / 3 / 1e6:.1f} megapixe
 # %% [markdown]
 # A parameter is a number that training has found. In memory each takes 4 bytes (float32); the shipped file has 2
 # bytes for each (float16). The right side of the figure sets that beside pictures: grey bars are raw pixels, one byte
-# a colour. Mind the axis: each step is ten times the one before.
+# a colour. Look at the axis: each step is ten times the one before.
 
 # %%
 megabytes = {
@@ -160,12 +177,13 @@ megabytes = {
     "1 s of video, 1080×1920, 30 FPS": 1080 * 1920 * 3 * 30 / 1e6,
     "its 20,000 training scenes": 20_000 * 288 * 384 * 3 / 1e6,
 }
-print(f"pixels with a label in training, for each parameter: {20_000 * 288 * 384 / total:.0f}")
+pixels = 20_000 * 288 * 384
+print(f"pixels with a label in training, for each parameter: {pixels / total:.0f}")
 ours.sizes(parameters, megabytes)
 
 # %% [markdown]
-# **The surprise.** The file is smaller than one raw photo and far smaller than what it was trained on: it cannot know
-# those scenes by heart. What fits into it is how roads, trees and cars look in any light, well enough to name nine of
+# **The surprise.** The file is smaller than one raw photo and far smaller than what it was trained on: it cannot hold
+# those scenes themselves. What fits into it is how roads, trees and cars look in any light, well enough to name nine of
 # ten pixels of a new street.
 #
 # ## 4 · The way in
@@ -180,8 +198,8 @@ ours.sizes(parameters, megabytes)
 
 # %% [markdown]
 # **What the paper does not say** is how pixels become input: the order of the colours, mean and standard deviation.
-# We take RGB and the mean and deviation of the training scenes, and keep them with the weights. Whoever guesses them
-# gets a worse mask and no error message.
+# We take RGB and the mean and deviation of the training scenes, and keep them with the weights. If you guess them, you
+# get a worse mask and no error message.
 
 # %% tags=["nbval-check-output"]
 meta = model.meta
@@ -196,7 +214,7 @@ print("image", image.shape, image.dtype)
 
 # %% tags=["exercise"]
 def to_tensor(image, mean, std):
-    """(H, W, 3) uint8 → (1, 3, H, W) float32, normalised with the mean and std of values in 0…1."""
+    """(H, W, 3) uint8 → (1, 3, H, W) float32; mean and std are of values in 0…1."""
     ### BEGIN SOLUTION
     mean, std = torch.tensor(mean), torch.tensor(std)
     colors = torch.from_numpy(image).float() / 255
@@ -206,7 +224,9 @@ def to_tensor(image, mean, std):
 
 
 # %% tags=["check"]
-black_white = np.random.default_rng(0).choice(np.array([0, 255], np.uint8), (6, 9, 3))
+black_white = np.random.default_rng(0).choice(
+    np.array([0, 255], np.uint8), (6, 9, 3)
+)
 to_tensor = course.check(
     to_tensor,
     ours.to_tensor,
@@ -230,13 +250,15 @@ to_tensor = course.check(
 # </details>
 
 # %% [markdown]
-# Now your tensor goes into the network. A hook listens at the last layer, the classifier: there the answer still has
-# 1/8 of the image's size. The line shows the three shapes: in, at the classifier, out.
+# Now the tensor goes into the network. A hook keeps what the last layer, the classifier, gives: there the answer still
+# has 1/8 of the image's size. The line shows the three shapes: in, at the classifier, out.
 
 # %% tags=["nbval-check-output"]
 x = to_tensor(image, meta["mean"], meta["std"]).to(lesson.device, torch.float32)
 caught = []
-hook = model.classifier.register_forward_hook(lambda layer, given, answer: caught.append(answer))
+hook = model.classifier.register_forward_hook(
+    lambda layer, given, answer: caught.append(answer)
+)
 with torch.inference_mode():
     logits = model(x)
 hook.remove()
@@ -255,7 +277,7 @@ print(tuple(x.shape), "→", tuple(coarse.shape), "→", tuple(logits.shape))
 
 # %% tags=["exercise"]
 def class_map(logits, size):
-    """(1, C, h, w) logits → (H, W) uint8 class ids as a numpy array; size is (H, W)."""
+    """(1, C, h, w) logits → (H, W) = size, uint8 class ids as a numpy array."""
     ### BEGIN SOLUTION
     fine = resize(logits, size)
     return fine.argmax(1)[0].to(torch.uint8).cpu().numpy()
@@ -283,34 +305,38 @@ class_map = course.check(
 # </details>
 
 # %% [markdown]
-# Why the order matters: on the left your class map, on the right the classes chosen first and enlarged afterwards.
-# Look at the outlines of cars and kerbs. It costs nothing but the right order of two lines.
+# Why the order matters: on the left `class_map`, on the right the classes chosen first and enlarged afterwards.
+# Look at the outlines of cars and kerbs. Two lines in the right order are all that it takes.
 
 # %%
 shape = image.shape[:2]
 blocky = np.kron(coarse.argmax(1)[0].cpu().numpy(), np.ones((8, 8), int))
 smooth = class_map(coarse, shape)
-for name, ids in (("resize, then choose", smooth), ("choose, then enlarge", blocky)):
-    print(f"{name:<22}{(ids == truth)[truth != 255].mean():.1%} of the pixels are right")
+for name, ids in (
+    ("resize, then choose", smooth),
+    ("choose, then enlarge", blocky),
+):
+    right = (ids == truth)[truth != 255].mean()
+    print(f"{name:<22}{right:.1%} of the pixels are right")
 named = {"resize, then choose": smooth, "choose, then enlarge": blocky}
-ours.side_by_side({name: plots.colorize(ids, table) for name, ids in named.items()})
+drawn = {name: plots.colorize(ids, table) for name, ids in named.items()}
+plots.with_legend(ours.side_by_side(drawn), table)
 
 # %% [markdown]
 # ## 6 · How sure is it?
-# A class id hides how close the race was. The softmax turns eleven logits $z_c$ into eleven probabilities that add up
-# to 1:
+# A class id does not say how close the second class was. The softmax turns eleven logits $z_c$ into eleven
+# probabilities that add up to 1:
 #
 # $$p_c = \frac{e^{z_c}}{\sum_k e^{z_k}}$$
 #
 # ### Exercise 00.3 · How sure   ●●●○○ · 8 minutes
 # Give the probability of the likeliest class for each pixel: (1, C, H, W) logits → (H, W). Write it with `exp` and
-# `sum`, and mind that $e^{1000}$ is too large for any float: what may you take off all $z_c$ without changing any
-# $p_c$?
+# `sum`. But $e^{1000}$ is too large for any float: what may you subtract from all $z_c$ without changing any $p_c$?
 
 
 # %% tags=["exercise"]
 def confidence(logits):
-    """(1, C, H, W) logits → (H, W) probability of the likeliest class; right for large logits too."""
+    """(1, C, H, W) logits, also large → (H, W): probability of the best class."""
     ### BEGIN SOLUTION
     highest = logits.amax(1, keepdim=True)
     powers = (logits - highest).exp()
@@ -332,8 +358,8 @@ confidence = course.check(
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>
 #
-# - *"nan instead of a number."* $e^{1000}$ became infinite, and infinite by infinite is not a number. Take the
-#   largest logit of each pixel off all of its logits first: numerator and denominator shrink by the same factor.
+# - *"nan instead of a number."* $e^{1000}$ became infinite, and infinite by infinite is not a number. Subtract the
+#   largest logit of each pixel from all of its logits first: numerator and denominator shrink by the same factor.
 # - *"Sizes do not match."* `amax(1, keepdim=True)` keeps a dimension of size 1, so that the subtraction finds its
 #   partner.
 # - *"All numbers are far too small."* The sum runs over the classes (dimension 1), not over the image.
@@ -352,7 +378,7 @@ confidence = course.check(
 
 # %% tags=["exercise"]
 def edges(ids):
-    """(H, W) class ids, void 255 → (H, W) bool, True where a direct neighbour has another class."""
+    """(H, W) class ids, void 255 → (H, W) bool: a direct neighbour has another."""
     ### BEGIN SOLUTION
     edge = np.zeros(ids.shape, bool)
     down = (ids[1:] != ids[:-1]) & (ids[1:] != 255) & (ids[:-1] != 255)
@@ -398,13 +424,15 @@ sure = np.asarray(confidence(logits).cpu())
 wrong = (class_map(logits, shape) != truth) & (truth != 255)
 at_edge = edges(truth)
 for name, where in (("at edges", at_edge), ("inside", ~at_edge & (truth != 255))):
-    means = f"mean confidence {sure[where].mean():.2f}, wrong {wrong[where].mean():.1%}"
+    means = (
+        f"mean confidence {sure[where].mean():.2f}, wrong {wrong[where].mean():.1%}"
+    )
     print(f"{name:<9}{where.mean():6.1%} of the image, {means}")
 ours.sure_and_unsure(image, sure, wrong)
 
 # %% [markdown]
-# The network is unsure where it is wrong, and both happen at the edges. That is worth a lot: a car that brakes may
-# ask not only *what* but also *how sure*. But do not read 0.9 as "right nine times of ten": nobody has promised that.
+# The network is unsure where it is wrong, and both happen at the edges. That is useful: a car that brakes may
+# ask not only *what* but also *how sure*. But do not read 0.9 as "right nine times of ten": nothing guarantees that.
 #
 # ## 7 · How fast?
 # Below, the same image goes through the network again and again. How many frames per second is that?
@@ -428,7 +456,7 @@ print(" ".join(f"{1000 * s:.0f}" for s in measured["288×384"]), "ms")
 # %% [markdown]
 # ### Exercise 00.5 · Frames per second   ●●○○○ · 6 minutes
 # From a list of seconds, one a call: leave out the first `warm_up` calls, then tell how many frames per second a
-# *typical* call means. Now and then another program interrupts a call; one such call shall not change your answer.
+# *typical* call means. Sometimes another program interrupts a call; one such call must not change your answer.
 
 
 # %% tags=["exercise"]
@@ -464,31 +492,44 @@ frames_per_second = course.check(
 # first and enlarges the logits at the end. A quarter of the pixels means about a quarter of the multiplications. Look
 # at both panels: squares are warm-up calls, the full line is the median of the rest, the dashed line the mean of all.
 
+
 # %%
-half = Segmenter(model, meta["mean"], meta["std"], size=(144, 192), table=table).to(lesson.device)
+def seeing(rows):
+    """The same network; it sees every image at so many rows."""
+    size = (rows, rows * 4 // 3)
+    found = Segmenter(model, meta["mean"], meta["std"], size=size, table=table)
+    return found.to(lesson.device)
+
+
+half = seeing(144)
 measured["144×192"] = stopwatch(half, image, calls)
-for (name, seconds), size in zip(measured.items(), ((288, 384), (144, 192)), strict=True):
-    typical, mean, macs = frames_per_second(seconds), 1 / np.mean(seconds), count(model, size).macs
-    print(f"{name}: {macs / 1e9:.2f} G multiply-adds, {typical:.1f} frames per second ({mean:.1f} by the mean of all)")
+for name, seconds in measured.items():
+    macs = count(model, tuple(map(int, name.split("×")))).macs / 1e9
+    print(f"{name}: {macs:.2f} G multiply-adds", end=", ")
+    print(f"{frames_per_second(seconds):.1f} frames per second", end=" ")
+    print(f"({1 / np.mean(seconds):.1f} by the mean of all)")
+
+# %%
 ours.times(measured, warm_up=3)
 
 # %% [markdown]
 # If a quarter of the work does not make it four times as fast, that is normal: some of the time does not depend on
-# the size. Lesson 16 takes that apart.
+# the size. Lesson 16 shows where the time goes.
 #
 # And what does it cost? Both are scored on the same scenes. Compare the mean with the row of Pole, and then with the
 # row of Road.
 
 # %%
 some = Streets("test", n=lesson.pick(24, 6), size=(288, 384))
-scores = {name: metrics.score(s.predict, some, progress=False) for name, s in (("full", segmenter), ("half", half))}
+scores = [metrics.score(s.predict, some, progress=False) for s in (segmenter, half)]
 print(f"IoU in percent {'full':>10}{'half':>10}   {len(some)} scenes")
-rows = [(n, *(s.per_class_iou[i] for s in scores.values())) for i, n in enumerate(table.names)]
-for name, full, less in [*rows, ("mean", *(s.miou for s in scores.values()))]:
-    print(f"{name:<15}{100 * full:>10.1f}{100 * less:>10.1f}")
+for i, name in enumerate(table.names):
+    full, less = (100 * s.per_class_iou[i] for s in scores)
+    print(f"{name:<15}{full:>10.1f}{less:>10.1f}")
+print(f"{'mean':<15}{100 * scores[0].miou:>10.1f}{100 * scores[1].miou:>10.1f}")
 
 # %% [markdown]
-# Large things survive, thin and small ones go: at half size a pole of four pixels is two pixels wide, and a quarter
+# Large things stay, thin and small ones are lost: at half size a pole of four pixels is two pixels wide, and a quarter
 # of a cell at 1/8. The pictures show the same scene, seen at 288, 144 and 96 rows: watch the poles, the signs and the
 # people.
 
@@ -496,11 +537,11 @@ for name, full, less in [*rows, ("mean", *(s.miou for s in scores.values()))]:
 # %%
 def seen_at(rows):
     """The class map of `image` when the network sees so many rows, in colours."""
-    smaller = Segmenter(model, meta["mean"], meta["std"], size=(rows, rows * 4 // 3), table=table).to(lesson.device)
-    return plots.overlay(image, smaller.predict(image), table, alpha=0.75)
+    return plots.overlay(image, seeing(rows).predict(image), table, alpha=0.75)
 
 
-ours.side_by_side({f"{rows} rows": seen_at(rows) for rows in (288, 144, 96)})
+drawn = {f"{rows} rows": seen_at(rows) for rows in (288, 144, 96)}
+plots.with_legend(ours.side_by_side(drawn), table)
 
 # %% [markdown]
 # Find your own limit: how many rows does the network need before you would trust it with the road, the cars, the
@@ -510,15 +551,17 @@ ours.side_by_side({f"{rows} rows": seen_at(rows) for rows in (288, 144, 96)})
 # %% tags=["slider"]
 def look(rows):
     """Image and what the network makes of it at so many rows."""
-    return ours.side_by_side({"image": image, f"seen at {rows}×{rows * 4 // 3}": seen_at(rows)})
+    drawn = {"image": image, f"seen at {rows}×{rows * 4 // 3}": seen_at(rows)}
+    return ours.side_by_side(drawn)
 
 
-_ = ipywidgets.interact(look, rows=ipywidgets.IntSlider(144, 48, 384, 48, continuous_update=False))
+knob = ipywidgets.IntSlider(144, 48, 384, 48, continuous_update=False)
+_ = ipywidgets.interact(look, rows=knob)
 
 # %% [markdown]
 # ## The whole way in one cell
-# Your functions, end to end, and `edgeseg.predict`, which is the package's way of saying the same. The last line
-# counts the pixels on which the two agree.
+# All functions of this lesson, yours where you have solved them, and `edgeseg.predict`, which does the same in one call. The
+# last line counts the pixels on which the two agree.
 
 
 # %%
@@ -562,16 +605,16 @@ course.progress()
 #
 # </details>
 #
-# <details><summary>3. Why can the network not have learned its scenes by heart?</summary>
+# <details><summary>3. Why can the network not have stored all its scenes?</summary>
 #
-# There were 14 labelled pixels for each parameter, and it is scored on scenes it has not seen.
+# There were 190 labelled pixels for each parameter, and it is scored on scenes it has not seen.
 #
 # </details>
 #
 # <details><summary>4. A call takes 100 ms, one in ten takes 1 s. Mean, median, and which one do you report?</summary>
 #
 # Mean 190 ms, median 100 ms. Report the median as the typical call, and beside it how slow the slow ones are: a car
-# must live with those too.
+# has to wait for those, too.
 #
 # </details>
 #
