@@ -384,7 +384,7 @@ GlobalMaxPool = course.prove(
 repaired = ours.steps_of(
     ours.export(ours.with_pools(network, GlobalMaxPool), example)
 )
-print("with your block:", engines(repaired, supported), "engine")
+print("with the block of 18.4:", engines(repaired, supported), "engine")
 
 # %% [markdown]
 # ## 5 · What may travel
