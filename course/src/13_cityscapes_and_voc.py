@@ -8,7 +8,8 @@
 
 # %% [markdown]
 # # 13 · Cityscapes and VOC
-# At the end you can say which protocol a printed mIoU belongs to, and what each silent choice does to the number.
+# At the end you can say which protocol a printed mIoU belongs to, and what each choice that is not mentioned does to the
+# number.
 #
 # **75 minutes to work through** · 0.8 min of computing on two CPU cores · 1 GB of memory · data: rendered scenes, no download · needs lesson 02, 08 · 5 exercises
 
@@ -72,7 +73,7 @@ ours.one_street(
 
 # %% [markdown]
 # The network loses most poles, paints one too thick, and overlooks the person between the cars. Remember them. Today the
-# number will move by many points, and nothing of them comes back.
+# number will change by many points, and none of them will be found.
 #
 # ## The papers
 # | | Cross-CBAM | Improved HRNet |
@@ -93,7 +94,9 @@ ours.one_street(
 
 # %%
 void = np.mean([np.mean(label == VOID) for _, label in val])
-print(f"void for the 19, background for the 20: {void:.1%} of the pixels of our val")
+print(
+    f"void for the 19, background for the 20: {void:.1%} of the pixels of our val"
+)
 
 # %% [markdown] tags=["predict"]
 # **Predict.** Ten rides through ten streets, 16 frames each, five a second. A "network" only **remembers**: it answers a
@@ -327,7 +330,7 @@ ours.protocols(values, next(iter(values)), "21 classes, the same network")
 # %% [markdown]
 # Here both wrong means come out lower: a class of few pixels is easily missed altogether in a frame, and one such frame
 # weighs as much as a crowd. On other data they may come out higher. Nobody knows the direction beforehand. Pixel accuracy is
-# always kind: the large classes are the easy ones.
+# always high: the large classes are the easy ones.
 #
 # In VOC, background **is** a class by protocol, and a good one. In Cityscapes it is void. Say so, and both are right.
 #
@@ -386,8 +389,8 @@ for name, way in (("random frames", paper_split), ("whole rides", split)):
     print(f"memory, {name:13}", *(f"{x:.1f}" for x in found), "% with seeds 0 to 2")
 
 # %% [markdown]
-# The memory has learnt nothing about streets, and a random split pays it for that. Cityscapes splits by **city**, CamVid
-# by drive (in part, see lesson 08).
+# The memory has learnt nothing about streets, and a random split gives it a good score. Cityscapes splits by **city**,
+# CamVid by drive (in part, see lesson 08).
 #
 # VOC's pictures are no video; there a random split does another harm. Names are made up, their numbers are VOC's:
 
@@ -465,14 +468,14 @@ course.progress()
 #
 # <details><summary>4. How do you find out that a split leaks?</summary>
 #
-# Score a predictor that only remembers. If it does well, val is in train in all but name.</details>
+# Score a predictor that only remembers. If it does well, val holds nearly the same frames as train.</details>
 #
 # <details><summary>5. The weights that are best on val are reported on val. Which lesson says what that costs?</summary>
 #
 # 08, section 4: the best of many looks is too high.</details>
 
 # %% [markdown]
-# **Beyond.** With Cityscapes at hand: `edgeseg eval WEIGHTS --data cityscapes20 --split val`, and the same with
+# **Beyond.** If you have Cityscapes: `edgeseg eval WEIGHTS --data cityscapes20 --split val`, and the same with
 # `cityscapes`. · How far must rides be apart in time until memory fails within one street? Change `fps`.
 #
 # **Papers.** Cordts et al., *The Cityscapes dataset*, 2016 · Everingham et al., *The PASCAL Visual Object Classes
