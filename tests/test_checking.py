@@ -283,6 +283,21 @@ def test_ids_of_another_type_are_told(capsys):
     assert "as float64, and should be uint8" in said(capsys, lambda x: x / 1, ids, [one], "01.4")[1]
 
 
+def test_a_function_of_a_list_of_maps_that_gives_one_is_compared_map_by_map(capsys):
+    def halved(maps):
+        return [F.avg_pool2d(m, 2) for m in maps]
+
+    def other(maps):
+        return [F.avg_pool2d(maps[0], 2), F.max_pool2d(maps[1], 2)]
+
+    two = course.case([torch.randn(1, 3, 8, 8), torch.randn(1, 3, 4, 4)])
+    by_area = [F.interpolate(m, scale_factor=0.5, mode="area") for m in two.args[0]]
+    assert said(capsys, halved, lambda maps: by_area, [two])[1].startswith("✓")
+    text = said(capsys, other, halved, [two])[1]
+    assert "Tried with ([Tensor(1, 3, 8, 8), Tensor(1, 3, 4, 4)])" in text
+    assert "answer[1] has the right shape" in text
+
+
 def test_a_function_that_changes_its_input_is_refused(capsys):
     def spoils(label, classes):
         result = shares(label, classes)

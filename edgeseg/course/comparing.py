@@ -118,8 +118,9 @@ def short(value: Any) -> str:
         return f"{type(value).__name__}{tuple(value.shape)}" if large else str(value.tolist())
     if isinstance(value, nn.Module):
         return f"a {type(value).__name__}"
-    if isinstance(value, tuple) and any(isinstance(v, Tensor) for v in value):
-        return f"({', '.join(map(short, value))})"
+    if isinstance(value, (list, tuple)) and any(isinstance(v, (Tensor, np.ndarray)) for v in value):
+        inside = ", ".join(map(short, value))
+        return f"[{inside}]" if isinstance(value, list) else f"({inside})"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
