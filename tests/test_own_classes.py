@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgeseg.course.drawing import read_shapes
 from edgeseg.course.lessons import lesson_20 as lesson
-from edgeseg.course.painter import read_shapes
 
 IDS = {"other": 0, "lamp": 1, "void": 255}
 

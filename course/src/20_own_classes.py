@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg import course
+from edgeseg.course.drawing import painter, read_shapes
 from edgeseg.course.lessons import lesson_08, lesson_16, lesson_17
 from edgeseg.course.lessons import lesson_20 as ours
 from edgeseg.course.lessons import lesson_20_properties as held
-from edgeseg.course.painter import painter, read_shapes
 from edgeseg.data.labels import CAMVID, VOID
 from edgeseg.metrics import ConfusionMatrix, score
 

@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from edgeseg.course.drawing import Shape
 from edgeseg.course.mission import FRAME
-from edgeseg.course.painter import Shape
 from edgeseg.data.class_file import read_class_file
 from edgeseg.data.labels import CAMVID, VOID, ClassTable
 from edgeseg.data.pairs import SUFFIXES, Dataset, Pairs, folder_pairs
@@ -175,7 +175,7 @@ def to_label(shapes: Sequence[Shape], size: tuple[int, int], ids: Mapping[str, i
     """Outlines as a label: later ones lie above, what none covers is void.
 
     Args:
-        shapes: of `edgeseg.course.painter.read_shapes`.
+        shapes: of `edgeseg.course.drawing.read_shapes`.
         size: (H, W).
         ids: label → class id, or `VOID`.
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from edgeseg.course.answers import Readings
 from edgeseg.course.checking import Case, case
+from edgeseg.course.drawing import Shape
 from edgeseg.course.lessons.lesson_20 import Own, Photos, Report
 from edgeseg.course.mission import FRAME
-from edgeseg.course.painter import Shape
 from edgeseg.data.class_file import read_class_file
 from edgeseg.data.labels import CAMVID, VOID, ClassTable, LabelError
 

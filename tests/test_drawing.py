@@ -10,7 +10,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from edgeseg.course.painter import painter, read_shapes
+from edgeseg.course.drawing import painter, read_shapes
 
 IMAGE = np.zeros((20, 30, 3), np.uint8)
 DRAWN = {
@@ -25,7 +25,7 @@ DRAWN = {
     "imageWidth": 30,
 }
 
-# as little of a browser as the script needs: a picture of 30x20 that is shown at twice its size, ten pixels from the left
+# as little of a browser as the script needs: a picture of 30x20, shown at twice its size, ten pixels from the left
 BROWSER = """
 const pen = new Proxy({}, {get: (t, k) => (k in t ? t[k] : () => {}), set: (t, k, v) => (t[k] = v, true)});
 const parts = {
