@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from edgeseg.data.pairs import SUFFIXES, DataError, read_image
+from edgeseg.live import csi
 from edgeseg.text import Field, parse_fields, parse_size
 
 FPS = 25.0
@@ -94,7 +95,7 @@ def open_source(
     """The source that a word names.
 
     Args:
-        text: ``"0"`` or ``"/dev/video0"`` (camera), ``"csi://0"`` (a board's own, `edgeseg.live.csi`), a video file,
+        text: ``"0"`` or ``"/dev/video0"`` (camera), ``"csi://0"`` (a board's own, `CsiCamera`), a video file,
             ``"rtsp://…"`` or another address, a folder of pictures or one picture, or ``"streets"``
             (`edgeseg.data.streets.drive`; for a folder of that name write ``"./streets"``).
         size: (H, W) of the frames; the whole picture is scaled to it, its aspect is not kept. ``None``: the source's
@@ -118,8 +119,6 @@ def open_source(
     if camera:
         return _camera(text, size, fps, stall, asked)
     if text.startswith("csi://"):
-        from edgeseg.live.csi import CsiCamera
-
         return CsiCamera(text, size, fps, stall)
     if "://" in text:
         return VideoSource(text, size, fps, stall, options=asked)
@@ -388,6 +387,39 @@ class VideoSource(Source):
         if "://" in self._address:
             return "Check address, network and sender: does another player show it?"
         return "Is it a video, and whole? Copy or record it again."
+
+
+class CsiCamera(VideoSource):
+    """A camera on a board's CSI port, by the board's own program.
+
+    ``rpicam-vid`` on a Raspberry Pi, GStreamer's ``nvarguscamerasrc`` on a Jetson; without either, an error. Tested
+    with stand-ins for the two programs, on no board. Arguments as `VideoSource`'s; ``address`` is ``csi://0``, size
+    and fps are what the camera is asked for: 720×1280 and 30 by default.
+
+    Raises:
+        ValueError: no number of a camera. ImportError: PyAV is missing.
+    """
+
+    def __init__(
+        self, address: str, size: tuple[int, int] | None = None, fps: float | None = None, stall: float = 5.0
+    ) -> None:
+        super().__init__(address, size, None, stall)
+        self._number, self._asked = address.removeprefix("csi://"), (size or (720, 1280), fps or 30.0)
+        if not self._number.isdigit():
+            raise ValueError(f"{address}: give the number of the camera, e.g. csi://0")
+
+    @contextmanager
+    def _open(self) -> Iterator[Any]:
+        program, form = csi.command(self._number, *self._asked)
+        if not program:
+            nor = " nor ".join(csi.PROGRAMS)
+            raise SourceError(f"{self.name}: neither {nor} is installed. A USB camera is a number: 0")
+        try:
+            with csi.opened(self._av, program, form) as container:
+                yield container
+        except (self._av.error.FFmpegError, OSError) as error:
+            told = f"{self.name}: {program[0]} gives no picture ({self._why(error)})"
+            raise SourceError(f"{told}. Try it by itself: {' '.join(program)}") from error
 
 
 def _for_ffmpeg(asked: Mapping[str, Any]) -> dict[str, str]:
