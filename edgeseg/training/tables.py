@@ -129,8 +129,8 @@ class Finding:
         seeds: how many pairs.
         p: probability of such a difference, either way, by chance alone (Student's t of the paired differences),
             multiplied after Holm (1979) for the number of claims in the table. ``None`` with fewer than `LEAST` seeds.
-            For a claim with a margin, chance is a true loss of just that margin: p is below 0.05 where the two-sided 95 %
-            confidence interval leaves the margin out, which for "no worse" is a one-sided test at 2.5 % (ICH E9).
+            For a claim with a margin, chance is a true loss of just that margin: p is below 0.05 where the two-sided
+            95 % confidence interval leaves the margin out, which for "no worse" is a one-sided test at 2.5 % (ICH E9).
     """
 
     claim: Claim
