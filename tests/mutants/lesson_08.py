@@ -2,17 +2,22 @@
 
 from mutants import Mutant
 
-_SCORES = 'scores = [(row["epoch"], row["miou"]) for row in map(json.loads, lines) if "miou" in row]'
+_SCORES = """    scores = []
+    for row in map(json.loads, lines):
+        if "miou" in row:
+            scores.append((row["epoch"], row["miou"]))
+"""
 _VARIANCE = "variance = sum((x - mean) ** 2 for x in scores) / (len(scores) - 1)"
 _DIFFERENCES = "[b[seed] - a[seed] for seed in common]"
-_COPIES = "run.weights.copy(), run.velocity.copy(), run.average.copy()"
-_CARRY = f"""    fresh.weights, fresh.velocity, fresh.average = {_COPIES}
+_CARRY = """    fresh.weights = run.weights.copy()
+    fresh.velocity = run.velocity.copy()
+    fresh.average = run.average.copy()
     fresh.step = run.step
     fresh.random.bit_generator.state = run.random.bit_generator.state"""
 
 MUTANTS = {
     "08.1": [
-        Mutant("every line is taken for a score", ' if "miou" in row', "", names="KeyError: 'epoch'"),
+        Mutant("every line is taken for a score", 'if "miou" in row:', "if True:", names="KeyError: 'epoch'"),
         Mutant(
             "best is the latest", "max(scores, key=lambda pair: pair[1])", "max(scores)", names="answer['best'][0] is 7"
         ),
@@ -31,13 +36,9 @@ MUTANTS = {
             "exchanged", '{"last": scores[-1], "best":', '{"best": scores[-1], "last":', names="answer['last'][0] is 4"
         ),
         Mutant(
-            "with a loop",
+            "without a loop",
             _SCORES,
-            "scores = []\n"
-            "    for line in lines:\n"
-            "        row = json.loads(line)\n"
-            '        if "miou" in row:\n'
-            '            scores.append((row["epoch"], row["miou"]))',
+            '    scores = [(r["epoch"], r["miou"]) for r in map(json.loads, lines) if "miou" in r]\n',
         ),
     ],
     "08.2": [
@@ -97,20 +98,20 @@ MUTANTS = {
     "08.4": [
         Mutant(
             "no weights",
-            "fresh.weights, fresh.velocity, fresh.average = run.weights.copy(), run.velocity.copy()",
-            "fresh.velocity, fresh.average = run.velocity.copy()",
+            "    fresh.weights = run.weights.copy()\n",
+            "",
             names="answer['weights']",
         ),
         Mutant(
             "no momentum",
-            "fresh.weights, fresh.velocity, fresh.average = run.weights.copy(), run.velocity.copy()",
-            "fresh.weights, fresh.average = run.weights.copy()",
+            "    fresh.velocity = run.velocity.copy()\n",
+            "",
             names="answer['weights']",
         ),
         Mutant(
             "no average",
-            f"fresh.velocity, fresh.average = {_COPIES}",
-            "fresh.velocity = run.weights.copy(), run.velocity.copy()",
+            "    fresh.average = run.average.copy()\n",
+            "",
             names="answer['average']",
         ),
         Mutant("no step", "    fresh.step = run.step\n", "", names="answer['weights']"),
