@@ -8,14 +8,15 @@
 
 # %% [markdown]
 # # 07 · Losses and the training loop
-# At the end you have four losses, a schedule, a moving average and a loop of fourteen lines, all your own, and you have
-# seen why one training run proves nothing.
+# At the end you have written four losses, a schedule and a moving average, you know the loop that uses them line by
+# line, and you have seen why one training run proves nothing.
 #
 # **100 minutes to work through** · 2 min of computing on two CPU cores · 1.2 GB of memory · data: rendered scenes, no download · needs lesson 02, 06 · 6 exercises
 
 # %% tags=["setup"]
 import copy
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -50,12 +51,12 @@ course.network_map("mask", "aux", built=("backbone", "SE-ASPP", "CCBAM", "decode
 # | $\alpha$ | `aux_weight` | not printed |
 # | $1 - iter/max\_iter$ | `1 - progress` | what is left of the run |
 #
-# **Not said, and chosen here**: which loss sits on which head (CE on the main, focal on the aux head), γ = 2, void left out,
-# softmax, not the yes/no question of Eq. 5 (recipes have both).
+# **Not said, and chosen here**: which loss belongs to which head (CE to the main, focal to the aux head), γ = 2, void left
+# out, softmax, not the yes/no question of Eq. 5 (recipes have both).
 
 # %% [markdown] tags=["predict"]
-# **A question first.** Table 4: 74.02 mIoU without the auxiliary loss, 74.19 with it; how many runs, it does not say. Does the auxiliary loss
-# help?
+# **A question first.** Table 4: 74.02 mIoU without the auxiliary loss, 74.19 with it; how many runs, it does not say. Does
+# the auxiliary loss help?
 #
 # <details><summary>Answer</summary>
 #
@@ -66,31 +67,43 @@ course.network_map("mask", "aux", built=("backbone", "SE-ASPP", "CCBAM", "decode
 
 # %% [markdown]
 # ## Four scenes
-# Whatever you train, first learn four images by heart. A network that cannot do that has a fault, and you find it in a
-# minute. Below: the four scenes and their labels; black is **void**, where no class applies (here the car's own bonnet, bins,
-# boxes).
+# First let a network learn four images completely. If it cannot, it has a fault, and you find it in a minute. Below: the
+# four scenes and their labels; black is **void**, where no class applies (here the car's own bonnet, bins, boxes).
 
 # %%
 from edgeseg.data.labels import CAMVID
 from edgeseg.data.streets import Streets
 
-MEAN, STD = (torch.tensor(v).view(3, 1, 1) for v in ((0.412, 0.418, 0.430), (0.238, 0.250, 0.276)))
+MEAN = torch.tensor((0.412, 0.418, 0.430)).view(3, 1, 1)
+STD = torch.tensor((0.238, 0.250, 0.276)).view(3, 1, 1)
 
 
 def load(split, n, size=(96, 128), **factors):
-    """Scenes as the network wants them: normalised (n, 3, H, W), labels (n, H, W)."""
-    images, labels = Streets(split, n=n, size=size, cache=False, **factors).arrays(workers=0, progress=False)
+    """Scenes for the network: normalised (n, 3, H, W), labels (n, H, W)."""
+    streets = Streets(split, n=n, size=size, cache=False, **factors)
+    images, labels = streets.arrays(workers=0, progress=False)
     x = (torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - MEAN) / STD
     return x.to(lesson.device), torch.from_numpy(labels).to(lesson.device)
 
 
-plots.contact_sheet(list(Streets("train", n=4, size=(96, 128))), CAMVID)
+def drawn(ids):
+    """(H, W) class ids in colours."""
+    return plots.colorize(ids.cpu().numpy(), CAMVID)
+
+
+# %%
+pairs = list(Streets("train", n=4, size=(96, 128)))
+views = {f"scene {i}": image for i, (image, _) in enumerate(pairs)}
+views |= {
+    f"label {i}": drawn(torch.tensor(ids)) for i, (_, ids) in enumerate(pairs)
+}
+plots.with_legend(ours.pictures(views), CAMVID, void=True)
 
 # %% [markdown]
 # ## Cross-entropy, void exactly left out
 # A loss here returns two numbers, a **sum** and a **count**: the loss is sum / count. Why not the mean at once? Because
-# means do not add up. Two half-batches (or two GPUs) with different amounts of void have means whose mean is wrong; sums and
-# counts can be added and divided once.
+# means cannot be added. Two half-batches (or two GPUs) with different amounts of void have means whose mean is wrong; sums
+# and counts can be added and divided once.
 #
 # The package's `Loss` does the rest: it resizes logits to the labels, calls your `pixel_terms`, divides.
 #
@@ -106,7 +119,7 @@ class CrossEntropy(Loss):
         self.register_buffer("weight", weight, persistent=False)
 
     def pixel_terms(self, logits, target):
-        """Logits (N, C, H, W), target (N, H, W) int64 → sum and count, both 0-dim."""
+        """Logits (N, C, H, W), target (N, H, W) int64 → sum, count, both 0-dim."""
         ### BEGIN SOLUTION
         valid = target != VOID
         known = target.masked_fill(~valid, 0)
@@ -125,16 +138,17 @@ labels[0, :6] = VOID  # much void in one image, little in the other
 labels[1, 0, :3] = VOID
 hint = F.one_hot(labels.clamp(max=4), 5).permute(0, 3, 1, 2).float()
 logits = 2 * torch.randn(2, 5, 9, 13) + 3 * hint  # a network that knows something
-sure = logits + torch.tensor([12.0, 0.0]).view(2, 1, 1, 1) * hint  # and one that knows its first image nearly by heart
+sure = logits + torch.tensor([12.0, 0.0]).view(2, 1, 1, 1) * hint  # sure of image 0
 certain = 900 * hint
 certain[:, :, 8, 12] = 0  # all losses are exactly 0 but one
 
 # %% tags=["check"]
+weight = torch.tensor([0.2, 1.0, 3.0, 0.5, 2.0])
 CrossEntropy = course.check(
     CrossEntropy,
     losses.CrossEntropy,
     course.case(inputs=[logits, labels]),
-    course.case(weight=torch.tensor([0.2, 1.0, 3.0, 0.5, 2.0]), inputs=[logits, labels]),
+    course.case(weight=weight, inputs=[logits, labels]),
     course.case(inputs=[(2, 5, 3, 4), labels]),
     course.case(inputs=[logits, torch.full_like(labels, VOID)]),
     course.case(inputs=[logits, labels], method="terms"),
@@ -147,8 +161,8 @@ CrossEntropy = course.check(
 # - *Index 255 is out of bounds*: give void pixels some class to look up (`masked_fill`), and take them out afterwards.
 # - *Right without weights, wrong with them*: the count is the sum of the weights, not of the pixels.
 # - *Wrong from the first case on*: the softmax runs over the classes, dimension 1.
-# - *The message names a step of mine that looks right*: you write it in another way than the package. Look at the numbers only:
-# a wrong sign, a mean for a sum, a count that is too large.
+# - *The message names a step of mine that looks right*: you write it in another way than the package. Look at the numbers
+#   only: a wrong sign, a mean for a sum, a count that is too large.
 #
 # </details>
 
@@ -161,24 +175,26 @@ whole = loss(logits, labels)
 halves = [loss.terms(logits[i : i + 1], labels[i : i + 1]) for i in range(2)]
 mean_of_means = sum(total / count for total, count in halves) / 2
 added = sum(total for total, _ in halves) / sum(count for _, count in halves)
-print(f"whole batch {whole:.4f}   mean of means {mean_of_means:.4f}   sums over counts {added:.4f}")
+print(f"whole batch {whole:.4f}   mean of means {mean_of_means:.4f}", end="   ")
+print(f"sums over counts {added:.4f}")
 
 # %% [markdown]
-# **Class weights** let rare classes speak up. Left: what the pixels of 40 scenes are. Right: two rules. ENet's,
-# 1/ln(1.1 + share), cannot exceed 1/ln 1.1; median frequency has no bound: compare Bicyclist with Road. From here on we use PyTorch's
-# `F.cross_entropy(…, ignore_index=255)`, which gives 0 on void.
+# **Class weights** give rare classes more influence. Left: what the pixels of 40 scenes are. Right: two rules. ENet's,
+# 1/ln(1.1 + share), cannot exceed 1/ln 1.1; median frequency has no bound: compare Bicyclist with Road. From here on we
+# use PyTorch's `F.cross_entropy(…, ignore_index=255)`, which gives 0 on void.
 
 # %%
 _, many = load("train", 40)
-counts = torch.stack([torch.bincount(label[label != VOID].long(), minlength=11) for label in many.cpu()])
+each = [label[label != VOID].long() for label in many.cpu()]
+counts = torch.stack([torch.bincount(label, minlength=11) for label in each])
 shares = counts.sum(0) / counts.sum()
 rules = {rule: losses.class_weights(counts, rule) for rule in ("enet", "median")}
 ours.shares_and_weights(CAMVID.names, shares, rules)
 
 # %% [markdown]
 # ## Focal loss
-# Most pixels are road and sky, and soon right. Each costs little, together they drown the rest. Focal loss (Eq. 6) multiplies
-# a pixel's cross-entropy by $(1-p)^\gamma$: at p = 0.9 and γ = 2 that is 0.01.
+# Most pixels are road and sky, and soon right. Each costs little; together they cost more than all others. Focal loss
+# (Eq. 6) multiplies a pixel's cross-entropy by $(1-p)^\gamma$: at p = 0.9 and γ = 2 that is 0.01.
 #
 # ### Exercise 07.2 · Focal loss   ●●○○○ · 10 minutes
 # Sum over the valid pixels of $(1-p)^\gamma \cdot (-\log p)$, and their number, both as 0-dim tensors: a count is
@@ -192,7 +208,7 @@ class Focal(Loss):
         self.gamma = gamma
 
     def pixel_terms(self, logits, target):
-        """Logits (N, C, H, W), target (N, H, W) int64 → sum and count, both 0-dim."""
+        """Logits (N, C, H, W), target (N, H, W) int64 → sum, count, both 0-dim."""
         ### BEGIN SOLUTION
         pixel = F.cross_entropy(logits, target, ignore_index=VOID, reduction="none")
         p = torch.exp(-pixel)
@@ -220,8 +236,8 @@ Focal = course.check(
 # </details>
 
 # %% [markdown]
-# A trained network looks at a scene that it has not seen. Left: the loss of one pixel. Middle: the factor $(1-p)^\gamma$, bright
-# where a pixel still counts: outlines, poles, far things. Right: how few pixels bear half of the loss.
+# A trained network looks at a scene that it has not seen. Left: the loss of one pixel. Middle: the factor $(1-p)^\gamma$,
+# bright where a pixel still counts: outlines, poles, far things. Right: how few pixels make half of the loss.
 
 # %%
 from edgeseg.inference import load_segmenter
@@ -231,7 +247,8 @@ image, label = Streets("test", n=8, size=(192, 256))[3]
 target = torch.from_numpy(label).long()
 with torch.inference_mode():
     trained = segmenter.logits(torch.from_numpy(image).permute(2, 0, 1)[None])
-pixel = F.cross_entropy(trained, target[None], ignore_index=VOID, reduction="none")[0]
+per_pixel = {"ignore_index": VOID, "reduction": "none"}
+pixel = F.cross_entropy(trained, target[None], **per_pixel)[0]
 p = torch.exp(-pixel).masked_fill(target == VOID, torch.nan).numpy()
 ours.focus(image, p, gamma=2)
 
@@ -241,7 +258,7 @@ ours.focus(image, p, gamma=2)
 # %% tags=["slider"]
 import ipywidgets
 
-knob = ipywidgets.FloatSlider(2.0, min=0, max=5, step=0.5, description="γ", continuous_update=False)
+knob = ipywidgets.FloatSlider(2.0, min=0, max=5, step=0.5, continuous_update=False)
 _ = ipywidgets.interact(lambda gamma: ours.focus(image, p, gamma), gamma=knob)
 
 # %% [markdown]
@@ -253,8 +270,8 @@ _ = ipywidgets.interact(lambda gamma: ours.focus(image, p, gamma), gamma=knob)
 # with $p$ the softmax, $t$ the truth (0 or 1), $s$ = `smooth`.
 #
 # ### Exercise 07.3 · Dice loss   ●●●○○ · 15 minutes
-# Sums run over the valid pixels of the whole batch. Return the sum over the classes **present** in the target, and how many they
-# are, both as 0-dim tensors.
+# Sums run over the valid pixels of the whole batch. Return the sum over the classes **present** in the target, and how
+# many they are, both as 0-dim tensors.
 
 
 # %% tags=["exercise", "build"]
@@ -264,7 +281,7 @@ class Dice(Loss):
         self.smooth = smooth
 
     def pixel_terms(self, logits, target):
-        """Logits (N, C, H, W), target (N, H, W) int64 → sum and count, both 0-dim."""
+        """Logits (N, C, H, W), target (N, H, W) int64 → sum, count, both 0-dim."""
         ### BEGIN SOLUTION
         classes = torch.arange(logits.shape[1], device=target.device)[:, None, None]
         truth = (target[:, None] == classes).to(logits.dtype)
@@ -292,17 +309,19 @@ Dice = course.check(
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>
 #
-# - *`F.one_hot` fails at 255*: compare `target[:, None]` with `torch.arange(C).view(1, C, 1, 1)` (on the logits' device) instead;
-#   void is then 0 in every class.
+# - *`F.one_hot` fails at 255*: compare `target[:, None]` with `torch.arange(C).view(1, C, 1, 1)` (on the logits' device)
+#   instead; void is then 0 in every class.
 # - *Too large by a constant*: the probabilities on void pixels must be 0, too.
-# - *Wrong only where classes are absent*: their dice is about 0 whatever the network says; leave them out of sum **and** count.
+# - *Wrong only where classes are absent*: their dice is about 0 whatever the network says; leave them out of sum **and**
+#   count.
 #
 # </details>
 
 # %% [markdown]
 # ## OHEM: only the hard pixels
-# Online hard example mining keeps the pixels whose p is below a threshold, and forgets the others. But a good network leaves
-# few such pixels, and a loss over a handful is noise. So a minimum share is kept of every image: the bar falls as far as needed.
+# Online hard example mining keeps the pixels whose p is below a threshold, and leaves out the others. But a good network
+# leaves few such pixels, and a loss over very few pixels is noise. So a minimum share is kept of every image: the bar
+# falls as far as needed.
 #
 # ### Exercise 07.4 · OHEM   ●●●●○ · 15 minutes
 # `kept` says which pixels count. A pixel is kept if its loss reaches a **bar**: −log(threshold), or, in an image where
@@ -324,9 +343,11 @@ class OHEM(Loss):
         """Losses (N, H, W) and target (N, H, W) → (N, H, W) bool."""
         ### BEGIN SOLUTION
         valid = target != VOID
-        hardest = pixel.masked_fill(~valid, -1).flatten(1).sort(1, descending=True).values
+        losses = pixel.masked_fill(~valid, -1).flatten(1)  # (N, H·W), void last
+        hardest = losses.sort(1, descending=True).values
         place = (self.keep * valid.sum((1, 2))).ceil().long() - 1
-        bar = hardest.gather(1, place.clamp(min=0)[:, None]).clamp(max=-math.log(self.threshold))
+        bar = hardest.gather(1, place.clamp(min=0)[:, None])
+        bar = bar.clamp(max=-math.log(self.threshold))
         return valid & (pixel >= bar[:, None])
         ### END SOLUTION
 
@@ -354,25 +375,28 @@ OHEM = course.check(
 # </details>
 
 # %% [markdown]
-# Kept pixels are light. An untrained network: nearly everything is hard, and OHEM is cross-entropy. The trained one with the
-# usual threshold; with 0.1, as few as a much better network would leave; and the same with a floor of 1/4.
+# Kept pixels are light. First an untrained network: nearly everything is hard, and OHEM is cross-entropy. Then the trained
+# one with the usual threshold; with 0.1, as few as a much better network would leave; and the same with at least 1/4.
 
 # %%
 x = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
 with torch.inference_mode():
     naive = CrossCBAM(11, width=16, aspp_channels=64).eval()(x)
-ways = {"untrained, p < 0.7": (naive, 0.7, 1 / 16), "trained, p < 0.7": (trained, 0.7, 1 / 16)}
-ways |= {"p < 0.1": (trained, 0.1, 1e-6), "p < 0.1, at least 1/4": (trained, 0.1, 1 / 4)}
+ways = {"untrained, p < 0.7": (naive, 0.7, 1 / 16)}
+ways["trained, p < 0.7"] = (trained, 0.7, 1 / 16)
+ways["p < 0.1"] = (trained, 0.1, 1e-6)
+ways["p < 0.1, at least 1/4"] = (trained, 0.1, 1 / 4)
 kept = {}
-for name, (scores, threshold, share) in ways.items():
-    each = F.cross_entropy(scores, target[None], ignore_index=VOID, reduction="none")
-    mask = OHEM(threshold, share).kept(each, target[None])[0]
-    kept[f"{name}: {mask.sum() / (target != VOID).sum():.0%}"] = mask.float().numpy()
+for name, (scores, threshold, least) in ways.items():
+    each = F.cross_entropy(scores, target[None], **per_pixel)
+    mask = OHEM(threshold, least).kept(each, target[None])[0]
+    share = mask.sum() / (target != VOID).sum()
+    kept[f"{name}: {share:.0%}"] = mask.float().numpy()
 ours.pictures(kept)
 
 # %% [markdown]
-# Published code sorts every loss of the batch for this, and waits for the answer. The package reads the bar off 1/64 of the
-# pixels. For one 720×960 crop:
+# Published code sorts every loss of the batch for this, and waits for the answer. The package takes the bar from 1/64 of
+# the pixels. For one 720×960 crop:
 
 # %%
 import time
@@ -381,7 +405,8 @@ crop = torch.rand(720 * 960)
 for name, some in (("all pixels", crop), ("1/64 of them", crop[::64])):
     start = time.perf_counter()
     bar = some.sort(descending=True).values[len(some) // 16]
-    print(f"{name:<13} sorted in {1000 * (time.perf_counter() - start):7.2f} ms, bar {bar:.3f}")
+    took = 1000 * (time.perf_counter() - start)
+    print(f"{name:<13} sorted in {took:7.2f} ms, bar {bar:.3f}")
 
 # %% [markdown]
 # ## The rate
@@ -389,9 +414,9 @@ for name, some in (("all pixels", crop), ("1/64 of them", crop[::64])):
 # while the batch norms' statistics are still those of random weights.
 #
 # ### Exercise 07.5 · Learning rate   ●●○○○ · 10 minutes
-# From `recipe.lr` down to `recipe.min_lr`, by `recipe.schedule`: poly takes (1 − progress) to the power `recipe.power`; cosine ½(1 +
-# cos(π·progress)). In the first `recipe.warmup` steps (0: none) multiply by (step + 1)/warmup. A run that follows a clock may
-# overshoot: progress 1.01 means 1.
+# From `recipe.lr` down to `recipe.min_lr`, by `recipe.schedule`: poly takes (1 − progress) to the power `recipe.power`;
+# cosine ½(1 + cos(π·progress)). In the first `recipe.warmup` steps (0: none) multiply by (step + 1)/warmup. A run that
+# follows a clock may go on too long: progress 1.01 means 1.
 
 
 # %% tags=["exercise"]
@@ -410,7 +435,7 @@ def learning_rate(recipe, step, progress):
 
 # %% tags=["check"]
 poly = Recipe("poly", iterations=100, lr=0.01, min_lr=1e-4)
-cosine = Recipe("cosine", iterations=100, lr=0.01, min_lr=1e-4, schedule="cosine", warmup=20)
+cosine = replace(poly, name="cosine", schedule="cosine", warmup=20)
 learning_rate = course.check(
     learning_rate,
     optim.learning_rate,
@@ -433,18 +458,21 @@ learning_rate = course.check(
 # Poly (solid) is nearly a straight line. Cosine (dashed), once warm, runs above it until about the middle, then below.
 
 # %%
-curves = {r.name: [learning_rate(r, step, step / 100) for step in range(100)] for r in (poly, cosine)}
+curves = {}
+for recipe in (poly, cosine):
+    rates = [learning_rate(recipe, step, step / 100) for step in range(100)]
+    curves[recipe.name] = rates
 ours.lines(curves, "step", "learning rate")
 
 # %% [markdown]
 # ## The moving average
-# The last steps jump about the minimum; their average lies nearer to it. After every step the average moves a little towards
-# the model: average ← r·average + (1 − r)·model.
+# The last steps jump from side to side of the minimum; their average lies nearer to it. After every step the average moves
+# a little towards the model: average ← r·average + (1 − r)·model.
 #
 # ### Exercise 07.6 · Moving average   ●●○○○ · 10 minutes
-# r rises as (1 + step)/(10 + step) up to `decay`, so that the random start is soon forgotten. Parameters are averaged; buffers
-# (batch norm's statistics, counters) are copied. Change `average` in place, without gradients; return its `state_dict()`.
-# Copy numbers, not tensors: what changes the model later must not change the average.
+# r rises as (1 + step)/(10 + step) up to `decay`, so that the random start soon has no weight. Parameters are averaged;
+# buffers (batch norm's statistics, counters) are copied. Change `average` in place, without gradients; return its
+# `state_dict()`. Copy numbers, not tensors: what changes the model later must not change the average.
 
 
 # %% tags=["exercise"]
@@ -453,7 +481,8 @@ def ema_update(average, model, step, decay):
     ### BEGIN SOLUTION
     rate = min(decay, (1 + step) / (10 + step))
     with torch.no_grad():
-        for own, latest in zip(average.parameters(), model.parameters(), strict=True):
+        pairs = zip(average.parameters(), model.parameters(), strict=True)
+        for own, latest in pairs:
             own.copy_(rate * own + (1 - rate) * latest)
         for own, latest in zip(average.buffers(), model.buffers(), strict=True):
             own.copy_(latest)
@@ -471,7 +500,8 @@ def moving_average(average, model, step, decay):
 
 
 def small_net():
-    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)).double()
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    net.double()
     net(torch.randn(2, 3, 8, 8).double())  # in train mode: its statistics move
     return net
 
@@ -500,8 +530,8 @@ ema_update = course.check(
 # </details>
 
 # %% [markdown]
-# A toy: one weight that ought to be 0 takes noisy steps. Its averages are calm; the slower one is calmer. None drags the start
-# along, since r begins at 0.1.
+# A toy: one weight that should be 0 takes noisy steps. Its averages are calm; the slower one is calmer. None of them keeps
+# the start for long, since r begins at 0.1.
 
 # %%
 torch.manual_seed(0)
@@ -525,8 +555,8 @@ ours.lines(path, "step", "weight", level=(0, "the goal"))
 # %%
 def train(model, data, recipe, loss, seed=0):
     (images, labels), order = data, torch.Generator().manual_seed(seed)
-    optimizer, average, history = optim.make_optimizer(model, recipe), copy.deepcopy(model).eval(), []
-    model.train()
+    optimizer = optim.make_optimizer(model, recipe)
+    average, history = copy.deepcopy(model.train()).eval(), []
     for step in tqdm(range(recipe.iterations), leave=False):
         pick = torch.randperm(len(images), generator=order)[: recipe.batch]
         for group in optimizer.param_groups:
@@ -541,17 +571,17 @@ def train(model, data, recipe, loss, seed=0):
 
 
 # %% [markdown]
-# The paper's loss, as we read it: CE on the main head plus `aux_weight` times focal on the aux head. That is α·CE + (1 − α)·FL with α
-# = 1/(1 + aux_weight), times a constant; and with SGD a constant only changes the learning rate (weight decay aside). The
-# network is Cross-CBAM-M at a quarter of its width: it trains in seconds. Below, its loss on four scenes; a network that
-# knows nothing of 11 classes would pay ln 11 on the main head.
+# The paper's loss, as we read it: CE on the main head plus `aux_weight` times focal on the aux head. That is α·CE +
+# (1 − α)·FL with α = 1/(1 + aux_weight), times a constant; and with SGD a constant only changes the learning rate (weight
+# decay is another matter). The network is Cross-CBAM-M at a quarter of its width: it trains in seconds.
 
 # %%
 main, aux, AUX_WEIGHT = CrossEntropy(), Focal(stride=8), 0.4
 
 
 def paper_loss(outputs, target):
-    return main(outputs["out"], target) + AUX_WEIGHT * aux(outputs["aux"][0], target)
+    first = main(outputs["out"], target)
+    return first + AUX_WEIGHT * aux(outputs["aux"][0], target)
 
 
 def new_net(classes=11, seed=0):
@@ -559,14 +589,21 @@ def new_net(classes=11, seed=0):
     return CrossCBAM(classes, width=16, aspp_channels=64).to(lesson.device)
 
 
-by_heart = Recipe("four", iterations=lesson.pick(400, 40), batch=4, optimizer="adamw", lr=5e-3, warmup=10, ema=0.95)
+# %% [markdown]
+# Below, its loss on four scenes. A network that knows nothing of 11 classes would have a loss of ln 11 on the main head.
+
+# %%
+steps, no_idea = lesson.pick(400, 40), (math.log(11), "ln 11")
+adamw = {"optimizer": "adamw", "lr": 5e-3, "warmup": 10, "ema": 0.95}
+few = Recipe("four", iterations=steps, batch=4, **adamw)
 four = load("train", 4, lesson.pick((192, 256), (96, 128)))
-average, history = train(new_net(), four, by_heart, paper_loss)
-ours.lines({"four scenes": history}, "step", "loss", log=True, level=(math.log(11), "ln 11"))
+average, history = train(new_net(), four, few, paper_loss)
+ours.lines({"four scenes": history}, "step", "loss", log=True, level=no_idea)
 
 # %% [markdown]
 # Before and after, and mIoU on these very scenes. Why not 100? The network answers at 1/8 of the size. The third picture is
-# what becomes of the labels themselves on their way through a 1/8 map: thin poles get lost. Logits chosen well do a little better.
+# what becomes of the labels themselves on their way through a 1/8 map: thin poles get lost. Logits that are chosen well
+# lose a little less.
 
 # %%
 from edgeseg.metrics import ConfusionMatrix
@@ -586,23 +623,44 @@ def answer(model, images):
 
 
 # %%
-truth = F.one_hot(four[1].long().clamp(max=11), 12)[..., :11].permute(0, 3, 1, 2).float()
+truth = F.one_hot(four[1].long().clamp(max=11), 12)[..., :11]
+truth = truth.permute(0, 3, 1, 2).float()  # (N, 11, H, W)
 coarse = resize(F.avg_pool2d(truth, 8), truth.shape[2:]).argmax(1)
-answers = {"random": answer(new_net(), four[0]), "trained": answer(average, four[0]), "labels, through 1/8": coarse}
-names = {
-    f"{name}: mIoU {miou(a, four[1]):.0f}": plots.colorize(a[0].cpu().numpy(), CAMVID) for name, a in answers.items()
+answers = {
+    "random": answer(new_net(), four[0]),
+    "trained": answer(average, four[0]),
 }
-ours.pictures({**names, "truth": plots.colorize(four[1][0].cpu().numpy(), CAMVID)})
+answers["labels, through 1/8"] = coarse
+views = {}
+for name, ids in answers.items():
+    views[f"{name}: mIoU {miou(ids, four[1]):.0f}"] = drawn(ids[0])
+views["truth"] = drawn(four[1][0])
+plots.with_legend(ours.pictures(views), CAMVID, void=True)
+
+# %% [markdown]
+# Four scenes it knows. What is that worth on streets that it has not seen? The board of lesson 06 asks just this:
+
+# %%
+others = load("val", lesson.pick(12, 6), tuple(four[1].shape[1:]))
+matrix = ConfusionMatrix(11)
+matrix.update(answer(average, others[0]).cpu(), others[1].cpu().long())
+found = matrix.compute()
+course.board(
+    "Cross-CBAM, a quarter wide, four scenes",
+    miou=100 * found.miou,
+    pedestrian=100 * found.per_class_iou[CAMVID.index("Pedestrian")],
+    megabytes=4 * sum(p.numel() for p in average.parameters()) / 1e6,
+)
 
 # %% [markdown]
 # ## Break it, one thing at a time
-# **Eval mode forgotten.** In train mode batch norm uses the batch's own statistics, and dropout is on. Here one scene gets three
-# answers: in eval mode; in train mode, alone; in train mode, beside two night scenes. Last, eval mode again: train mode
-# has also rewritten the stored statistics.
+# **Eval mode forgotten.** In train mode batch norm uses the batch's own statistics, and dropout is on. Here one scene gets
+# three answers: in eval mode; in train mode, alone; in train mode, beside two night scenes. Last, eval mode again: train
+# mode has also changed the stored statistics.
 
 # %%
-size = four[1].shape[1:]
-scene, night, spoilt = four[0][:1], load("test", 2, tuple(size), night=True)[0], copy.deepcopy(average)
+size, scene, spoilt = four[1].shape[1:], four[0][:1], copy.deepcopy(average)
+night = load("test", 2, tuple(size), night=True)[0]
 
 
 def in_train_mode(images):
@@ -613,29 +671,32 @@ def in_train_mode(images):
 ways = {"eval mode": answer(average, scene), "train mode": in_train_mode(scene)}
 ways["beside night scenes"] = in_train_mode(torch.cat([scene, night]))
 ways["eval mode again"] = answer(spoilt, scene)
-same = {name: (a == ways["eval mode"]).float().mean() for name, a in ways.items()}
-ours.pictures({f"{n}: {same[n]:.0%} same": plots.colorize(a[0].cpu().numpy(), CAMVID) for n, a in ways.items()})
+views = {}
+for name, ids in ways.items():
+    same = (ids == ways["eval mode"]).float().mean()
+    views[f"{name}: {same:.0%} same"] = drawn(ids[0])
+plots.with_legend(ours.pictures(views), CAMVID)
 
 # %% [markdown]
-# The other way round, forgetting `model.train()` after a test, freezes the statistics. Our networks make both mistakes
-# loud: train mode gives a dict, eval mode a tensor, and the loss fails on the wrong one.
+# The opposite, `model.train()` forgotten after a test, stops the statistics from changing. Our networks do not hide either
+# mistake: train mode gives a dict, eval mode a tensor, and the loss fails on the wrong one.
 #
 # **A rate 100 times too high.** Two optimisers, each at a good rate and at 100 times that.
 
 # %%
-from dataclasses import replace
-
 small = load("train", 4)
-base = replace(by_heart, iterations=lesson.pick(100, 25))
-tries = {"SGD": ("sgd", 0.1), "SGD × 100": ("sgd", 10.0), "AdamW": ("adamw", 0.005), "AdamW × 100": ("adamw", 0.5)}
+base = replace(few, iterations=lesson.pick(100, 25))
+tries = {"SGD": ("sgd", 0.1), "SGD × 100": ("sgd", 10.0)}
+tries |= {"AdamW": ("adamw", 0.005), "AdamW × 100": ("adamw", 0.5)}
 curves = {}
 for name, (optimizer, lr) in tries.items():
-    _, curves[name] = train(new_net(), small, replace(base, optimizer=optimizer, lr=lr), paper_loss)
-ours.lines(curves, "step", "loss", log=True, level=(math.log(11), "ln 11"))
+    recipe = replace(base, optimizer=optimizer, lr=lr)
+    _, curves[name] = train(new_net(), small, recipe, paper_loss)
+ours.lines(curves, "step", "loss", log=True, level=no_idea)
 
 # %% [markdown]
-# SGD is thrown far off. AdamW hardly minds: it divides its step by the gradient's size, and batch norm does not
-# care how large the weights have grown. So "the loss falls" does not tell that the rate is right.
+# SGD ends far away from a solution. AdamW loses little: it divides its step by the gradient's size, and after batch norm
+# the size of the weights does not matter. So "the loss falls" does not tell that the rate is right.
 #
 # **Void as a class.** Someone maps 255 to a twelfth class so that an error message goes away, and trains. The same
 # answers are then scored in two ways.
@@ -646,50 +707,62 @@ mistaken, _ = train(new_net(12), (small[0], labels12), base, paper_loss)
 answer12, matrix = answer(mistaken, small[0]), ConfusionMatrix(12)
 matrix.update(answer12.cpu(), labels12.cpu())
 iou = 100 * torch.tensor(matrix.compute().per_class_iou)
-print(f"mIoU of eleven classes {miou(answer12, small[1], 12):.1f}, of twelve {iou.nanmean():.1f} (void {iou[11]:.1f})")
-print(f"{((answer12 == 11) & (small[1] != VOID)).sum()} valid pixels are called void")
+print(f"mIoU of eleven classes {miou(answer12, small[1], 12):.1f}", end=", ")
+print(f"of twelve {iou.nanmean():.1f} (void {iou[11]:.1f})")
+lost = ((answer12 == 11) & (small[1] != VOID)).sum()
+print(f"{lost} valid pixels are called void")
 
 # %% [markdown]
-# In the full run the car's own bonnet, always at the same place, is soon learned, and as a class it lifts the mean: a better
-# number and a worse network, since every valid pixel that it calls void is lost.
+# In the full run the car's own bonnet, always at the same place, is soon learned, and as a class it makes the mean higher: a
+# better number and a worse network, since every valid pixel that it calls void is lost.
 
 # %% [markdown]
 # ## One seed proves nothing
-# Now the promised experiment. Five seeds for the starting weights; for each, two runs that differ **only in the order of the
-# images**, which nobody would call an improvement. Call the second order "new".
+# Now the promised experiment. Five seeds for the starting weights; for each, two runs that differ **only in the order of
+# the images**, which nobody would call an improvement. Call the second order "new".
 
 # %%
-learn = replace(by_heart, name="learn", iterations=lesson.pick(120, 12), batch=8, ema=0.9)
+learn = replace(
+    few, name="learn", iterations=lesson.pick(120, 12), batch=8, ema=0.9
+)
 seen, unseen = load("train", lesson.pick(64, 16)), load("val", lesson.pick(32, 8))
 scores = {"old order": [], "new order": []}
 for seed in tqdm(range(5), leave=False):
     for name, shift in (("old order", 0), ("new order", 100)):
-        model, _ = train(new_net(seed=seed), seen, learn, paper_loss, seed=seed + shift)
+        model, _ = train(
+            new_net(seed=seed), seen, learn, paper_loss, seed=seed + shift
+        )
         scores[name].append(miou(answer(model, unseen[0]), unseen[1]))
 
 # %% [markdown]
-# Left: each dot is a run, lines join the runs of one seed, squares are mean ± standard error. Right: what "new" brings, seed by
-# seed. With one seed, you would have published one of these bars. Five bars of one sign happen by chance once in sixteen; with
-# five pairs, odds of twenty to one take 2.8 standard errors. And your bars may differ from a neighbour's: rounding is enough.
+# Left: each dot is a run, lines join the runs of one seed, squares are mean ± standard error. Right: what "new" brings, seed
+# by seed. With one seed, you would have published one of these bars.
+#
+# Can chance alone do this? That all five bars point the same way, up or down, happens by chance in one case of sixteen
+# (2 · ½⁵). For a result that chance gives in only one case of twenty, the mean of five pairs must be 2.8 standard errors
+# away from 0 (a t-test). Your bars may differ from those of another computer: different rounding is enough.
 
 # %%
 ours.seeds(scores)
 
 # %% [markdown]
-# How many seeds would show a gain as small as the paper's 0.17 points, if runs there spread as ours do? It must be about twice its
-# standard error, so $n \approx (2s/0.17)^2$ pairs, with $s$ the standard deviation of the differences. (Long runs
+# How many seeds would show a gain as small as the paper's 0.17 points, if runs there spread as ours do? It must be about
+# twice its standard error, so $n \approx (2s/0.17)^2$ pairs, with $s$ the standard deviation of the differences. (Long runs
 # may spread less. But issue 255 of mmsegmentation reports 0.7 points between two runs of one command and one seed.)
 
 # %%
 gains = torch.tensor(scores["new order"]) - torch.tensor(scores["old order"])
 low, high, s = gains.min(), gains.max(), gains.std()
-print(f"one seed: from {low:+.2f} to {high:+.2f} points; five: {gains.mean():+.2f} ± {s / 5**0.5:.2f}")
+print(
+    f"one seed: from {low:+.2f} to {high:+.2f} points; "
+    f"five: {gains.mean():+.2f} ± {s / 5**0.5:.2f}"
+)
 print(f"to see 0.17 points: about {math.ceil((2 * s / 0.17) ** 2)} pairs of runs")
 
 # %% [markdown]
 # ## All of it, and equal to the package's
-# The package's `Objective`, `learning_rate` and `EMA` in a loop of the same steps. `twins` begin with the same weights, and dropout
-# is off.
+# The package's `Objective`, `learning_rate` and `EMA` in a loop of the same steps. `twins` begin with the same weights, and
+# dropout is off.
 
 
 # %%
@@ -698,7 +771,8 @@ def package_train(model, data, recipe):
     optimizer = optim.make_optimizer(model.train(), recipe)
     for step in range(recipe.iterations):
         for group in optimizer.param_groups:
-            group["lr"] = optim.learning_rate(recipe, step, step / recipe.iterations)
+            rate = optim.learning_rate(recipe, step, step / recipe.iterations)
+            group["lr"] = rate
         optimizer.zero_grad()
         loss(model(data[0]), data[1]).backward()
         optimizer.step()
@@ -707,20 +781,23 @@ def package_train(model, data, recipe):
 
 
 # %% [markdown]
-# Three steps with yours, three with the package's, the same batch:
+# Three steps with this lesson's loop, three with the package's, the same batch:
 
 # %%
-recipe = Recipe("both", iterations=3, batch=4, lr=0.01, warmup=2, ema=0.5, aux_loss="focal", aux_weight=AUX_WEIGHT)
+how = {"aux_loss": "focal", "aux_weight": AUX_WEIGHT, "lr": 0.01, "warmup": 2}
+recipe = Recipe("both", iterations=3, batch=4, ema=0.5, **how)
 twins = [new_net().cpu().double() for _ in range(2)]
-for dropout in (m for twin in twins for m in twin.modules() if isinstance(m, torch.nn.Dropout2d)):
-    dropout.p = 0
+for part in (*twins[0].modules(), *twins[1].modules()):
+    if isinstance(part, torch.nn.Dropout2d):
+        part.p = 0
 batch = small[0].double().cpu(), small[1].cpu()
-yours, _ = train(twins[0], batch, recipe, paper_loss)
+here, _ = train(twins[0], batch, recipe, paper_loss)
 theirs = package_train(twins[1], batch, recipe)
 
 # %% tags=["nbval-check-output"]
-pairs = list(zip(yours.parameters(), theirs.parameters()))
-print("same weights" if all(torch.allclose(a, b, atol=1e-4) for a, b in pairs) else "other weights")
+pairs = list(zip(here.parameters(), theirs.parameters()))
+same = all(torch.allclose(a, b, atol=1e-4) for a, b in pairs)
+print("same weights" if same else "other weights")
 
 # %%
 course.progress()
@@ -728,24 +805,25 @@ course.progress()
 # %% [markdown]
 # ## In five lines
 # 1. A loss is a sum and a count; void is in neither; divide once.
-# 2. Focal fades what is right, OHEM drops it, Dice asks each class, weights lift the rare.
-# 3. First learn four scenes by heart.
+# 2. Focal makes right pixels count little, OHEM leaves them out, Dice asks each class, weights raise the rare.
+# 3. First let the network learn four scenes to the last pixel.
 # 4. Train and eval mode are different networks.
-# 5. A difference without its standard error is an anecdote.
+# 5. A difference without its standard error proves nothing.
 #
 # <details><summary>Five questions</summary>
 #
 # 1. *Two GPUs, one batch almost all void: what does averaging their losses do?* Its few pixels weigh as much as all of the
-# other's.
-# 2. *γ = 0.5, and the loss is NaN after one step?* The slope of $(1-p)^{0.5}$ is infinite at p = 1, and void pixels sit there. The
-# package clamps.
+#    other's.
+# 2. *With γ = 0.5 the loss is NaN after one step. Why?* At p = 1 the slope of $(1-p)^{0.5}$ is infinite. Void pixels have a
+#    loss of 0, so their p is exactly 1, and infinite times 0 is NaN. The package keeps p a little below 1.
 # 3. *Why is Dice over the batch not a sum over its images?* Its sums are divided before they are added.
-# 4. *OHEM without a minimum share, late in training?* A handful of pixels, often wrong labels, steer the network.
+# 4. *OHEM without a minimum share, late in training?* Very few pixels, often with wrong labels, decide how the network
+#    changes.
 # 5. *Why copy batch norm's statistics into the average?* They are averages already.
 #
 # </details>
 #
 # ## Beyond
-# Train `paper_loss` with `OHEM` instead of CE, five seeds: does it help? · Make `train` take `accumulate=2` with sums and counts. · Papers:
-# Lin 2017 (focal), Milletari 2016 (Dice), Shrivastava 2016 (OHEM), Bouthillier 2021 (variance of benchmarks). **Next**: lesson
-# 08, the real run on CamVid.
+# Train `paper_loss` with `OHEM` instead of CE, five seeds: does it help? · Make `train` take `accumulate=2` with sums and
+# counts. · Papers: Lin 2017 (focal), Milletari 2016 (Dice), Shrivastava 2016 (OHEM), Bouthillier 2021 (variance of
+# benchmarks). **Next**: lesson 08, the real run on CamVid.
