@@ -21,7 +21,7 @@ from edgeseg.data.pairs import DataError, Dataset
 from edgeseg.data.streets import Streets, drive, write_streets
 from edgeseg.files import write_lines
 from edgeseg.inference import load_segmenter
-from edgeseg.plots import BLUE, DARK_GREY, GREY, ORANGE, VERMILION, colorize
+from edgeseg.plots import BLUE, DARK_GREY, GREY, ORANGE, VERMILION, colorize, with_legend
 from edgeseg.training.recipe import Recipe
 from edgeseg.training.train import fit
 
@@ -268,14 +268,14 @@ THREE_POINTS = Readings(
 
 
 def one_street(image: np.ndarray, maps: Mapping[str, tuple[np.ndarray, ClassTable]]) -> Figure:
-    """An image and class maps beside it, each in its table's colours.
+    """An image and class maps beside it, each in its table's colours, and a legend of the first map's classes.
 
     Args:
         image: (H, W, 3) uint8.
         maps: name → (H, W) ids and their table.
     """
     pictures = {"image": image} | {name: colorize(ids, table) for name, (ids, table) in maps.items()}
-    return row(pictures)
+    return with_legend(row(pictures), next(iter(maps.values()))[1], void=True)
 
 
 def row(pictures: Mapping[str, np.ndarray], width: float = 9.4) -> Figure:
