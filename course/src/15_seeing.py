@@ -231,8 +231,8 @@ ours.drawn_by(methods, big.model, image)
 #
 # ## 3 · Fig. 8
 # The paper reads its maps so: HRNet looks mostly at small things; with BFEM it begins to look at large ones, cars and
-# roads; ECA is more precise; AAM raises the contrast of hot and cold. Four HRNets of ours, W18, on one street (its fifth
-# row, FUSM, is not trained yet):
+# roads; ECA is more precise; AAM raises the contrast of hot and cold. Five HRNets of ours, W18, on one
+# street:
 
 # %%
 classes = {n: table.index(n) for n in ("Road", "Car", "Pedestrian", "Bicyclist")}
@@ -265,7 +265,7 @@ print(f"{np.mean(shares):.0%}, standard deviation {np.std(shares, ddof=1):.0%}")
 #
 # - `"a"`: BFEM makes HRNet look at large things, as the paper says;
 # - `"b"`: modules have no effect on what HRNet looks at;
-# - `"c"`: the four maps differ; whether the module is the cause cannot be judged from them;
+# - `"c"`: the five maps differ; whether the module is the cause cannot be judged from them;
 # - `"d"`: AAM is surer than HRNet, since its maps are as light in smaller places.
 
 
@@ -283,7 +283,7 @@ fig_8 = course.choose(fig_8, ours.FIG_8, exercise="15.3")
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>
 #
-# - Compare the four rows of the column Car, then the four numbers. Does the sky leave with BFEM alone?
+# - Compare the five rows of the column Car, then the five numbers. Does the sky leave with BFEM alone?
 # - How large is a difference beside the standard deviation over streets?
 # - What would a second seed of plain HRNet look like? Who knows?
 #

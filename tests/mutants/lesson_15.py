@@ -105,7 +105,7 @@ MUTANTS = {
     ],
     "15.3": [
         Mutant("as the paper says", 'return "c"', 'return "a"', "about a fifth of the heat"),
-        Mutant("no effect", 'return "c"', 'return "b"', "four trainings of one seed"),
+        Mutant("no effect", 'return "c"', 'return "b"', "five trainings of one seed"),
         Mutant("lightness", 'return "c"', 'return "d"', "divided by its own largest value"),
         Mutant("no such letter", 'return "c"', 'return "e"', "no reading 'e'"),
         Mutant("a sentence", 'return "c"', 'return "cannot be judged"', "no reading"),

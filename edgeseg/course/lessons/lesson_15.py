@@ -406,7 +406,10 @@ def likeness(found: Mapping[str, Sequence[float]], layers: Sequence[str]) -> Fig
 
 # Fig. 8 ---------------------------------------------------------------------------------------------------------------
 
-STRIPS = {"HRNet": "hrnet", "with BFEM": "hrnet_bfem", "with ECA": "hrnet_eca", "with AAM": "hrnet_aam"}
+STRIPS = {
+    **{"HRNet": "hrnet", "with BFEM": "hrnet_bfem", "with FUSM": "hrnet_fusm"},
+    **{"with ECA": "hrnet_eca", "with AAM": "hrnet_aam"},
+}
 _TILE, _NAMES = 150, 16  # pixels of a strip's pictures, and of its line of names
 
 
@@ -467,7 +470,7 @@ FIG_8 = Readings(
     {
         "a": "The column Car looks so. The numbers under it do not: on cars lies about a fifth of the heat with and "
         "without BFEM, and the road, large too, had its heat before.",
-        "b": "These are four trainings of one seed, and one street. No effect is claimed only after several of both.",
+        "b": "These are five trainings of one seed, and one street. No effect is claimed only after several of both.",
         "d": "Each map is divided by its own largest value, so its lightest place is light in every network.",
     },
 )

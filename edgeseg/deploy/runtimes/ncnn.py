@@ -72,7 +72,7 @@ class Ncnn(Runtime):
         for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic"):
             setattr(net.opt, option, bool(facts["half"]))
         if net.load_param(str(path)) or net.load_model(str(path.with_suffix(".bin"))):
-            raise DeployError(f"{path}: ncnn cannot read it, or the .bin beside it. Export the model again.")
+            raise ValueError("ncnn cannot read it, or the .bin beside it")  # told with the file and the cure
 
         def run(x: Tensor) -> Tensor:
             pixels = np.ascontiguousarray(x[0].numpy(), np.float32)  # a Mat does not keep what it was made from alive
