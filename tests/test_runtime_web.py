@@ -59,7 +59,7 @@ def registry(tmp_path, monkeypatch):
 
 
 def test_a_folder_holds_all_that_its_page_asks_for_and_nothing_is_fetched_twice(registry, tmp_path):
-    folders = [compile(tiny_segmenter(), "web", "fp32", SIZE).save(tmp_path / name) for name in "ab"]
+    folders = [compile(tiny_segmenter(), "web", "fp32", SIZE, webgpu=True).save(tmp_path / name) for name in "ab"]
     assert len(registry) == 1
     for folder in folders:
         assert {*NAMES, "index.html", "serve.py", "ride.jpg", "LICENSE-onnxruntime.txt"} <= {
@@ -77,8 +77,8 @@ def test_a_page_computes_what_the_network_does_by_the_file_that_it_loads(registr
     assert parity.passed
 
 
-def test_without_webgpu_a_folder_is_half_as_large(registry, tmp_path):
-    folder = compile(tiny_segmenter(), "web", "fp32", SIZE, graphs=("labels",), webgpu=False).save(tmp_path / "page")
+def test_what_only_webgpu_needs_is_left_out_where_nobody_asked_for_it(registry, tmp_path):
+    folder = compile(tiny_segmenter(), "web", "fp32", SIZE, graphs=("labels",)).save(tmp_path / "page")
     names = {file.name for file in folder.iterdir()}
     assert names & set(NAMES) == set(web._WASM)
     assert "logits.onnx" not in names

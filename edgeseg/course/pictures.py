@@ -286,7 +286,8 @@ class BeforeAfter:
         if self.table is None:
             return ""
         entries = (
-            f'<span style="white-space:nowrap"><span style="color:rgb{color}">■</span> {html.escape(name)}</span>'
+            '<span style="white-space:nowrap"><span style="display:inline-block;width:.8em;height:.8em;'
+            f'border:1px solid;background:rgb{color}"></span> {html.escape(name)}</span>'
             for name, color in zip(self.table.names, self.table.colors, strict=True)
         )
         return f'<div style="display:flex;flex-wrap:wrap;gap:0 .8em;font-size:.85em">{"".join(entries)}</div>'

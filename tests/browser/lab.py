@@ -18,7 +18,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -133,11 +133,8 @@ def _wait_until_it_answers(lab: Lab, server: subprocess.Popen[bytes], log: Path,
 
 
 @contextlib.contextmanager
-def chromium(flags: Sequence[str] = ()) -> Iterator[Browser]:
+def chromium() -> Iterator[Browser]:
     """A browser without a window.
-
-    Args:
-        flags: more of Chromium's own; with any, graphics stay on.
 
     Raises:
         RuntimeError: no Chromium on this machine.
@@ -145,10 +142,10 @@ def chromium(flags: Sequence[str] = ()) -> Iterator[Browser]:
     path = find_chromium()
     if path is None:
         raise RuntimeError(f"no {' or '.join(_BROWSERS)} on the path; install one, or name it: CHROMIUM=/path/to/it")
-    own = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking", "--no-first-run"]
-    own += ["--disable-component-update", "--disable-sync", "--disable-extensions", *(flags or ("--disable-gpu",))]
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+    flags += ["--disable-component-update", "--disable-sync", "--disable-extensions", "--no-first-run"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, headless=True, args=own)
+        browser = playwright.chromium.launch(executable_path=path, headless=True, args=flags)
         try:
             yield browser
         finally:

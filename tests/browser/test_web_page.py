@@ -45,12 +45,12 @@ def page_folder(request, tmp_path_factory):
 
 
 @contextmanager
-def opened(folder, backend="wasm", width=1200, dark=False, flags=()):
+def opened(folder, width=1200, dark=False):
     """The page, once it has drawn a frame; what it asked for elsewhere, and what it complained of."""
     command = [sys.executable, folder / "serve.py", "0"]
     with (
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server,
-        chromium(flags=flags) as browser,
+        chromium() as browser,
     ):
         try:
             address = server.stdout.readline().split()[0]
@@ -59,7 +59,7 @@ def opened(folder, backend="wasm", width=1200, dark=False, flags=()):
             faults = []
             page.on("pageerror", lambda error: faults.append(str(error)))
             page.on("request", lambda r: r.url.startswith((address, "blob:", "data:")) or faults.append(r.url))
-            page.goto(f"{address}/?backend={backend}")
+            page.goto(address)
             page.locator("#figures", has_text="frames a second").wait_for(timeout=240_000)
             yield page
             assert faults == []
@@ -75,10 +75,10 @@ def masks(page, images):
         yield np.array(ids, np.uint8).reshape(image.shape[:2])
 
 
-def differing(page, artefact, count=4):
-    """Share of the pixels of some scenes that get another class from the page, once its ride is halted."""
+def differing(page, artefact):
+    """Share of the pixels of four scenes that get another class from the page, once its ride is halted."""
     page.click("#ride[aria-pressed=true]")
-    scenes = [image for image, _ in Streets("test", count, SIZE)]
+    scenes = [image for image, _ in Streets("test", 4, SIZE)]
     return np.mean([found != artefact(image) for found, image in zip(masks(page, scenes), scenes, strict=True)])
 
 
@@ -97,17 +97,6 @@ def test_the_mask_is_the_packages_and_a_hundred_frames_take_no_more_memory(page_
 def memory() -> int:
     """Bytes that the browser's processes hold, and this test's server."""
     return sum(child.memory_full_info().uss for child in psutil.Process().children(recursive=True))
-
-
-def test_webgpu_gives_the_same_mask(page_folder):
-    folder, artefact = page_folder
-    if artefact.precision == "int8":
-        pytest.skip("WebGPU has no integers to compute in")
-    flags = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]
-    with opened(folder, "webgpu", flags=flags) as page:
-        if "WebGPU" not in page.inner_text("#about"):
-            pytest.skip(f"this browser has no WebGPU: {page.inner_text('#note')}")
-        assert differing(page, artefact, 1) <= MOST_OTHERS  # a software adapter takes its time
 
 
 @pytest.mark.parametrize(("width", "dark"), [(360, True), (1200, False)])
