@@ -22,6 +22,7 @@ from edgeseg.models.counts import count
 from edgeseg.models.improved_hrnet import ConcatMaps, SegmentationHead
 from edgeseg.models.layers import ConvBNReLU, resize
 from edgeseg.plots import BLUE, GREEN, ORANGE, PURPLE
+from edgeseg.training.tables import LEAST
 
 SIDES = ("1/4", "1/8", "1/16", "1/32")
 _COLORS = (ORANGE, BLUE, GREEN, PURPLE)
@@ -316,7 +317,7 @@ def verdict(one: Mapping[int, float], other: Mapping[int, float]) -> str:
     if not n:
         return "n = 0: not run yet"
     mean = statistics.fmean(differences)
-    if n < 3:
+    if n < LEAST:
         return f"{mean:+.2f}, n = {n}: no verdict below three paired seeds"
     half = _T95.get(n, 2.0) * statistics.stdev(differences) / math.sqrt(n)
     said = "within noise" if abs(mean) < half else "more" if mean > 0 else "less"
