@@ -242,11 +242,28 @@ def fig_8():
             Slip("lightness compared", '{"a", "b", "d"}', '{"a", "b", "c"}', names=("lightest",)),
             Slip("one letter in upper case", "return left", "return left.upper()", names=("no reading 'C'",)),
         ),
+        Style("a lambda", "fig_8 = lambda: 'c'", Slip("lightness compared", "'c'", "'d'", names=("lightest",))),
         Style(
-            "a lambda",
-            "fig_8 = lambda: 'c'",
-            Slip("lightness compared", "'c'", "'d'", names=("lightest",)),
-            Slip("no such reading", "'c'", "'e'", names=("no reading 'e'",)),
+            "a partial, which has no name",
+            """
+import functools
+
+fig_8 = functools.partial(str, "c")
+""",
+            Slip("no such reading", '"c"', '"e"', names=("no reading 'e'",)),
+            Slip("the paper's", '"c"', '"a"', names=("column Car",)),
+        ),
+        Style(
+            "a callable object",
+            """
+class Chosen:
+    def __call__(self):
+        return dict(two="c").get("two")
+
+fig_8 = Chosen()
+""",
+            Slip("nothing", '.get("two")', '.get("three")', names=("no reading 'None'",)),
+            Slip("no effect", '"c"', '"b"', names=("no effect",)),
         ),
     ],
     "15.4": [
