@@ -446,23 +446,25 @@ class Transition(nn.Module):
             Slip("a bias", "1, bias=False", "1", names=("down", "rest", "layers")),
         ),
         Style(
-            "unpacked from the end",
+            "what changes is exchanged in a list",
             """
 class Transition(nn.Module):
     def __init__(self, before, after):
         super().__init__()
-        *old, new = after
-        self.first = ConvBNReLU(before[0], old[0]) if before[0] != old[0] else None
-        self.grow = ConvBNReLU(before[-1], new, stride=2)
+        n = len(before)
+        layers = {i: ConvBNReLU(before[i], after[i]) for i in range(n) if before[i] != after[i]}
+        self.places = [*layers, n]
+        self.convs = nn.ModuleList([*layers.values(), ConvBNReLU(before[-1], after[-1], stride=2)])
 
     def forward(self, *maps):
-        finest, *others = maps
-        if self.first is not None:
-            finest = self.first(finest)
-        return [finest, *others, self.grow(maps[-1])]
+        maps = [*maps, maps[-1]]
+        for place, conv in zip(self.places, self.convs):
+            maps[place] = conv(maps[place])
+        return maps
 """,
-            Slip("a ReLU too few", "new, stride=2", "new, stride=2, relu=False", names=("relu",)),
-            Slip("twice as often", "self.grow(maps[-1])]", "maps[-1], self.grow(maps[-1])]"),
+            Slip("a ReLU too few", "stride=2)", "stride=2, relu=False)", names=("relu",)),
+            Slip("the coarsest exchanged", "[*layers, n]", "[*layers, n - 1]"),
+            Slip("one too many", "[*maps, maps[-1]]", "[*maps, maps[-1], maps[-1]]"),
         ),
     ],
     "09.5": [
