@@ -242,7 +242,12 @@ def fig_8():
             Slip("lightness compared", '{"a", "b", "d"}', '{"a", "b", "c"}', names=("lightest",)),
             Slip("one letter in upper case", "return left", "return left.upper()", names=("no reading 'C'",)),
         ),
-        Style("a lambda", "fig_8 = lambda: 'c'", Slip("lightness compared", "'c'", "'d'", names=("lightest",))),
+        Style(
+            "a lambda",
+            "fig_8 = lambda: 'c'",
+            Slip("lightness compared", "'c'", "'d'", names=("lightest",)),
+            Slip("its number", "'c'", "3", names=("no reading '3'",)),
+        ),
         Style(
             "a partial, which has no name",
             """

@@ -538,7 +538,12 @@ def reading():
             Slip("the lower median", '"d"', '"a"', names=("two medians",)),
             Slip("nine of ten", '"d"', '"b"', names=("lower end",)),
         ),
-        Style("a lambda", "reading = lambda: 'd'", Slip("the version", "'d'", "'c'", names=("AVX-512",))),
+        Style(
+            "a lambda",
+            "reading = lambda: 'd'",
+            Slip("the version", "'d'", "'c'", names=("AVX-512",)),
+            Slip("its number", "'d'", "4", names=("no reading '4'",)),
+        ),
         Style(
             "a choice from what was found",
             """

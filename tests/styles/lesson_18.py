@@ -409,7 +409,12 @@ def to_ship():
             Slip("the engine", '"c"', '"a"', names=("RTX 3090",)),
             Slip("an engine for all", '"c"', '"b"', names=("hardware_compatible",)),
         ),
-        Style("a lambda", "to_ship = lambda: 'c'", Slip("the version", "'c'", "'d'", names=("built already",))),
+        Style(
+            "a lambda",
+            "to_ship = lambda: 'c'",
+            Slip("the version", "'c'", "'d'", names=("built already",)),
+            Slip("its number", "'c'", "3", names=("no reading '3'",)),
+        ),
         Style(
             "what is bound to a machine is left out",
             """

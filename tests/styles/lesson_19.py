@@ -65,7 +65,7 @@ def late_miou(labels, frames):
         ok = np.maximum(before, today) != 255
         code = 11 * today[ok].astype(int) + before[ok]
         table += np.bincount(code, minlength=121).reshape(11, 11)
-    union = table.sum(0) + table.sum(1) - table.trace() * 0 - np.diag(table)
+    union = table.sum(0) + table.sum(1) - np.diag(table)
     return float(100 * (np.diag(table)[union > 0] / union[union > 0]).mean())
 """,
             Slip(
@@ -73,6 +73,7 @@ def late_miou(labels, frames):
                 "(np.diag(table)[union > 0] / union[union > 0]).mean()",
                 "(table.trace() / table.sum())",
             ),
+            Slip("the diagonal twice", "- np.diag(table)", "+ 0"),
         ),
         Style(
             "zip and where",
@@ -528,6 +529,7 @@ def fewest_threads(stages, fps):
 
     return reduce(add, stages, [[]])
 """,
+            Slip("twice the time", "<= 1 / fps", "<= 2 / fps", names=("takes 58 ms",)),
             Slip(
                 "without the new one",
                 "sum(map(stages.get, last), stages[name])",
@@ -547,7 +549,12 @@ def what_is_wrong():
             Slip("heat", '"b"', '"a"', names=("segment_ms is 24",)),
             Slip("drops", '"b"', '"c"', names=("dropped stays 0",)),
         ),
-        Style("a lambda", "what_is_wrong = lambda: 'b'", Slip("drawing", "'b'", "'d'", names=("draw_ms is 3",))),
+        Style(
+            "a lambda",
+            "what_is_wrong = lambda: 'b'",
+            Slip("drawing", "'b'", "'d'", names=("draw_ms is 3",)),
+            Slip("its number", "'b'", "2", names=("no reading '2'",)),
+        ),
         Style(
             "what is ruled out",
             """
