@@ -7,13 +7,21 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from edgeseg import cli
 from edgeseg.data import pairs
+from edgeseg.data.labels import CAMVID
 from edgeseg.data.pairs import read_image
 from edgeseg.deploy import Artefact, parity
+from edgeseg.inference import load_segmenter
+from edgeseg.models.registry import create_model
+from edgeseg.models.weights import save_weights, weight_meta
 from edgeseg.models.zoo import get_record
 from test_finetune import own_data
 
@@ -102,6 +110,9 @@ def test_outside_the_tolerance_the_artefact_is_kept_aside(monkeypatch, tmp_path,
         (("--runtime", "eager", "--graphs", ""), "there are labels, logits"),
         (("--runtime", "eager", "--calibration", "streets"), "to check fp32 on your data: --data streets"),
         (("--runtime", "eager", "--data", "nowhere"), "nowhere"),
+        (("--runtime", "eager", "--dynamic", "sizes"), "did you mean size?"),
+        (("--runtime", "eager", "--dynamic", "batch", "--batch", "2"), "batch = 2 is a fixed batch"),
+        (("--runtime", "eager", "--dynamic", "size", "--size", "20x64"), "Take 33x64"),
     ],
 )
 def test_wrong_words_end_in_one_line_with_the_cure(monkeypatch, tmp_path, capsys, words, message):
@@ -137,6 +148,84 @@ def test_an_artefact_is_scored_as_it_is(monkeypatch, tmp_path, capsys):
     assert run(monkeypatch, "eval", tmp_path / "m", "--data", "streets", "--count", "1") == 2  # scenes of 360×480
     assert "its size is fixed" in capsys.readouterr().err
     assert run(monkeypatch, "eval", tmp_path, "--data", "streets") == 2
+
+
+EAGER = ("--runtime", "eager", "--option", "device=cpu", "--size", "64x96", "--graphs", "labels")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    """A weight of a narrow network, random."""
+    torch.manual_seed(0)
+    meta = weight_meta(CAMVID.names, CAMVID.colors, "toy", (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+    file = tmp_path_factory.mktemp("weight") / "small.safetensors"
+    save_weights(file, create_model("stdc1_fcn", 11, width=16), meta)
+    return file
+
+
+def pictures_of(folder: Path, *sizes: tuple[int, int]) -> list[Path]:
+    """Noise, one picture of each (H, W)."""
+    generator = np.random.default_rng(0)
+    folder.mkdir()
+    for number, size in enumerate(sizes):
+        Image.fromarray(generator.integers(0, 256, (*size, 3), np.uint8)).save(folder / f"{number}.png")
+    return sorted(folder.iterdir())
+
+
+def masks_of(monkeypatch, model: Path, pictures: Path) -> list[np.ndarray]:
+    """What ``edgeseg predict`` writes for a folder of pictures."""
+    out = pictures.with_name(f"{model.name} masks")
+    assert run(monkeypatch, "predict", pictures, "--model", model, "--out", out) == 0
+    return [np.asarray(Image.open(file)) for file in sorted(out.glob("*.mask.png"))]
+
+
+@pytest.mark.slow
+def test_an_open_artefact_takes_pictures_of_any_size(small, monkeypatch, tmp_path, capsys):
+    out, report = tmp_path / "open", tmp_path / "m.json"
+    words = ("export", small, *EAGER, "--dynamic", "batch", "--dynamic", "size", "--out", out, "--json", report)
+    assert run(monkeypatch, *words) == 0
+    about = json.loads(report.read_text())
+    assert (about["dynamic"], about["parity"]["passed"]) == (["batch", "size"], True)
+    assert about["parity"]["images"] > len(parity.mini_set(load_segmenter(small), (64, 96)))  # and at another size
+    pictures = pictures_of(tmp_path / "pictures", (70, 101), (64, 96), (20, 80))
+    artefact, masks = Artefact.load(out), masks_of(monkeypatch, out, tmp_path / "pictures")
+    assert [mask.shape for mask in masks] == [(70, 101), (64, 96), (20, 80)]
+    for picture, mask in zip(pictures[:2], masks[:2], strict=True):
+        assert np.array_equal(mask, artefact(Image.open(picture)))
+    told = capsys.readouterr().out
+    assert told.count("seen at the artefact's") == told.count("seen at the artefact's 33x80, not at 20x80") == 1
+    assert run(monkeypatch, "predict", pictures[0], "--model", out, "--size", "48x64", "--out", tmp_path / "p") == 0
+    assert "seen at the artefact's 48x64, not at 70x101" in capsys.readouterr().out
+    assert run(monkeypatch, "eval", out, "--data", "streets", "--data-size", "48x64", "--count", "1") == 0
+    assert "scored at [48, 64]" in capsys.readouterr().out
+    seen = set()
+    labels = Artefact.labels
+    monkeypatch.setattr(Artefact, "labels", lambda self, x: seen.add(tuple(x.shape)) or labels(self, x))
+    for size in ((), ("--size", "40x64")):
+        assert run(monkeypatch, "live", "streets", "--model", out, "--headless", "--frames", "2", *size) == 0
+    assert seen == {(1, 3, 360, 480), (1, 3, 40, 64)}
+
+
+def test_an_artefact_of_a_batch_segments_any_number_of_pictures(small, monkeypatch, tmp_path, capsys):
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert run(monkeypatch, "export", small, *EAGER, "--out", one) == 0
+    assert run(monkeypatch, "export", small, *EAGER, "--batch", "2", "--out", two) == 0
+    pictures_of(tmp_path / "pictures", (64, 96), (30, 40), (64, 96))
+    (tmp_path / "pictures" / "0a.png").write_bytes(b"no picture")
+    shapes = []
+    labels = Artefact.labels
+    monkeypatch.setattr(Artefact, "labels", lambda self, x: shapes.append(tuple(x.shape)) or labels(self, x))
+    for folder in (one, two):
+        out = tmp_path / f"{folder.name} masks"
+        assert run(monkeypatch, "predict", tmp_path / "pictures", "--model", folder, "--out", out) == 2
+        assert "1 of 4 pictures were not segmented" in capsys.readouterr().err
+    assert shapes == [(1, 3, 64, 96)] * 3 + [(2, 3, 64, 96)] * 2
+    for name in ("0", "1", "2"):
+        masks = [np.asarray(Image.open(tmp_path / f"{which} masks" / f"{name}.mask.png")) for which in ("one", "two")]
+        assert (masks[0] == masks[1]).mean() > 0.999  # another order of adding up, at most
+    assert run(monkeypatch, "eval", two, "--data", "streets", "--data-size", "64x96", "--count", "1") == 0
+    assert run(monkeypatch, "live", "streets", "--model", two, "--headless", "--frames", "1") == 2
+    assert "takes 2 images at a time, and live has one: export it for batch 1" in capsys.readouterr().err
 
 
 def test_a_fine_tuned_network_of_own_classes_becomes_an_int8_artefact(monkeypatch, tmp_path, capsys):

@@ -140,14 +140,15 @@ def _weight(
 def _artefact(
     folder: str, sizes: Sequence[str] | None, flip: bool
 ) -> tuple[ClassTable | None, list[View], dict[str, Any]]:
-    """The same of a compiled artefact: what is scored is the file that ships. Its network input is fixed."""
+    """The same of a compiled artefact: what is scored is the file that ships, one image at a time."""
     from edgeseg.deploy import Artefact
 
     if sizes or flip:
         raise ValueError(f"{folder} is compiled: leave --size and --flip away, or score the weight it was made from")
     artefact = Artefact.load(folder)
     about = {"runtime": artefact.runtime, "precision": artefact.precision, "artefact_sha256": artefact.about["files"]}
-    return artefact.table, [(artefact.predict, tuple(artefact.about["network_size"]))], about
+    seen = None if "size" in artefact.dynamic else tuple(artefact.about["network_size"])
+    return artefact.table, [(lambda image: artefact.predict_batch([image])[0], seen)], about
 
 
 def _without_background(scores: Scores, names: Sequence[str]) -> dict[str, float | None]:

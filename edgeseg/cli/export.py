@@ -17,7 +17,14 @@ def export(
     model: Annotated[str, typer.Argument(help="a weight's name or file")],
     runtime: Annotated[str, typer.Option(help="e.g. onnx, openvino, tensorrt; an unknown name lists all")] = "onnx",
     precision: Annotated[str, typer.Option(help="fp32, fp16, bf16, int8 or fp8, as the runtime offers")] = "fp32",
-    size: Annotated[str, typer.Option(help="HxW of the images; the artefact takes no other")] = "512x1024",
+    size: Annotated[
+        str, typer.Option(help="HxW of the images; the artefact takes no other without --dynamic size")
+    ] = "512x1024",
+    batch: Annotated[int, typer.Option(min=1, help="images that it takes at a time")] = 1,
+    dynamic: Annotated[
+        list[str] | None,
+        typer.Option(help="batch or size: any, where the runtime can; slower than a fixed one; may be repeated"),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="folder to write; default: named after all of this")] = None,
     option: Annotated[list[str] | None, typer.Option(help="name=value of the runtime's own; may be repeated")] = None,
     calibration: Annotated[
@@ -40,14 +47,17 @@ def export(
     """
     from edgeseg.deploy import DeployError, compile, get_runtime
     from edgeseg.deploy.artefact import checked_graphs
+    from edgeseg.deploy.dynamic import checked_dynamic
     from edgeseg.deploy.parity import check_parity, mini_set, own_samples
     from edgeseg.deploy.quantise import calibration_images
     from edgeseg.inference import find_model, load_segmenter
 
     height_width = parse_size(size)
-    folder = out or Path(f"{Path(model).name.removesuffix('.safetensors')}.{runtime}.{precision}.{size}")
+    several = f".batch{batch}" if batch > 1 else "".join(f".{name}" for name in dynamic or ())
+    folder = out or Path(f"{Path(model).name.removesuffix('.safetensors')}.{runtime}.{precision}.{size}{several}")
     backend = get_runtime(runtime)
     backend.check(precision)
+    opened = checked_dynamic(backend, dynamic or (), batch)
     options = backend.parse_options(option or ())
     wanted = checked_graphs([name.strip() for name in graphs.split(",")])
     if "labels" not in wanted:
@@ -65,7 +75,13 @@ def export(
     if (checked := data or calibration) is not None:
         samples += own_samples(segmenter, height_width, checked, calibration_count if checked == calibration else 0)
     print(f"{model} → {runtime} {precision}, {size}: compiling")
-    artefact = compile(model, runtime, precision, height_width, calibration=images, graphs=wanted, **options)
+    artefact = compile(
+        model, runtime, precision, height_width, batch=batch, dynamic=opened, calibration=images, graphs=wanted,
+        **options,
+    )  # fmt: skip
+    if "size" in opened:  # nothing of the one size may have stayed in the graphs
+        other = artefact.nearest_size((height_width[0] * 7 // 8, height_width[1] * 7 // 8))
+        samples += mini_set(segmenter, other, 2)
     parity = check_parity(artefact, segmenter, samples)
     print(parity)
     kept = artefact.save(folder if parity.passed else _aside(folder))

@@ -27,7 +27,7 @@ def live(
         str, typer.Option(help="a weight's name or file, or the folder of a run or of an artefact")
     ] = "cross_cbam_m.streets",
     size: Annotated[
-        str | None, typer.Option(help="HxW that frames are scaled to; default: the artefact's, or the source's own")
+        str | None, typer.Option(help="HxW that frames are scaled to; default: an artefact's one, or the source's own")
     ] = None,
     source_option: Annotated[
         list[str] | None,
@@ -99,7 +99,11 @@ def _open_model(model: str, device: str, threads: int | None) -> tuple[Segmenter
         from edgeseg.deploy import Artefact
 
         artefact = Artefact.load(model, threads)
-        return artefact, artefact.size
+        if artefact.batch != 1:
+            raise ValueError(
+                f"{model} takes {artefact.batch} images at a time, and live has one: export it for batch 1"
+            )
+        return artefact, None if "size" in artefact.dynamic else artefact.size
     if threads is not None:
         import torch
 

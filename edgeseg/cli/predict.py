@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from edgeseg.deploy import Artefact
     from edgeseg.inference import Segmenter
 
-    Segment = Callable[[np.ndarray], tuple[np.ndarray, list[str]]]  # picture → class ids, and what to say of it
+    Found = tuple[np.ndarray, list[str]]  # class ids of a picture, and what to say of it
+    Segment = Callable[[np.ndarray], Found]
+    SegmentAll = Callable[[Sequence[np.ndarray]], list[Found]]
 
 MASK, OVERLAY = ".mask.png", ".overlay.png"
 
@@ -38,7 +41,10 @@ def predict(
     ] = Path("predictions"),
     size: Annotated[
         str | None,
-        typer.Option(help="network input HxW, or 'native'; default: as trained, far larger pictures are shrunk"),
+        typer.Option(
+            help="network input HxW, or 'native'; default: as trained, far larger pictures are shrunk. Not of an "
+            "artefact of one size"
+        ),
     ] = None,
     flip: Annotated[bool, typer.Option("--flip", help="average with the mirrored image")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, …; of a weight, an artefact knows its own")] = "cpu",
@@ -57,7 +63,6 @@ def predict(
     edgeseg predict leftImg8bit/test/* --model runs/mine --cityscapes-ids --out results
     """
     from edgeseg.data.cityscapes import label_id_lookup, label_ids_file
-    from edgeseg.inference import as_pixels
 
     pictures = _pictures(images)
     targets = [out / (label_ids_file(p) if cityscapes_ids else f"{p.stem}{MASK}") for p in pictures]
@@ -65,27 +70,42 @@ def predict(
         zip(map(str, pictures), targets, strict=True),
         "Rename one, or segment them in two runs, each with its own --out.",
     )
-    segment, table = open_model(model, size, flip, device)
+    segment, at_once, table = _open(model, size, flip, device)
     write = partial(_write_both, table)
     if cityscapes_ids:
         write = partial(_write_label_ids, label_id_lookup(table.names, model))
         _check_alone(targets)
     out.mkdir(parents=True, exist_ok=True)
-    failures = []
-    for path, target in zip(pictures, targets, strict=True):
+    failures: list[str] = []
+    jobs = list(zip(pictures, targets, strict=True))
+    for start in range(0, len(jobs), at_once):
+        read = _read(jobs[start : start + at_once], failures)
         try:
-            pixels = as_pixels(path)
-            mask, remarks = segment(pixels)
+            found = segment([pixels for _, _, pixels in read])
         except (ValueError, RuntimeError) as error:
-            failures.append(str(error) if str(error).startswith(str(path)) else f"{path}: {error}")
+            failures += [f"{path}: {error}" for path, _, _ in read]
             continue
-        written = write(pixels, mask, target)
-        print(f"{path} → {written}: {'; '.join([_shares(mask, table), *remarks])}")
+        for (path, target, pixels), (mask, remarks) in zip(read, found, strict=True):
+            written = write(pixels, mask, target)
+            print(f"{path} → {written}: {'; '.join([_shares(mask, table), *remarks])}")
     if len(failures) < len(pictures) and not cityscapes_ids:
         print(f'class ids of a mask: np.asarray(Image.open("{out / f"NAME{MASK}"}"))')
     if failures:
         head = f"{len(failures)} of {len(pictures)} pictures were not segmented:\n" if len(pictures) > 1 else ""
         raise ValueError(head + "\n".join(failures))
+
+
+def _read(jobs: Iterable[tuple[Path, Path]], failures: list[str]) -> list[tuple[Path, Path, np.ndarray]]:
+    """Pictures and their targets with the pixels; what cannot be read is added to the failures."""
+    from edgeseg.inference import as_pixels
+
+    read = []
+    for path, target in jobs:
+        try:
+            read.append((path, target, as_pixels(path)))
+        except (ValueError, RuntimeError) as error:
+            failures.append(str(error) if str(error).startswith(str(path)) else f"{path}: {error}")
+    return read
 
 
 def _write_both(table: ClassTable, pixels: np.ndarray, mask: np.ndarray, target: Path) -> str:
@@ -121,6 +141,12 @@ def _check_alone(targets: Iterable[Path]) -> None:
 
 def open_model(model: str, size: str | None, flip: bool, device: str) -> tuple[Segment, ClassTable]:
     """What segments one picture and remarks on it, and the classes; arguments as on the command line."""
+    segment, _, table = _open(model, size, flip, device)
+    return lambda pixels: segment([pixels])[0], table
+
+
+def _open(model: str, size: str | None, flip: bool, device: str) -> tuple[SegmentAll, int, ClassTable]:
+    """What segments pictures and remarks on each, how many are worth giving it at a time, and the classes."""
     from edgeseg.inference import find_model, load_segmenter
 
     model = find_model(model)
@@ -131,7 +157,8 @@ def open_model(model: str, size: str | None, flip: bool, device: str) -> tuple[S
     if size is not None:
         segmenter.size = None
     assert segmenter.table is not None  # loaded weights always say their classes
-    return partial(_by_weight, segmenter, wished, size is None, flip), segmenter.table
+    segment = partial(_by_weight, segmenter, wished, size is None, flip)
+    return lambda pictures: [segment(pixels) for pixels in pictures], 1, segmenter.table
 
 
 def _by_weight(
@@ -152,28 +179,39 @@ def _by_weight(
     return mask, remarks
 
 
-def _artefact(folder: str, size: str | None, flip: bool) -> tuple[Segment, ClassTable]:
+def _artefact(folder: str, size: str | None, flip: bool) -> tuple[SegmentAll, int, ClassTable]:
     from edgeseg.deploy import Artefact
 
-    if size is not None or flip:
-        raise ValueError(f"{folder} is compiled: leave --size and --flip away, or take the weight it was made from")
     artefact = Artefact.load(folder)
+    if flip or (size is not None and "size" not in artefact.dynamic):
+        raise ValueError(f"{folder} is compiled: leave --size and --flip away, or take the weight it was made from")
+    wished = None if size in (None, "native") else parse_size(str(size))
     if artefact.table is None:
         raise ValueError(f"{folder}: an artefact without names of classes. Export it from a weight, which has them.")
-    return partial(_by_artefact, artefact), artefact.table
+    return partial(_by_artefact, artefact, wished), artefact.at_once, artefact.table
 
 
-def _by_artefact(artefact: Artefact, pixels: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """A compiled network takes one size: the picture is brought to it, and the mask back to the picture's."""
+def _by_artefact(artefact: Artefact, wished: tuple[int, int] | None, pictures: Sequence[np.ndarray]) -> list[Found]:
+    """A picture is brought to a size that the artefact takes, and its mask back to the picture's."""
     import numpy as np
     from PIL import Image
 
-    own, fixed = pixels.shape[:2], artefact.size
-    if own == fixed:
-        return artefact(pixels), []
-    seen = Image.fromarray(pixels).resize(fixed[::-1], Image.Resampling.BILINEAR)
-    mask = Image.fromarray(artefact(np.array(seen))).resize(own[::-1], Image.Resampling.NEAREST)
-    return np.array(mask), [f"seen at the artefact's {fixed[0]}x{fixed[1]}, not at {own[0]}x{own[1]}"]
+    def seen(pixels: np.ndarray) -> np.ndarray:
+        height, width = artefact.nearest_size(wished or pixels.shape[:2])
+        if pixels.shape[:2] == (height, width):
+            return pixels
+        return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
+
+    def result(mask: np.ndarray, own: tuple[int, int]) -> Found:
+        if mask.shape == own:
+            return mask, []
+        at = f"seen at the artefact's {mask.shape[0]}x{mask.shape[1]}, not at {own[0]}x{own[1]}"
+        return np.array(Image.fromarray(mask).resize(own[::-1], Image.Resampling.NEAREST)), [at]
+
+    masks: list[np.ndarray] = []
+    for _, alike in groupby(map(seen, pictures), key=lambda pixels: pixels.shape):
+        masks += list(artefact.predict_batch(list(alike)))
+    return [result(mask, pixels.shape[:2]) for mask, pixels in zip(masks, pictures, strict=True)]
 
 
 def _pictures(paths: Iterable[Path]) -> list[Path]:

@@ -2,8 +2,8 @@
 
 An artefact is a folder::
 
-    artefact.json   runtime, precision, size, classes, weights, what each graph takes and gives and what it turned out
-                    to be, SHA-256 of every file
+    artefact.json   runtime, precision, size, what of its input is open, classes, weights, what each graph takes and
+                    gives and what it turned out to be, SHA-256 of every file
     labels.*        uint8 image → class map: the whole `Segmenter`, preprocessing and argmax inside ("e2e")
     logits.*        normalised float image → logits: the network alone ("net")
 
@@ -21,6 +21,7 @@ import shutil
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,10 @@ from torch import Tensor, nn
 
 from edgeseg import __version__
 from edgeseg.data.labels import ClassTable
+from edgeseg.deploy.dynamic import STRIDE, checked_dynamic, export_dims, nearest, open_axes, sides, size_step
 from edgeseg.deploy.runtimes import get_runtime
-from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, silenced
+from edgeseg.deploy.runtimes.base import DYNAMIC, DeployError, Graph, Runner, Runtime, silenced
+from edgeseg.deploy.runtimes.graph import AXES
 from edgeseg.files import file_hash, no_space, parse_json, read_text, write_json
 from edgeseg.inference import Segmenter, as_pixels, load_segmenter
 from edgeseg.models.registry import SUFFIX
@@ -55,12 +58,15 @@ _NEEDED = (
 class Artefact:
     """A compiled segmenter.
 
-    Made by `compile` and `Artefact.load`. Its input has one size: an image of another is refused.
+    Made by `compile` and `Artefact.load`. Its input has one size, unless that was left open: an image of another is
+    refused.
 
     Attributes:
         about: the content of ``artefact.json``: what was asked for, and what the graphs turned out to be.
         folder: where its files are.
-        size: (H, W) of the images it takes.
+        size: (H, W) of the images it takes; where the size is open, of those that it was compared with its model on.
+        batch: how many images its graphs take at a time; 1 where that is open.
+        dynamic: what of its input is open: ``"batch"``, ``"size"``, both or nothing.
         table: its classes.
     """
 
@@ -68,6 +74,8 @@ class Artefact:
         self.folder, self.about = folder, dict(about)
         self.size = (int(about["size"][0]), int(about["size"][1]))
         self.batch = int(about["batch"])
+        self.dynamic = tuple(about.get("dynamic", ()))  # the first release wrote none
+        self._step = int(about.get("size_step", 1))
         self.table = _table(about["classes"], about["table"])
         self._runtime = get_runtime(about["runtime"])
         self._threads = threads
@@ -84,6 +92,11 @@ class Artefact:
         return str(self.about["precision"])
 
     @property
+    def at_once(self) -> int:
+        """How many images keep it busy: its batch, in every one of its streams."""
+        return self.batch * self._streams
+
+    @property
     def device(self) -> str:
         """Where its graphs take their tensors."""
         facts = next(iter(self.about["graphs"].values()))
@@ -93,12 +106,50 @@ class Artefact:
         """Segment one image: PIL or (H, W, 3) uint8 RGB of the artefact's size → (H, W) uint8 class ids.
 
         Raises:
-            DeployError: an image of another size, or an artefact of a larger batch.
+            DeployError: an image of another size, or an artefact of a larger batch: `predict_batch` fills that.
         """
         pixels = torch.from_numpy(as_pixels(image)).permute(2, 0, 1)[None]
         return self.labels(pixels.to(self.device))[0].to(torch.uint8).cpu().numpy()
 
     predict = __call__
+
+    def predict_batch(self, images: Sequence[Image | np.ndarray]) -> np.ndarray:
+        """Segment several images of one size, in as few runs as it can.
+
+        An open batch takes all of them in one run, whose memory grows with their number. A fixed batch takes its
+        number at a time; the last run is filled up with the last image. Streams compute several runs at once.
+
+        Args:
+            images: as for `predict`, one or more; (N, H, W, 3) uint8 is such a sequence too.
+
+        Returns:
+            (N, H, W) uint8 class ids, in the images' order.
+
+        Raises:
+            DeployError: no image, images of several sizes, or of one that it does not take.
+        """
+        pixels = [as_pixels(image) for image in images]
+        sizes = dict.fromkeys(image.shape[:2] for image in pixels)
+        if len(sizes) != 1:
+            found = ", ".join(f"{height}x{width}" for height, width in sizes)
+            raise DeployError(
+                f"images that are segmented together have one size, and these have {found}: resize them, or give them "
+                "one by one to predict"
+                if pixels
+                else "no image to segment: give at least one"
+            )
+        number = len(pixels) if "batch" in self.dynamic else self.batch
+        runs = [pixels[start : start + number] for start in range(0, len(pixels), number)]
+        if self._streams == 1:
+            return np.concatenate([self._together(run, number) for run in runs])
+        with ThreadPoolExecutor(self._streams) as pool:
+            return np.concatenate(list(pool.map(lambda run: self._together(run, number), runs)))
+
+    def nearest_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(H, W) that it takes and that is nearest to another; its own where that is fixed."""
+        if "size" not in self.dynamic:
+            return self.size
+        return nearest(size, self._step)
 
     def labels(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 on the artefact's device → (N, H, W) int32 class ids."""
@@ -163,22 +214,44 @@ class Artefact:
             raise DeployError(f"{folder / DESCRIPTION}: files does not list {unlisted[0]}. Export the model again.")
         return cls(folder, about, threads)
 
+    @property
+    def _streams(self) -> int:
+        return int(self.about["graphs"].get("labels", {}).get("streams", 1))
+
+    def _together(self, images: Sequence[np.ndarray], number: int) -> np.ndarray:
+        """(H, W, 3) each, at most ``number`` → (their number, H, W); more are made of the last one."""
+        filled = [*images, *[images[-1]] * (number - len(images))]
+        x = torch.from_numpy(np.stack(filled)).permute(0, 3, 1, 2)
+        return self.labels(x.to(self.device))[: len(images)].to(torch.uint8).cpu().numpy()
+
     def _run(self, graph: str, x: Tensor) -> Tensor:
         if graph not in self.about["graphs"]:
             raise DeployError(
                 f"{self.folder}: built without its {graph} graph; export it with --graphs labels,logits "
                 '(graphs=("labels", "logits"))'
             )
-        shape, given = tuple(self.about["graphs"][graph]["input"]), tuple(x.shape)
-        if given != shape:
-            raise DeployError(
-                f"this artefact takes {shape} and was given {given}: its size is fixed. Resize the image, or export it "
-                "for that size (and batch)"
-            )
+        self._check_shape(self.about["graphs"][graph]["input"], tuple(x.shape))
         if graph not in self._runners:
             self._open(graph)
         with torch.inference_mode():
             return self._runners[graph](x)
+
+    def _check_shape(self, shape: Sequence[int], given: tuple[int, ...]) -> None:
+        """Whatever a runtime does with another shape, perhaps without a word, becomes an error with the cure."""
+        known = {axis: side for axis, side in enumerate(shape) if axis not in open_axes(self.dynamic)}
+        if len(given) != len(shape) or any(given[axis] != side for axis, side in known.items()):
+            takes = ", ".join(str(known.get(axis, AXES.get(axis))) for axis in range(len(shape)))
+            several = "; predict_batch takes any number of images" if self.batch != 1 else ""
+            raise DeployError(
+                f"this artefact takes ({takes}) and was given {given}: its size is fixed. Resize the image, or export "
+                f"it for that size (and batch), or with --dynamic size (batch) for any{several}"
+            )
+        fits = self.nearest_size((given[2], given[3]))
+        if "size" in self.dynamic and fits != given[2:]:
+            raise DeployError(
+                f"this artefact was given {given[2]}x{given[3]} (HxW): {sides(self._step)}. Resize the image to "
+                f"{fits[0]}x{fits[1]}"
+            )
 
     def _open(self, graph: str) -> None:
         """Whatever a library raises on a missing or damaged file becomes one error that names it."""
@@ -204,6 +277,7 @@ def compile(
     size: tuple[int, int] = (512, 1024),
     *,
     batch: int = 1,
+    dynamic: Sequence[str] = (),
     calibration: Sequence[np.ndarray] | None = None,
     graphs: Sequence[str] = GRAPHS,
     threads: int | None = None,
@@ -216,8 +290,9 @@ def compile(
             with its weights. It stays as it is.
         runtime: a name of `edgeseg.deploy.runtimes.list_runtimes`.
         precision: ``"fp32"``, ``"fp16"``, ``"bf16"``, ``"int8"`` or ``"fp8"``, as the runtime offers.
-        size: (H, W) of the images.
+        size: (H, W) of the images; where the size is left open, of those that it is compared and timed with.
         batch: images at a time.
+        dynamic: what of the input is left open, ``"batch"``, ``"size"`` or both, where the runtime can.
         calibration: (H, W, 3) uint8 training images for int8, see `edgeseg.deploy.quantise.calibration_images`.
         graphs: which graphs to build; both by default.
         threads: of the processor, when it runs; ``None``: the runtime's choice.
@@ -227,7 +302,8 @@ def compile(
         The artefact, built into temporary files and opened from them; `Artefact.save` keeps it.
 
     Raises:
-        DeployError: a runtime that cannot run here, an unknown option, int8 without calibration images.
+        DeployError: a runtime that cannot run here or cannot leave open what is asked for, an unknown option, int8
+            without calibration images.
     """
     backend = get_runtime(runtime)
     backend.check(precision)
@@ -235,8 +311,10 @@ def compile(
     inputs = [_pixels(image, batch) for image in calibration or ()]
     _check_calibration(precision, inputs, size, chosen)
     checked_graphs(graphs)
+    dynamic = checked_dynamic(backend, dynamic, batch)
     backend.prepare()
     source, segmenter = segmenter, load_segmenter(segmenter).reference()
+    step = size_step(segmenter, size) if "size" in dynamic else 1
     folder = Path(mkdtemp(prefix="edgeseg-"))
     try:
         about = {
@@ -245,6 +323,8 @@ def compile(
             "precision": precision,
             "size": list(size),
             "batch": batch,
+            "dynamic": list(dynamic),
+            "size_step": step,
             "options": {k: v for k, v in chosen.items() if v is not None},
             **_network_facts(segmenter, size),
             **_weight_facts(source),
@@ -321,13 +401,16 @@ def _graph(
     about: Mapping[str, Any],
 ) -> Graph:
     """The whole segmenter, or the network alone; ``images``, (batch, 3, H, W) uint8, are what calibrates them."""
+    dims = export_dims(about["dynamic"], about["size_step"])
+    shown = 2 if 0 in dims else batch  # images of the example: see `export_graph`
     if name == "labels":
         takes = {"input_dtype": "uint8", "input_scale": 1, "input_values": "pixels as they are, 0 to 255"}
-        return Graph(name, segmenter, torch.zeros(batch, 3, *size, dtype=torch.uint8), images, {**about, **takes})
-    example = torch.zeros(batch, 3, *(segmenter.size or size))
+        example = torch.zeros(shown, 3, *size, dtype=torch.uint8)
+        return Graph(name, segmenter, example, images, {**about, **takes}, dims)
+    example = torch.zeros(shown, 3, *(segmenter.size or size))
     takes = {"input_dtype": "float32", "input_scale": 1 / 255, "input_values": "(pixels * input_scale - mean) / std"}
     inputs = [segmenter.normalise(image) for image in images]
-    return Graph(name, segmenter.model, example, inputs, {**about, **takes})
+    return Graph(name, segmenter.model, example, inputs, {**about, **takes}, dims)
 
 
 def _build(runtime: Runtime, graph: Graph, folder: Path, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -343,7 +426,8 @@ def _build(runtime: Runtime, graph: Graph, folder: Path, precision: str, options
     return {
         **facts,
         **{key: value for key, value in graph.about.items() if key.startswith("input_")},
-        "input": list(graph.example.shape),
+        "input": [graph.about["batch"], *graph.example.shape[1:]],
+        "dynamic": graph.about["dynamic"],
         "bytes": sum(file.stat().st_size for file in folder.glob(f"{graph.name}.*")),
         "build_seconds": round(time.perf_counter() - started, 2),
     }
@@ -399,6 +483,11 @@ def _faults(about: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key} = {about[key]!r}, which is no height and width"
     if type(about["batch"]) is not int or about["batch"] < 1:
         yield f"batch = {about['batch']!r}, which is no number of images"
+    dynamic = about.get("dynamic", [])
+    if not isinstance(dynamic, list) or any(name not in DYNAMIC for name in dynamic):
+        yield f"dynamic = {dynamic!r}, which holds others than {', '.join(DYNAMIC)}"
+    if about.get("size_step", 1) not in (1, STRIDE):
+        yield f"size_step = {about['size_step']!r}, which is neither 1 nor {STRIDE}"
     yield from preprocessing_faults(about, unnamed=True)
     graphs, files = about["graphs"], about["files"]
     if not isinstance(graphs, dict) or not graphs or any(name not in GRAPHS for name in graphs):

@@ -258,7 +258,7 @@ def check_parity(artefact: Artefact, segmenter: Segmenter, samples: Sequence[Sam
     Args:
         artefact: of any runtime.
         segmenter: the reference, computed in float32 on the CPU; stays as it is.
-        samples: images of the artefact's size; default: `mini_set`.
+        samples: images of sizes that the artefact takes; default: `mini_set` of its own.
 
     Raises:
         DeployError: no samples.
@@ -275,8 +275,9 @@ def check_parity(artefact: Artefact, segmenter: Segmenter, samples: Sequence[Sam
     names = wanted or tuple(f"class {i}" for i in range(254))
     counts = {sample.source: _Counts(len(names)) for sample in samples}
     with torch.inference_mode():
-        for sample in samples:
-            images = torch.from_numpy(sample.image).permute(2, 0, 1)[None].expand(artefact.batch, -1, -1, -1)
+        for number, sample in enumerate(samples):
+            several = 1 + number % 2 if "batch" in artefact.dynamic else artefact.batch  # an open one: 1, 2, 1 …
+            images = torch.from_numpy(sample.image).permute(2, 0, 1)[None].expand(several, -1, -1, -1)
             expected = segmenter(images)
             got = artefact.labels(images.contiguous().to(artefact.device)).cpu()
             counts[sample.source].add(got.numpy(), expected.numpy(), sample.label if wanted else None)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, with_threads
+from edgeseg.deploy.runtimes.base import DYNAMIC, DeployError, Graph, Runner, Runtime, with_threads
 from edgeseg.deploy.runtimes.graph import compute_dtypes, export_graph
 from edgeseg.deploy.runtimes.inductor import no_compiler
 from edgeseg.text import Field
@@ -35,6 +35,7 @@ class AOTInductor(Runtime):
     name = "aoti"
     precisions = ("fp32", "bf16")
     suffix = ".pt2"
+    dynamic = DYNAMIC
     options: Mapping[str, Field] = MappingProxyType({"freeze": Field(bool, True)})
 
     def why_not(self, precision: str, building: bool = True) -> str | None:
@@ -42,7 +43,7 @@ class AOTInductor(Runtime):
         return no_compiler() if building else None
 
     def build(self, graph: Graph, path: Path, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:
-        program = export_graph(graph.module, graph.example, precision)
+        program = export_graph(graph.module, graph.example, precision, graph.dims)
         # dynamic_threads: who runs it chooses the number of threads, not who builds it
         settings = {"freezing": options["freeze"], "cpp.dynamic_threads": True}
         with torch.no_grad():

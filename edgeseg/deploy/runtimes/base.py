@@ -28,6 +28,8 @@ from torch import Tensor, nn
 from edgeseg.text import Field, known_field, parse_fields
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
+DYNAMIC = ("batch", "size")
+"""What of a graph's input may be left open: how many images, their height and width."""
 Runner = Callable[[Tensor], Tensor]
 _SILENCE = threading.RLock()
 _THREADS = threading.RLock()  # of PyTorch's number of threads: a thread takes over the process's when it first asks
@@ -44,9 +46,10 @@ class Graph:
     Args:
         name: of the output, e.g. ``"logits"``.
         module: one tensor in, one tensor out, float32, in eval mode, on the CPU; must not be changed.
-        example: an input of the static shape that the graph will have: (N, 3, H, W) uint8 or float32.
+        example: an input of the shape that the graph will have: (N, 3, H, W) uint8 or float32.
         calibration: inputs like ``example`` from which int8 and fp8 take their ranges; empty for other precisions.
         about: what a reader of the file should know of input, output and classes, where a format has a place for it.
+        dims: axes of the input that are left open → their ``torch.export.Dim``; the others are as ``example``'s.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Graph:
     example: Tensor
     calibration: Sequence[Tensor] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+    dims: Mapping[int, Any] = field(default_factory=dict)
 
 
 class Runtime(ABC):
@@ -64,6 +68,8 @@ class Runtime(ABC):
         precisions: which of `PRECISIONS` it builds.
         suffix: of its files, e.g. ``".onnx"``.
         options: what `build` can be told, with types, ranges and defaults; anything else is refused.
+        dynamic: which of `DYNAMIC` its graphs can leave open, by ``Graph.dims``.
+        takes_batches: whether a graph can take more than one image.
         device: where its runners take and give tensors, ``"cpu"`` or ``"cuda"``.
         runs_in: where its files really run, if `open` only stands in for that: times taken here would be another's.
     """
@@ -72,6 +78,8 @@ class Runtime(ABC):
     precisions: tuple[str, ...]
     suffix: str
     options: Mapping[str, Field] = MappingProxyType({})
+    dynamic: tuple[str, ...] = ()
+    takes_batches: bool = True
     device: str = "cpu"
     runs_in: str = ""
 

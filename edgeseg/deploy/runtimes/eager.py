@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, with_threads
+from edgeseg.deploy.runtimes.base import DYNAMIC, DeployError, Graph, Runner, Runtime, with_threads
 from edgeseg.deploy.runtimes.graph import compute_dtypes, export_graph
 from edgeseg.text import Field
 
@@ -27,6 +27,7 @@ class Eager(Runtime):
     name = "eager"
     precisions = ("fp32", "fp16", "bf16")
     suffix = ".pt2"
+    dynamic = DYNAMIC
     options: Mapping[str, Field] = MappingProxyType({"device": Field(str, "auto"), "channels_last": Field(bool, True)})
 
     def why_not(self, precision: str, building: bool = True) -> str | None:
@@ -34,7 +35,7 @@ class Eager(Runtime):
 
     def build(self, graph: Graph, path: Path, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:
         device = _device(options["device"])
-        program = export_graph(graph.module, graph.example, precision)
+        program = export_graph(graph.module, graph.example, precision, graph.dims)
         whole = io.BytesIO()  # on a full disk PyTorch's own writer ends the process
         torch.export.save(program, whole)
         path.write_bytes(whole.getbuffer())

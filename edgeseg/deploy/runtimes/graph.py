@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +15,8 @@ from torch.export import ExportedProgram
 from edgeseg.deploy.runtimes.base import DeployError
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+AXES = MappingProxyType({0: "batch", 2: "height", 3: "width"})
+"""Axes of an input that may be left open."""
 _MULTIPLYING = ("conv2d", "conv1d", "convolution", "linear", "addmm", "mm", "bmm")
 
 
@@ -40,19 +45,33 @@ def in_precision(module: nn.Module, precision: str) -> nn.Module:
     return module if precision == "fp32" else InPrecision(module, DTYPES[precision]).eval()
 
 
-def export_graph(module: nn.Module, example: Tensor, precision: str = "fp32") -> ExportedProgram:
-    """``torch.export`` of a module at one static shape and precision, with the precision asserted.
+def export_graph(
+    module: nn.Module, example: Tensor, precision: str = "fp32", dims: Mapping[int, Any] = MappingProxyType({})
+) -> ExportedProgram:
+    """``torch.export`` of a module at one shape and precision, with the precision asserted.
 
     Args:
         module: float32, in eval mode; is not changed.
         example: an input of that shape.
         precision: ``"fp32"``, ``"fp16"`` or ``"bf16"``.
+        dims: axes that are left open → their ``torch.export.Dim``. Where the batch is one, the example needs two
+            images: torch.export takes an axis of length 1 for a constant.
 
     Raises:
-        DeployError: the graph computes in another float type than asked for.
+        DeployError: the graph computes in another float type than asked for, or the network pins an open axis.
     """
-    with torch.no_grad():
-        program = torch.export.export(in_precision(module, precision), (example,))
+    shapes = (dict(dims),) if dims else None
+    try:
+        with torch.no_grad():
+            program = torch.export.export(in_precision(module, precision), (example,), dynamic_shapes=shapes)
+    except Exception as error:  # torch.export has several kinds
+        if not dims:
+            raise
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DeployError(
+            f"this network cannot be exported with {' and '.join(AXES[axis] for axis in dims)} open ({first}). Leave "
+            "--dynamic away, and export it once for every size and batch"
+        ) from error
     found = compute_dtypes(program)
     if set(found) != {dtype_name(DTYPES[precision])}:
         raise DeployError(f"asked for {precision}, but the graph computes in {found}; please report this")

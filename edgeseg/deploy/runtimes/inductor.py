@@ -32,7 +32,7 @@ class Inductor(Eager):
     def open(self, path: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
         graphs = facts["cudagraphs"] and facts["device"] != "cpu"
         mode = "reduce-overhead" if graphs else None
-        compiled = torch.compile(self.loaded(path, facts), dynamic=False, mode=mode)
+        compiled = torch.compile(self.loaded(path, facts), dynamic=bool(facts.get("dynamic")), mode=mode)
         # CUDA graphs write every result into the same memory; a caller may keep what it was given
         return one_at_a_time(lambda x: compiled(x).clone()) if graphs else with_threads(compiled, threads)
 

@@ -34,6 +34,7 @@ class Ncnn(Runtime):
     name = "ncnn"
     precisions = ("fp32", "fp16")
     suffix = ".param"
+    takes_batches = False
 
     def why_not(self, precision: str, building: bool = True) -> str | None:
         """Running takes ncnn; building also pnnx."""

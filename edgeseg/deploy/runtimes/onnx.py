@@ -32,8 +32,8 @@ import torch
 from torch import Tensor
 
 from edgeseg.deploy.quantise import select_layers
-from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, lacking, without_telemetry
-from edgeseg.deploy.runtimes.graph import export_graph
+from edgeseg.deploy.runtimes.base import DYNAMIC, DeployError, Graph, Runner, Runtime, lacking, without_telemetry
+from edgeseg.deploy.runtimes.graph import AXES, export_graph
 from edgeseg.machine import versions
 from edgeseg.text import Field
 
@@ -61,6 +61,7 @@ class OnnxRuntime(Runtime):
     name = "onnx"
     precisions: tuple[str, ...] = ("fp32", "fp16", "int8")
     suffix = ".onnx"
+    dynamic: tuple[str, ...] = DYNAMIC
     options: Mapping[str, Field] = MappingProxyType(
         {
             "opset": Field(int, 18, 18, 20),
@@ -110,7 +111,7 @@ class OnnxRuntime(Runtime):
 
 
 def export_onnx(graph: Graph, precision: str = "fp32", opset: int = 18) -> Any:
-    """A graph as a checked ONNX model of static shape, without the traces of source files that the exporter adds.
+    """A graph as a checked ONNX model, without the traces of source files that the exporter adds.
 
     Args:
         graph: its name becomes the output's; the input is called ``image``.
@@ -123,7 +124,8 @@ def export_onnx(graph: Graph, precision: str = "fp32", opset: int = 18) -> Any:
     import onnx
 
     exported = torch.onnx.export(
-        export_graph(graph.module, graph.example, precision),
+        export_graph(graph.module, graph.example, precision, graph.dims),
+        dynamic_shapes=({axis: AXES[axis] for axis in graph.dims},) if graph.dims else None,  # their names in the file
         input_names=[INPUT],
         output_names=[graph.name],
         opset_version=opset,

@@ -10,6 +10,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from types import MappingProxyType
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from edgeseg.deploy.quantise import select_layers
-from edgeseg.deploy.runtimes.base import DeployError, Graph, Runner, Runtime, lacking, one_at_a_time, without_telemetry
+from edgeseg.deploy.runtimes.base import DYNAMIC, DeployError, Graph, Runner, Runtime, lacking, without_telemetry
 from edgeseg.deploy.runtimes.onnx import INPUT, export_onnx, layer_nodes
 from edgeseg.machine import versions
 from edgeseg.text import Field
@@ -39,13 +40,20 @@ class OpenVINO(Runtime):
     Options:
         keep: int8: names of convolutions or parts that stay in float, see `edgeseg.deploy.quantise`.
         rest: int8: what everything else computes in, ``"fp32"`` or ``"bf16"``.
+        streams: images that are computed beside each other, each by its share of the threads, for more images a second:
+            `Artefact.predict_batch` uses them all. A single image takes longer than with 1, OpenVINO's latency mode.
     """
 
     name = "openvino"
     precisions = ("fp32", "bf16", "int8")
     suffix = ".xml"  # and a .bin beside it
+    dynamic = DYNAMIC
     options: Mapping[str, Field] = MappingProxyType(
-        {"keep": Field(tuple[str, ...], ()), "rest": Field(str, "fp32", choices=("fp32", "bf16"))}
+        {
+            "keep": Field(tuple[str, ...], ()),
+            "rest": Field(str, "fp32", choices=("fp32", "bf16")),
+            "streams": Field(int, 1, 1, 256),
+        }
     )
 
     def why_not(self, precision: str, building: bool = True) -> str | None:
@@ -82,23 +90,31 @@ class OpenVINO(Runtime):
             "dtypes": runs,
             "kept": sorted(kept),
             "hint": hint,
+            "streams": options["streams"],
             "versions": versions("openvino", "nncf") if precision == "int8" else versions("openvino"),
         }
 
     def open(self, path: Path, facts: Mapping[str, Any], threads: int | None = None) -> Runner:
-        compiled = _compiled(path, facts["hint"], threads)
+        streams = facts.get("streams", 1)  # the first release wrote none
+        compiled = _compiled(path, facts["hint"], threads, streams)
         if (runs := _what_runs(compiled)) != facts["dtypes"]:
             raise DeployError(
                 f"{path}: was built to compute in {facts['dtypes']}, but here it would in {runs}: another processor or "
                 "OpenVINO. Export it here."
             )
-        request = compiled.create_infer_request()  # one is enough: a model of one stream computes one at a time anyway
+        free: SimpleQueue[Any] = SimpleQueue()  # requests: one a stream is enough, each computes one input at a time
+        for _ in range(streams):
+            free.put(compiled.create_infer_request())
 
         def run(x: Tensor) -> Tensor:
-            # the result is a copy: the next call may overwrite the request's own memory
-            return torch.from_numpy(request.infer([x.contiguous().numpy()], share_inputs=True)[0])
+            request = free.get()
+            try:
+                # the result is a copy: the next call may overwrite the request's own memory
+                return torch.from_numpy(request.infer([x.contiguous().numpy()], share_inputs=True)[0])
+            finally:
+                free.put(request)
 
-        return one_at_a_time(run)
+        return run
 
 
 def _core() -> Any:
@@ -115,8 +131,9 @@ def _no_bf16() -> str | None:
     return "this processor has no bfloat16 instructions (AVX512-BF16 or AMX); take fp32 or int8"
 
 
-def _compiled(path: Path, hint: str, threads: int | None) -> Any:
-    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": 1}
+def _compiled(path: Path, hint: str, threads: int | None, streams: int = 1) -> Any:
+    goal = "LATENCY" if streams == 1 else "THROUGHPUT"
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": goal, "INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": streams}
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
     return _core().compile_model(path, "CPU", settings)

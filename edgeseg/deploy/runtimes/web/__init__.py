@@ -52,6 +52,7 @@ class Web(OnnxRuntime):
 
     name = "web"
     precisions = ("fp32", "int8")
+    dynamic = ()  # a page has pictures of one size
     runs_in = "a browser"
     options: Mapping[str, Field] = MappingProxyType(
         {
