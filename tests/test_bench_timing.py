@@ -1,6 +1,7 @@
 """Benchmarks take turns, count what they say they count, and refuse what cannot be compared. No test asks for speed.
 
-One run of ``edgeseg bench`` serves all: a small weight, eager in float32 and bfloat16, three rounds, and the roofline.
+One run of ``edgeseg bench`` serves all: a small weight, eager in float32 and bfloat16, three rounds, throughput of
+three images at once, and the roofline.
 """
 
 import json
@@ -15,18 +16,22 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from compiled_networks import needs, tiny_segmenter
+from edgeseg.bench.plan import Choice, Network, make_variant
 from edgeseg.bench.roofline import Peaks
+from edgeseg.bench.table import bench_picture, bench_text
 from edgeseg.bench.timing import FULL, QUICK, Variant, bench, best, stages, turns
 from edgeseg.bench.worker import Worker
 from edgeseg.cli import app
 from edgeseg.data.labels import CAMVID
 from edgeseg.deploy import DeployError, compile
+from edgeseg.deploy.parity import Sample
 from edgeseg.inference import Segmenter
 from edgeseg.models.registry import create_model
 from edgeseg.models.weights import save_weights, weight_meta
 
 SIZE = (64, 96)
-ROUNDS = 3
+ROUNDS, BATCH = 3, 3
 PEAKS = Peaks({"fp32": 100.0, "bf16": 200.0}, 10.0, {"fp32": "a", "bf16": "b", "memory": "c"}, 1, "cpu")
 
 
@@ -42,7 +47,7 @@ def run(tmp_path_factory):
         patch.setattr("edgeseg.bench.plan.measure_peaks", lambda device: PEAKS)
         words = (
             "bench small.safetensors --runtime eager --runtime eager:bf16 --size 64x96 --quick --roofline --threads 1 "
-            f"--rounds {ROUNDS} --json b.json --picture b.png"
+            f"--batch {BATCH} --rounds {ROUNDS} --json b.json --picture b.png"
         )
         done = CliRunner().invoke(app, words.split(), catch_exceptions=False)
     assert done.exit_code == 0
@@ -90,6 +95,54 @@ def test_variants_and_measures_take_turns(report):
     assert all(max(a) <= min(b) for a, b in pairwise(starts))
     first = [min(report["variants"], key=lambda v: v["net"]["rounds"][r]["at_s"])["name"] for r in range(2)]
     assert len(set(first)) == 2
+
+
+def test_throughput_counts_images_and_stands_beside_one_image_after_the_other(run, report):
+    assert (report["throughput_batch"], report["measures"]) == (BATCH, ["net", "e2e", "throughput"])
+    for variant in report["variants"]:
+        told, alone = variant["throughput"], variant["e2e"]
+        assert told["images_per_second"] == pytest.approx(1000 * BATCH / told["median_ms"], rel=1e-3)
+        gains = [
+            BATCH * np.median(a["ms"]) / np.median(b["ms"])
+            for a, b in zip(alone["rounds"], told["rounds"], strict=True)
+        ]
+        assert told["gain"]["median"] == pytest.approx(np.median(gains), rel=1e-3)
+        assert told["how"] == f"batch {BATCH}"
+        (line,) = [text for text in run[1].splitlines() if text.startswith(f"{variant['name']}  ")]
+        assert f"{told['images_per_second']:.1f}" in line
+        assert f"{told['gain']['median']:.2f}" in line
+        assert f"batch {BATCH}" in line
+
+
+def test_throughput_says_how_it_was_computed(artefact, tmp_path):
+    """Nothing is compiled anew for a saved artefact: it takes several images as it can."""
+    model = create_model("stdc1_fcn", 11, width=16)
+    segmenter = Segmenter(model, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), table=CAMVID)
+    opened = compile(segmenter, "eager", size=SIZE, dynamic=("batch",)).save(tmp_path / "open")
+    variants = [Variant("alone", "small", artefact), Variant("open", "small", opened)]
+    protocol = replace(QUICK, rounds=1, warmup_seconds=0.0, warmup_iterations=1)
+    images = [np.full((*SIZE, 3), value, np.uint8) for value in (0, 99)]
+    report = bench(variants, images, threads=1, load_before=0.0, protocol=protocol, batch=5)
+    assert [v["throughput"]["how"] for v in report["variants"]] == ["one by one", "open batch"]
+    assert "5 images that are given at once" in bench_text(report)
+    assert bench_picture(report).axes[-1].get_title("left").startswith("throughput: 5 images")
+
+
+@pytest.mark.parametrize(
+    ("runtime", "words", "how"),
+    [
+        pytest.param("ncnn", "ncnn", "one by one", marks=needs("ncnn")),
+        pytest.param("openvino", "openvino:fp32:streams=2", "2 streams", marks=needs("openvino")),
+    ],
+)
+def test_a_runtime_that_takes_one_image_at_a_time_is_given_one_at_a_time(runtime, words, how, tmp_path):
+    network = Network("small", tiny_segmenter(), "a" * 64)
+    samples = [Sample(np.zeros((*SIZE, 3), np.uint8), None, "nothing")]
+    variant = make_variant(network, Choice.parse(words), SIZE, tmp_path / "0", samples, batch=4)
+    assert variant.many is None
+    protocol = replace(QUICK, rounds=1, warmup_seconds=0.0, warmup_iterations=1)
+    report = bench([variant], [samples[0].image], threads=1, load_before=0.0, protocol=protocol, batch=4)
+    assert report["variants"][0]["throughput"]["how"] == how
 
 
 def test_turns_give_every_variant_one_place_in_each_round_and_the_first_in_turn():

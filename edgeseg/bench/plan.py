@@ -109,6 +109,7 @@ class Plan:
         threads: of the CPU; default: the physical cores.
         rounds: turns of every variant; default: the protocol's.
         quick: a first look, with fewer images and iterations than the protocol asks for.
+        batch: more than 1: measure throughput too, with so many images at once.
 
     Attributes:
         networks: to be compiled.
@@ -129,7 +130,9 @@ class Plan:
         threads: int | None = None,
         rounds: int | None = None,
         quick: bool = False,
+        batch: int = 1,
     ) -> None:
+        self._batch = batch
         self._load_before = load_average()
         self.left_out: list[str] = []
         self._threads, self._quick = threads or physical_cores(), quick
@@ -163,6 +166,7 @@ class Plan:
                 load_before=self._load_before,
                 reference=reference,
                 protocol=self._protocol,
+                batch=self._batch,
             )
 
     def rooflines(self) -> Iterator[Roofline]:
@@ -182,7 +186,8 @@ class Plan:
         for number, (network, choice) in enumerate(product(self.networks, self._choices)):
             print(f"compiling {network.name} {choice} {size[0]}x{size[1]}", file=sys.stderr)
             try:
-                found.append(make_variant(network, choice, size, folder / str(number), samples, calibration))
+                place = folder / str(number)
+                found.append(make_variant(network, choice, size, place, samples, calibration, self._batch))
             except Exception as error:  # compilers raise anything
                 if not network.peer:
                     raise
@@ -220,14 +225,25 @@ def make_variant(
     folder: Path,
     samples: Sequence[Sample],
     calibration: Sequence[np.ndarray] | None = None,
+    batch: int = 1,
 ) -> Variant:
-    """Compile a network, compare it with its model on some samples and save it to a new folder."""
+    """Compile a network, compare it with its model on some samples and save it to a new folder.
+
+    Where throughput is to be measured, the same for a fixed ``batch``, beside it; but not where the runtime takes one
+    image at a time, or was asked for streams, which take one each.
+    """
     images = calibration if choice.precision in NEED_IMAGES else None
-    artefact = compile(network.segmenter, choice.runtime, choice.precision, size, calibration=images, **choice.options)
+    what = (network.segmenter, choice.runtime, choice.precision, size)
+    artefact = compile(*what, calibration=images, **choice.options)
     found = quality(artefact, network, samples)
-    return Variant(
-        f"{network.name} {choice}", network.name, artefact.save(folder), found, network.weights, network.peer
-    )
+    many = None
+    if batch > 1 and artefact.at_once == 1 and get_runtime(choice.runtime).takes_batches:
+        several = compile(*what, batch=batch, calibration=images, graphs=("labels",), **choice.options)
+        several_found = quality(several, network, samples[:1])
+        found["exceeded"] = (*found["exceeded"], *(f"batch {batch}: {name}" for name in several_found["exceeded"]))
+        many = several.save(folder.with_name(f"{folder.name}.batch"))
+    name, kept = f"{network.name} {choice}", artefact.save(folder)
+    return Variant(name, network.name, kept, found, network.weights, network.peer, many)
 
 
 def open_variant(folder: Path, networks: Sequence[Network], samples: Sequence[Sample]) -> Variant:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgeseg.bench.worker import MEASURES
+from edgeseg.bench.worker import MEASURES, THROUGHPUT
 from edgeseg.plots import BLUE, DARK_GREY, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from edgeseg.text import table
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 _QUICK = "QUICK LOOK (--quick): too few iterations to be published"
 _TITLES = {"net": "net: tensor → logits", "e2e": "e2e: uint8 image → class map"}
+_RATES = ("img/s", "× e2e", "(80 %)", "computed as")
 _TIMES = ("p90", "p99", "FPS", "×", "(80 %)")
-_COLUMNS = ("variant", *(c for m in MEASURES for c in (f"{m} ms", *_TIMES)), "e2e/net", "MB", "(own)", "build s",
-            "mIoU", "differ %", "max err")  # fmt: skip
+_COLUMNS = ("variant", *(c for m in MEASURES for c in (f"{m} ms", *_TIMES)), "e2e/net")
+_QUALITY = ("MB", "(own)", "build s", "mIoU", "differ %", "max err")
 _RUNTIME_COLORS = {"eager": GREY, "inductor": PURPLE, "aoti": ORANGE, "onnx": BLUE, "openvino": GREEN,
                    "executorch": SKY, "ncnn": DARK_GREY, "tensorrt": VERMILION}  # fmt: skip
 _SHADES = {"fp32": 1.0, "fp16": 0.75, "bf16": 0.75, "int8": 0.5, "fp8": 0.5}
@@ -25,8 +26,14 @@ _SHADES = {"fp32": 1.0, "fp16": 0.75, "bf16": 0.75, "int8": 0.5, "fp8": 0.5}
 
 def bench_text(report: Mapping[str, Any]) -> str:
     """The whole report of `edgeseg.bench.timing.bench`, or of its JSON read again, as text."""
-    rows = table(_COLUMNS, [tuple(_cells(row)) for row in report["variants"]])
+    columns = (*_COLUMNS, *(_RATES if _batch(report) else ()), *_QUALITY)
+    rows = table(columns, [tuple(_cells(row)) for row in report["variants"]])
     return "\n".join([*_head(report), "", rows, "", *_best(report), "", *_foot(report)])
+
+
+def _batch(report: Mapping[str, Any]) -> int | None:
+    """How many images at once the throughput is of, where it was measured; the first release did not write of it."""
+    return report.get("throughput_batch")
 
 
 def _head(report: Mapping[str, Any]) -> Iterator[str]:
@@ -37,6 +44,8 @@ def _head(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"{height}x{width}, one image at a time, {report['images']} images in turn; {where}"
     rounds = report["protocol"]["rounds"]
     yield f"{rounds} rounds, variants in turn; × is over {report['reference']}, median of the ratios per round (80 %)"
+    if batch := _batch(report):
+        yield f"img/s is of {batch} images that are given at once; × e2e: over one image after the other, same variant"
     if report["quick"]:
         yield _QUICK
     yield from (f"warning: {text}" for text in report["warnings"])
@@ -48,7 +57,7 @@ def _processor(report: Mapping[str, Any]) -> str:
 
 
 def _cells(row: Mapping[str, Any]) -> Iterator[str]:
-    """The texts of `_COLUMNS` for one variant."""
+    """The texts of all columns for one variant."""
     yield row["name"]
     for told in (row[measure] for measure in MEASURES):
         yield from (f"{told[key]:.2f}" for key in ("median_ms", "p90_ms", "p99_ms"))
@@ -56,6 +65,12 @@ def _cells(row: Mapping[str, Any]) -> Iterator[str]:
         yield f"{told['speedup']['median']:.2f}"
         yield f"({told['speedup']['p10']:.2f}–{told['speedup']['p90']:.2f})"
     yield f"{row['e2e']['median_ms'] / row['net']['median_ms']:.2f}"
+    if told := row.get(THROUGHPUT):
+        gain = told["gain"]
+        yield f"{told['images_per_second']:.1f}"
+        yield f"{gain['median']:.2f}"
+        yield f"({gain['p10']:.2f}–{gain['p90']:.2f})"
+        yield told["how"]
     memory, quality = row["memory"], row["quality"]
     process, before = memory["process_mb"], memory["before_opening_mb"]
     yield _number(process, ".0f")
@@ -119,10 +134,12 @@ def bench_picture(report: Mapping[str, Any]) -> Figure:
 
     networks = list(dict.fromkeys(r["network"] for r in report["variants"]))
     rows = sorted(report["variants"], key=lambda r: networks.index(r["network"]))
-    figure = Figure((14.8, 0.34 * len(rows) + 2.4), layout="constrained", facecolor="white")
-    axes = figure.subplots(1, len(MEASURES), sharey=True)
-    for axis, measure in zip(axes, MEASURES, strict=True):
+    figure = Figure((7.4 * len(report["measures"]), 0.34 * len(rows) + 2.4), layout="constrained", facecolor="white")
+    axes = figure.subplots(1, len(report["measures"]), sharey=True)
+    for axis, measure in zip(axes, MEASURES, strict=False):
         _draw_bars(axis, rows, measure, report["reference"])
+    if batch := _batch(report):
+        _draw_rates(axes[-1], rows, batch)
     axes[0].set_yticks(range(len(rows)), [r["name"] for r in rows], fontsize=8)
     axes[0].invert_yaxis()
     runtimes = dict.fromkeys(r["runtime"] for r in rows)
@@ -142,14 +159,34 @@ def _draw_bars(axis: Axes, rows: Sequence[Mapping[str, Any]], measure: str, refe
         axis.errorbar(median, y, xerr=[[0], [p90 - median]], color="black", elinewidth=1.1, capsize=3, zorder=3)
         times = "" if row["name"] == reference else f"  ×{told['speedup']['median']:.2f}"
         place = max(median, p90) + 0.012 * longest
-        axis.text(place, y, f"{_milliseconds(median)} ms{times}", va="center", fontsize=7.5, zorder=4)
+        axis.text(place, y, f"{_short(median)} ms{times}", va="center", fontsize=7.5, zorder=4)
         if row["name"] == reference:
             axis.axvline(median, color="black", lw=0.8, ls=":", zorder=1)
         if y and row["network"] != rows[y - 1]["network"]:
             axis.axhline(y - 0.5, color="black", lw=0.6, zorder=1)
     axis.set_xlim(0, 1.28 * longest)
     axis.set_xlabel("ms, median; whisker to p90", fontsize=8)
-    axis.set_title(_TITLES[measure], fontsize=9.5, loc="left")
+    _dress(axis, _TITLES[measure])
+
+
+def _draw_rates(axis: Axes, rows: Sequence[Mapping[str, Any]], batch: int) -> None:
+    """Images a second as bars, with the gain over one image after the other and how they were computed."""
+    most = max(r[THROUGHPUT]["images_per_second"] for r in rows)
+    for y, row in enumerate(rows):
+        told = row[THROUGHPUT]
+        rate, color = told["images_per_second"], _RUNTIME_COLORS.get(row["runtime"], DARK_GREY)
+        axis.barh(y, rate, 0.68, color=color, alpha=_SHADES[row["precision"]], zorder=2)
+        text = f"{_short(rate)} /s  ×{told['gain']['median']:.2f}, {told['how']}"
+        axis.text(rate + 0.012 * most, y, text, va="center", fontsize=7.5, zorder=4)
+        if y and row["network"] != rows[y - 1]["network"]:
+            axis.axhline(y - 0.5, color="black", lw=0.6, zorder=1)
+    axis.set_xlim(0, 1.6 * most)
+    axis.set_xlabel("images a second, median; × over e2e, one image after the other", fontsize=8)
+    _dress(axis, f"throughput: {batch} images at once → their class maps")
+
+
+def _dress(axis: Axes, title: str) -> None:
+    axis.set_title(title, fontsize=9.5, loc="left")
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8)
     axis.grid(axis="x", alpha=0.25, zorder=0)
@@ -165,5 +202,5 @@ def _heading(report: Mapping[str, Any]) -> Iterator[str]:
         yield "the machine was not quiet: see the report's warnings"
 
 
-def _milliseconds(value: float) -> str:
+def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -2,7 +2,8 @@
 
 **net** is the network alone: a normalised tensor on the device → logits at the input's size. **e2e** is what an
 application calls: a uint8 image on the host → a uint8 class map on the host, normalisation, copies and argmax included.
-They are never mixed.
+They are never mixed. Both are of one image after the other. **throughput**, where it is asked for, is of several images
+that are given at once, end to end: how many a second, and how many times as many as one after the other.
 
 Every variant lives in a process of its own (`edgeseg.bench.worker`), so that no runtime's threads disturb another's,
 and its memory can be told. The processes take turns: in each round every variant runs one block, and its ratio to the
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from edgeseg.bench.worker import MEASURES, Worker
+from edgeseg.bench.worker import MEASURES, THROUGHPUT, Worker
 from edgeseg.deploy.artefact import Artefact
 from edgeseg.deploy.runtimes.base import DeployError
 from edgeseg.machine import Watch, describe_environment, free_memory, warnings
@@ -90,6 +91,7 @@ class Variant:
         quality: what the artefact computes, see `edgeseg.bench.plan`; empty where it was not compared.
         weights: what its weights are: a file's SHA-256, that they are random, or that nobody knows.
         peer: somebody else's network, compared with.
+        many: folder of the same network's artefact for several images at once; ``None``: the same folder.
     """
 
     name: str
@@ -98,6 +100,7 @@ class Variant:
     quality: Mapping[str, Any] = field(default_factory=dict)
     weights: str | None = None
     peer: bool = False
+    many: Path | None = None
 
 
 def bench(
@@ -108,6 +111,7 @@ def bench(
     load_before: float,
     reference: str | None = None,
     protocol: Protocol = FULL,
+    batch: int = 1,
 ) -> dict[str, Any]:
     """Time variants against each other. A script that calls this stands under ``if __name__ == "__main__":``.
 
@@ -118,12 +122,14 @@ def bench(
         load_before: load average before anything was compiled, for the warning.
         reference: name of the variant that ratios are formed to; default: the first.
         protocol: how long and how often.
+        batch: more than 1: measure throughput too, with so many images at once.
 
     Returns:
         JSON-able: ``protocol``, ``environment``, ``size``, ``reference``, ``threads``, ``warnings``, ``best`` (per
         network the fastest variant), and ``variants``, each with ``net`` and ``e2e`` (median_ms, p90_ms, p99_ms,
         min_ms, n, fps, speedup over the reference with its spread over the rounds, and all times by round), ``memory``,
-        ``quality``, ``stages`` and the artefact's own facts.
+        ``quality``, ``stages`` and the artefact's own facts; and with a ``batch`` ``throughput``: the same of so many
+        images at once, ``images_per_second`` in the place of fps, ``how`` they are computed, and the ``gain`` over e2e.
 
     Raises:
         DeployError: nothing to measure, two variants of one name, or one that fails or takes another size.
@@ -137,31 +143,37 @@ def bench(
     if reference not in names:
         raise DeployError(f"no variant {reference!r} to compare with; there are: {'; '.join(names)}")
     abouts = [Artefact.load(v.folder).about for v in variants]
+    measures = (*MEASURES, THROUGHPUT) if batch > 1 else MEASURES
     with ExitStack() as stack:
         file = Path(stack.enter_context(TemporaryDirectory(prefix="edgeseg-bench-"))) / "images.npy"
         np.save(file, np.stack(images))
         workers = []
         for variant in variants:  # one after the other, and all before the first is warmed up: nobody disturbs anybody
-            workers.append(stack.enter_context(Worker(variant.name, variant.folder, file, threads)))
-        warmed = [_warmed_up(w, protocol) for w in workers]
+            worker = Worker(variant.name, variant.folder, file, threads, variant.many, batch)
+            workers.append(stack.enter_context(worker))
+        warmed = [_warmed_up(w, protocol, measures) for w in workers]
         watch, started = Watch(w.pid for w in workers), time.perf_counter()
-        times = _rounds(workers, [w.pop("iterations") for w in warmed], protocol.rounds)
+        times = _rounds(workers, [w.pop("iterations") for w in warmed], protocol.rounds, measures)
         seconds, foreign = time.perf_counter() - started, watch.foreign_cores()
         environment = describe_environment(threads)  # at the end: clocks and temperatures of a machine at work
     rows = [
-        {**_facts(v, a), **w, **{m: _summary(t[m]) for m in MEASURES}}
+        {**_facts(v, a), **w, **{m: _summary(t[m]) for m in measures}}
         for v, a, w, t in zip(variants, abouts, warmed, times, strict=True)
     ]
-    _add_speedups(rows, rows[names.index(reference)])
+    _add_speedups(rows, rows[names.index(reference)], measures)
+    if batch > 1:
+        for variant, row in zip(variants, rows, strict=True):
+            _add_throughput(row, batch, Artefact.load(variant.many or variant.folder))
     return {
         "format": 1,
         "quick": protocol.quick,
         "protocol": asdict(protocol),
         "size": abouts[0]["size"],
         "batch": 1,
+        "throughput_batch": batch if batch > 1 else None,
         "threads": threads,
         "images": len(images),
-        "measures": list(MEASURES),
+        "measures": list(measures),
         "reference": reference,
         "seconds": round(seconds, 1),
         "load_before": load_before,
@@ -212,7 +224,7 @@ def stages(about: Mapping[str, Any]) -> dict[str, list[str]]:
     }
 
 
-def _warmed_up(worker: Worker, protocol: Protocol) -> dict[str, Any]:
+def _warmed_up(worker: Worker, protocol: Protocol, measures: Sequence[str]) -> dict[str, Any]:
     """Let it run for a while; its ``memory``, its ``warmup``, and how many ``iterations`` a turn of each measure has.
 
     Raises:
@@ -222,7 +234,7 @@ def _warmed_up(worker: Worker, protocol: Protocol) -> dict[str, Any]:
     seconds = max(protocol.warmup_seconds, JETSON_WARMUP if jetson else 0)
     memory: dict[str, Any] = {}
     warmed = {}
-    for measure in sorted(MEASURES):  # e2e first: what an application opens, so that the memory is its alone
+    for measure in sorted(measures):  # e2e first: what an application opens, so that the memory is its alone
         warmed[measure] = worker.ask("warm", measure=measure, iterations=protocol.warmup_iterations, seconds=seconds)
         memory = memory or {**worker.ask("memory"), "of": measure}
     if (free := free_memory()) < LEAST_FREE_MEMORY:
@@ -235,14 +247,14 @@ def _warmed_up(worker: Worker, protocol: Protocol) -> dict[str, Any]:
 
 
 def _rounds(
-    workers: Sequence[Worker], iterations: Sequence[Mapping[str, int]], rounds: int
+    workers: Sequence[Worker], iterations: Sequence[Mapping[str, int]], rounds: int, measures: Sequence[str]
 ) -> list[dict[str, list[dict[str, Any]]]]:
     """Let the variants take turns; per variant and measure a list of blocks, one per round."""
-    times: list[dict[str, list[dict[str, Any]]]] = [{m: [] for m in MEASURES} for _ in workers]
+    times: list[dict[str, list[dict[str, Any]]]] = [{m: [] for m in measures} for _ in workers]
     started = time.perf_counter()
     order = tqdm(turns(len(workers), rounds), total=rounds, desc="rounds", file=sys.stderr)
     for turn in order:
-        for measure in MEASURES:
+        for measure in measures:
             for i in turn:
                 at = round(time.perf_counter() - started, 3)
                 block = workers[i].ask("block", measure=measure, iterations=iterations[i][measure])
@@ -283,14 +295,35 @@ def _summary(blocks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _add_speedups(rows: Sequence[dict[str, Any]], reference: Mapping[str, Any]) -> None:
-    """Ratio of the reference's time to each variant's, per round: the median over the rounds, and 80 % of them."""
-    for measure in MEASURES:
+def _add_speedups(rows: Sequence[dict[str, Any]], reference: Mapping[str, Any], measures: Sequence[str]) -> None:
+    """Ratio of the reference's time to each variant's, per round."""
+    for measure in measures:
         base = _round_medians(reference[measure])
         for row in rows:
-            ratios = base / _round_medians(row[measure])
-            low, median, high = (round(float(np.percentile(ratios, p)), 4) for p in (10, 50, 90))
-            row[measure]["speedup"] = {"median": median, "p10": low, "p90": high}
+            row[measure]["speedup"] = _spread(base / _round_medians(row[measure]))
+
+
+def _add_throughput(row: dict[str, Any], batch: int, artefact: Artefact) -> None:
+    """Images a second, how they were computed, and how many times as many as one after the other, per round."""
+    told = row[THROUGHPUT]
+    told["images_per_second"] = round(batch * told.pop("fps"), 2)
+    told["gain"] = _spread(batch * _round_medians(row["e2e"]) / _round_medians(told))
+    told["how"] = _how(artefact)
+
+
+def _how(artefact: Artefact) -> str:
+    """What an artefact does with several images: ``"2 streams"``, ``"batch 8"``, ``"open batch"``, ``"one by one"``."""
+    if (streams := artefact.at_once // artefact.batch) > 1:
+        return f"{streams} streams" + (f" of batch {artefact.batch}" if artefact.batch > 1 else "")
+    if "batch" in artefact.dynamic:
+        return "open batch"
+    return "one by one" if artefact.batch == 1 else f"batch {artefact.batch}"
+
+
+def _spread(ratios: np.ndarray) -> dict[str, float]:
+    """The median over the rounds, and 80 % of them."""
+    low, median, high = (round(float(np.percentile(ratios, p)), 4) for p in (10, 50, 90))
+    return {"median": median, "p10": low, "p90": high}
 
 
 def _round_medians(summary: Mapping[str, Any]) -> np.ndarray:

@@ -27,6 +27,8 @@ from edgeseg.inference import Segmenter
 from edgeseg.machine import peak_memory
 
 MEASURES = ("net", "e2e")
+THROUGHPUT = "throughput"
+"""The measure of several images that are given at once: the time until the last one's class map is there."""
 
 
 class Worker:
@@ -37,13 +39,18 @@ class Worker:
         folder: of the artefact.
         images: ``.npy`` file of (n, H, W, 3) uint8 images, used in turn.
         threads: of the CPU runtimes.
+        many: folder of the artefact for several images at once; ``None``: the same.
+        batch: how many these are.
     """
 
-    def __init__(self, name: str, folder: Path, images: Path, threads: int) -> None:
+    def __init__(
+        self, name: str, folder: Path, images: Path, threads: int, many: Path | None = None, batch: int = 1
+    ) -> None:
         self.name = name
         self._pool = ProcessPoolExecutor(1, get_context("spawn"))
         with _quiet_threads(threads):
-            self.pid: int = self.ask("open", folder=folder, images=images, threads=threads)["pid"]
+            opened = self.ask("open", folder=folder, images=images, threads=threads, many=many or folder, batch=batch)
+            self.pid: int = opened["pid"]
 
     def ask(self, action: str, **arguments: Any) -> dict[str, Any]:
         """Call a method of the process's `ArtefactTimer`.
@@ -104,10 +111,12 @@ def _answer(action: str, arguments: dict[str, Any]) -> dict[str, Any]:
 class ArtefactTimer:
     """An artefact, opened, with its inputs at hand; see `Worker`."""
 
-    def __init__(self, folder: Path, images: Path, threads: int) -> None:
+    def __init__(self, folder: Path, images: Path, threads: int, many: Path, batch: int) -> None:
         torch.set_num_threads(threads)
         self.before = peak_memory()
         self.artefact = Artefact.load(folder, threads)
+        self.many = self.artefact if many == folder else Artefact.load(many, threads)
+        self.batch = batch
         self.images = list(np.load(images, allow_pickle=False))
         self.cuda = self.artefact.device.startswith("cuda")
         self.inputs = [_network_input(self.artefact, image) for image in self.images]
@@ -138,8 +147,11 @@ class ArtefactTimer:
         return {"process_mb": peak_memory(), "before_opening_mb": self.before, **gpu}
 
     def _milliseconds(self, measure: str) -> float:
-        """What the next input takes."""
+        """What the next input takes, or the next ``batch`` of them."""
         self.turn = (self.turn + 1) % len(self.images)
+        if measure == THROUGHPUT:
+            given = [self.images[(self.turn + i) % len(self.images)] for i in range(self.batch)]
+            return _by_clock(self.many.predict_batch, given)
         if measure == "e2e":  # ends with the copy to the host, which waits for the GPU
             return _by_clock(self.artefact, self.images[self.turn])
         return (_by_events if self.cuda else _by_clock)(self.artefact.logits, self.inputs[self.turn])

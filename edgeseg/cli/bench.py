@@ -25,6 +25,10 @@ def bench(
         typer.Option(help="runtime[:precision[:option=value,…]], may be repeated; default: what this machine runs"),
     ] = None,
     size: Annotated[list[str] | None, typer.Option(help="HxW, may be repeated; default 512x1024")] = None,
+    batch: Annotated[
+        int,
+        typer.Option(min=1, help="also measure throughput: images a second where so many are given at once"),
+    ] = 1,
     rounds: Annotated[int | None, typer.Option(min=1, help="turns of every variant; default: the protocol's")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="of the CPU; default: the physical cores")] = None,
     peers: Annotated[
@@ -42,6 +46,9 @@ def bench(
 
     Two numbers, never mixed: net (tensor → logits) and e2e (uint8 image → class map). Variants take turns, each in a
     process of its own; ratios are formed within each round. Measure on a quiet machine.
+
+    Both are of one image after the other. --batch 8 adds images a second with 8 at once, each network compiled for that
+    batch too; a runtime's streams are its own option, as in --runtime openvino:fp32:streams=2.
     """
     from edgeseg import plots
     from edgeseg.bench.plan import Plan
@@ -62,6 +69,7 @@ def bench(
         threads=threads,
         rounds=rounds,
         quick=quick,
+        batch=batch,
     )
     result: dict[str, Any] = {"format": 1, "runs": [], "rooflines": [], "left_out": plan.left_out}
     for height, width in plan.sizes:
