@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgeseg.data.labels import ClassTable
 from edgeseg.live.frames import Capture, Frame, Source, SourceError
@@ -125,3 +130,57 @@ def damage(path, places=5, length=600):
         content[start : start + length] = random.bytes(length)
     path.write_bytes(content)
     return path
+
+
+class NetworkCamera(BaseHTTPRequestHandler):
+    """Answers as a network camera does: an endless row of JPEGs, for whoever knows its password.
+
+    Each connection gives greys that count on in steps of 4 (every visitor but the first begins at its number × 60), and
+    is cut in the middle of a picture. After `visits` of them it is gone.
+    """
+
+    protocol_version = "HTTP/1.0"
+    visits, pictures = 2, 6
+    visitors = 0  # of a class made for one server
+    words = base64.b64encode(b"me:secret").decode()
+
+    def do_GET(self) -> None:
+        if self.headers.get("Authorization") != f"Basic {self.words}":
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+            self.end_headers()
+            return
+        kind = type(self)
+        number, kind.visitors = kind.visitors, kind.visitors + 1
+        if number >= self.visits:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=picture")
+        self.end_headers()
+        for k in range(self.pictures + 1):
+            file = io.BytesIO()
+            Image.fromarray(np.full((48, 64, 3), 60 * number + 4 * k, np.uint8)).save(file, "JPEG")
+            jpeg = file.getvalue()
+            head = f"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
+            self.wfile.write(head + (jpeg + b"\r\n" if k < self.pictures else jpeg[: len(jpeg) // 2]))
+            threading.Event().wait(0.05)
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def network_camera() -> Iterator[tuple[str, type[NetworkCamera]]]:
+    """Serves one; its address with the password, and its class, which counts the visitors."""
+    kind = type("Camera", (NetworkCamera,), {})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://me:secret@127.0.0.1:{server.server_address[1]}/video", kind
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

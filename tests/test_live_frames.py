@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeseg.live.frames import SourceError, VideoSource, open_source, without_password
-from frame_makers import cut, damage, make_video
+from edgeseg.live.frames import Capture, SourceError, VideoSource, open_source, without_password
+from frame_makers import cut, damage, make_video, network_camera
 
 
 def read(source):
@@ -328,6 +328,53 @@ def test_a_stream_that_falls_silent_is_given_up_in_time(tmp_path, serve):
     assert "no data for 0.5 s" in error
     assert not spoke_first.is_set()
     assert source.live
+
+
+def test_a_network_cameras_pictures_come_at_once_and_in_order():
+    pytest.importorskip("av")
+    with network_camera() as (address, _):
+        source = open_source(address, (24, 32), stall=5)
+        frames, error = read(source)
+    assert source.live
+    assert {frame.image.shape for frame in frames} == {(24, 32, 3)}
+    greys = [float(frame.image.mean()) for frame in frames]
+    assert greys[:6] == pytest.approx(range(0, 24, 4), abs=2)
+    assert len(frames) <= 7  # half a picture may be shown as one, grey where it ends
+    assert error == "" or "secret" not in error
+
+
+def test_a_network_camera_that_is_cut_off_is_opened_again_and_given_up_when_it_is_gone(capsys):
+    pytest.importorskip("av")
+    greys = []
+
+    def follow(capture: Capture) -> None:
+        while True:
+            if (frame := capture.take()) is not None:
+                greys.append(float(frame.image.mean()))
+
+    with (
+        network_camera() as (address, camera),
+        closing(Capture(open_source(address), tries=2)) as capture,
+        pytest.raises(SourceError, match=r"\*\*\*@127.*Given up after 2 tries to reconnect"),
+    ):
+        follow(capture)
+    assert camera.visitors == 3
+    assert min(greys) < 22  # of the first connection
+    assert any(58 < grey < 82 for grey in greys)  # and of the second
+    told = capsys.readouterr().err
+    assert "(try 1 of 2)" in told
+    assert "(try 2 of 2)" in told
+    assert "secret" not in told
+
+
+def test_a_network_camera_whose_password_is_wrong_says_so_without_it():
+    pytest.importorskip("av")
+    with network_camera() as (address, _):
+        frames, error = read(open_source(address.replace("secret", "wrongword"), stall=5))
+    assert frames == []
+    assert "cannot be opened" in error
+    assert "401" in error or "authorization" in error.lower()
+    assert "wrongword" not in error
 
 
 def test_without_pyav_the_pip_line_is_given(tmp_path, monkeypatch):

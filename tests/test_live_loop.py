@@ -24,7 +24,18 @@ from edgeseg.live.frames import SourceError, open_source
 from edgeseg.live.loop import stop_signals, timed
 from edgeseg.models.registry import create_model
 from edgeseg.models.weights import save_weights, weight_meta
-from frame_makers import TABLE, GreySource, LostCamera, Spectator, cut, damage, make_video, split, watch_source
+from frame_makers import (
+    TABLE,
+    GreySource,
+    LostCamera,
+    Spectator,
+    cut,
+    damage,
+    make_video,
+    network_camera,
+    split,
+    watch_source,
+)
 
 
 @pytest.fixture
@@ -346,6 +357,17 @@ def test_lines_that_cannot_be_written_are_refused_with_a_cure(toy_weight, tmp_pa
     done = run_live("streets", "--model", toy_weight, "--json", tmp_path / "file" / "lines.jsonl")
     assert "cannot be written" in str(done.exception)
     assert "another place" in str(done.exception)
+
+
+def test_a_network_camera_is_segmented_past_a_lost_connection(toy_weight, tmp_path):
+    pytest.importorskip("av")
+    with network_camera() as (address, camera):
+        done = run_live(address, "--model", toy_weight, "--summary", tmp_path / "s.json", "--tries", 1)
+    assert "Given up after 1 try to reconnect" in str(done.exception)
+    assert camera.visitors == 2
+    summary = json.loads((tmp_path / "s.json").read_text())
+    assert summary["frames"] >= 2  # of both connections the newest, at least
+    assert "secret" not in (tmp_path / "s.json").read_text() + done.output + str(done.exception)
 
 
 def test_an_artefact_brings_its_size(tmp_path):
