@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from edgeseg.course import repair
 from edgeseg.course.message import conclude, tell
 from edgeseg.text import unknown
 
@@ -58,7 +59,7 @@ def choose(answer: Callable[[], str], readings: Readings, *, exercise: str) -> C
             known = sorted({readings.right, *readings.because})
             raise AssertionError(readings.because.get(key) or f"There is {unknown('reading', str(key), known)}.")
 
-    return _judge(answer, readings.reading, (is_right,), exercise, "that is what was shown.")
+    return _judge(answer, readings.reading, (is_right,), exercise, "that is what was shown.", lambda _: "")
 
 
 def prove(mine: T, package: T, *properties: Callable[[Any], None], exercise: str) -> T:
@@ -79,10 +80,24 @@ def prove(mine: T, package: T, *properties: Callable[[Any], None], exercise: str
     if not properties:
         raise ValueError("give at least one property")
     text = f"all {len(properties)} properties hold." if len(properties) > 1 else "the property holds."
-    return _judge(mine, package, properties, exercise, text)
+
+    def accepts(changed: Any) -> bool:
+        for holds in properties:
+            holds(changed)
+        return True
+
+    return _judge(mine, package, properties, exercise, text, lambda wrong: repair.told(wrong, accepts))
 
 
-def _judge(mine: T, package: T, properties: tuple[Callable[[Any], None], ...], exercise: str, praise: str) -> T:
+def _judge(
+    mine: T,
+    package: T,
+    properties: tuple[Callable[[Any], None], ...],
+    exercise: str,
+    praise: str,
+    told: Callable[[Any], str],
+) -> T:
+    """Try properties, say what was found; `told` says where an answer is wrong, as far as it can be known."""
     if mine == package:  # the name was bound to it by an earlier run of this very cell
         return conclude(exercise, mine, package, "open")
     if not callable(mine):
@@ -95,7 +110,9 @@ def _judge(mine: T, package: T, properties: tuple[Callable[[Any], None], ...], e
     except NotImplementedError:
         return conclude(exercise, mine, package, "open")
     except AssertionError as fault:
-        return conclude(exercise, mine, package, "wrong", str(fault) or "A property does not hold.")
+        said = str(fault) or "A property does not hold."
+        return conclude(exercise, mine, package, "wrong", f"{said}\n{told(mine)}".rstrip())
     except Exception as error:
-        return conclude(exercise, mine, package, "wrong", f"It cannot be run. {tell(error)}")
+        said = f"It cannot be run. {tell(error)}"
+        return conclude(exercise, mine, package, "wrong", f"{said}\n{told(mine)}".rstrip())
     return conclude(exercise, mine, package, "right", praise)

@@ -13,20 +13,18 @@ The lines of these steps are named, and what they use, if they are few. If not, 
 from __future__ import annotations
 
 import ast
-import inspect
 import linecache
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from edgeseg.course import comparing
-from edgeseg.course.trace import Line, Step, Trace, alike, describe
+from edgeseg.course.trace import Line, Step, Trace, alike, describe, file_of
 
 _WORDS = {  # what a learner writes; anything else, the package's inner workings among them, is never asked for
     *("conv2d", "linear", "batch_norm", "relu", "sigmoid", "softmax", "log_softmax", "cross_entropy", "cat", "stack"),
@@ -77,7 +75,7 @@ def explain(ours: Trace, its: Trace, answer: Any, rerun: Rerun) -> str:
     spot = _repaired(region, same, ours, its, rerun)
     if spot is None:
         spot = _Spot(max(region), None, frozenset(region))
-    return _told(spot, same, ours, its, rerun, _home(answer))
+    return _told(spot, same, ours, its, rerun, file_of(answer))
 
 
 def _same(these: Sequence[Step], those: Sequence[Step]) -> np.ndarray:
@@ -288,14 +286,6 @@ def _advice(mine: Step, package: Step, ours: Trace, its: Trace, same: np.ndarray
 
 
 # Lines ----------------------------------------------------------------------------------------------------------------
-
-
-def _home(answer: Any) -> str:
-    """The file (of a notebook: the cell) that an answer is written in; of a class without code its parent's."""
-    of = answer.__mro__ if isinstance(answer, type) else ()
-    found = [f for c in of if not c.__module__.startswith("torch.") for f in vars(c).values()] if of else [answer]
-    code = [inspect.unwrap(f).__code__ for f in found if isinstance(f, FunctionType)]
-    return code[0].co_filename if code else ""
 
 
 def _line(step: Step, home: str) -> Line | None:

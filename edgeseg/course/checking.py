@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from edgeseg.course import blame, comparing, trace, transfer
+from edgeseg.course import blame, comparing, repair, trace, transfer
 from edgeseg.course.comparing import short, tensors
 from edgeseg.course.message import conclude, tell
 from edgeseg.models.papers import MMCV_SYNCBN_RULES
@@ -71,25 +71,61 @@ def check(mine: T, package: T, *cases: Case, exercise: str, names: Sequence[str]
     """
     if not cases:
         raise ValueError("give at least one course.case(…)")
-    judge = _judge_blocks if isinstance(package, type) and issubclass(package, nn.Module) else _judge_functions
+    judge = _Judge(package, cases, names, counted)
     try:
         if mine is package:  # the name was bound to it by an earlier run of this very cell
             raise NotImplementedError
-        with torch.random.fork_rng(devices=[]):
-            judge(mine, package, cases)
-            _require_names(mine, cases[0], names)
-            if counted:
-                _require_modules(mine, package, cases)
+        judge(mine)
     except NotImplementedError:
         return conclude(exercise, mine, package, "open")
     except _WrongError as wrong:
-        return conclude(exercise, mine, package, "wrong", str(wrong))
+        return conclude(exercise, mine, package, "wrong", f"{wrong}\n{_place(mine, wrong, judge)}".rstrip())
     tried = f"{len(cases)} case{'s' if len(cases) > 1 else ''}"
     return conclude(exercise, mine, package, "right", f"yours computes the same as the package's ({tried}).")
 
 
 class _WrongError(Exception):
-    """The exercise differs; the message teaches where."""
+    """The exercise differs; the message teaches how.
+
+    Args:
+        text: the message.
+        where: in which lines the fault lies, in words; called when it is told, as it takes many runs.
+    """
+
+    def __init__(self, text: str, where: Callable[[], str] = str) -> None:
+        super().__init__(text)
+        self.where = where
+
+
+class _Judge:
+    """Raises if an answer is unwritten or wrong."""
+
+    def __init__(self, package: Any, cases: Sequence[Case], names: Sequence[str], counted: bool) -> None:
+        is_block = isinstance(package, type) and issubclass(package, nn.Module)
+        self.compared = _BlocksJudge(package, cases) if is_block else _FunctionsJudge(package, cases)
+        self.package, self.cases, self.names, self.counted = package, cases, names, counted
+
+    def __call__(self, mine: Any) -> None:
+        with torch.random.fork_rng(devices=[]):
+            self.compared(mine)
+            _require_names(mine, self.cases[0], self.names)
+            if self.counted:
+                _require_modules(mine, self.package, self.cases)
+
+    def accepts(self, changed: Any) -> bool:
+        """Whether an answer is right; meant for many, after one that was wrong."""
+        with torch.random.fork_rng(devices=[]):
+            if self.compared.is_hopeless(changed):
+                return False
+        self(changed)
+        return True
+
+
+def _place(mine: Any, wrong: _WrongError, judge: _Judge) -> str:
+    """In words in which lines the fault lies; empty where that is not known."""
+    with torch.random.fork_rng(devices=[]):
+        where = wrong.where()
+    return where or repair.told(mine, judge.accepts)
 
 
 def _require_names(mine: Any, one: Case, names: Sequence[str]) -> None:
@@ -137,23 +173,54 @@ def _counts(block: nn.Module, inputs: Sequence[Any]) -> dict[str, int]:
 # Blocks ---------------------------------------------------------------------------------------------------------------
 
 
-def _judge_blocks(mine: Any, package: Any, cases: Sequence[Case]) -> None:
-    @cache
-    def trial(place: int) -> _Trial:  # a wrong answer is seldom right in the first case: the others need no networks
-        return _prepare(mine, package, cases[place])
+class _BlocksJudge:
+    """Raises if a block does not compute like the package's in all cases."""
 
-    faults: list[tuple[int, _Fault]] = []
-    if not _all_agree(trial, len(cases), {}, faults):
-        furthest = max(place for place, _ in faults)
-        worst = max((f for place, f in faults if place == furthest), key=lambda f: f.agreeing)
-        raise _WrongError(f"{_tried(cases[furthest])}{worst.text}\n{worst.where()}".rstrip())
-    for place in range(len(cases)):
-        own, theirs = trial(place).dropped()
-        if theirs != own:
-            raise _WrongError(
-                f"The numbers agree, but dropout differs: yours drops with probabilities {own or 'nothing'}, "
-                f"the package's with {theirs or 'nothing'}."
-            )
+    def __init__(self, package: Any, cases: Sequence[Case]) -> None:
+        self.cases = cases
+        self.failed: tuple[_Trial, Case] | None = None  # of the first block that was wrong
+        self._asked = cache(lambda place: _ask(package, cases[place]))  # the others need no networks if one differs
+
+    def __call__(self, mine: Any) -> None:
+        @cache
+        def trial(place: int) -> _Trial:
+            return _prepare(mine, self._asked(place), self.cases[place])
+
+        faults: list[tuple[int, _Fault]] = []
+        if not _all_agree(trial, len(self.cases), {}, faults):
+            furthest = max(place for place, _ in faults)
+            worst = max((f for place, f in faults if place == furthest), key=lambda f: f.agreeing)
+            self.failed = self.failed or (trial(furthest), self.cases[furthest])
+            raise _WrongError(f"{_tried(self.cases[furthest])}{worst.text}", worst.where)
+        for place in range(len(self.cases)):
+            own, theirs = trial(place).dropped()
+            if theirs != own:
+                raise _WrongError(
+                    f"The numbers agree, but dropout differs: yours drops with probabilities {own or 'nothing'}, "
+                    f"the package's with {theirs or 'nothing'}."
+                )
+
+    def is_hopeless(self, mine: Any) -> bool:
+        """Whether a block of the same weights as the first that was wrong is wrong in the same case: quickly found."""
+        if self.failed is None:
+            return False
+        trial, one = self.failed
+        own = _build(mine, one).double()
+        weights = {e.name: e.tensor for e in transfer.entries(own)}
+        if {n: t.shape for n, t in weights.items()} != {e.name: e.tensor.shape for e in transfer.entries(trial.own)}:
+            return False
+        _without_dropout(own)
+        return not any(trial.agrees(own, weights, way, one.method) for way in trial.ways)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A case, and what the package's block does in it."""
+
+    block: nn.Module
+    dropouts: Mapping[str, float]
+    inputs: list[Any]
+    wanted: Mapping[bool, _Ran]
 
 
 @dataclass(frozen=True)
@@ -177,6 +244,17 @@ class _Trial:
         )
         return own, theirs
 
+    def agrees(self, own: nn.Module, weights: Mapping[str, Tensor], way: transfer.Pairing, method: str) -> bool:
+        """Whether the output of a block with weights of my block's names is the package's, gradients aside."""
+        with torch.no_grad():
+            for training, its in self.wanted.items():
+                for mine, package in way:
+                    weights[mine.name].copy_(package.tensor.reshape(weights[mine.name].shape))
+                output = getattr(own.train(training), "__call__" if method == "forward" else method)(*self.inputs)
+                if comparing.difference(output, its.output, ""):
+                    return False
+        return True
+
     def where(self, ours: _Ran, its: _Ran, way: transfer.Pairing, training: bool) -> str:
         """The learner's lines in which the fault lies, in words."""
         assert ours.traced is not None
@@ -189,20 +267,27 @@ class _Trial:
         return blame.explain(ours.traced, its.traced, self.answer, rerun)
 
 
-def _prepare(mine: Any, package: Any, one: Case) -> _Trial:
+def _ask(package: Any, one: Case) -> _Asked:
     torch.manual_seed(0)
-    theirs, own = package(*one.args, **one.kwargs).double(), _build(mine, one).double()
-    dropouts = _without_dropout(own), _without_dropout(theirs)
-    transfer.randomise(theirs)
+    block = package(*one.args, **one.kwargs).double()
+    dropouts = _without_dropout(block)
+    transfer.randomise(block)
     generator = torch.Generator().manual_seed(2)
     inputs = [_input(x, generator) for x in one.inputs or ()]
+    wanted = {training: _run(block, inputs, training, one.method, keep=True) for training in (False, True)}
+    return _Asked(block, dropouts, inputs, wanted)
+
+
+def _prepare(mine: Any, asked: _Asked, one: Case) -> _Trial:
+    torch.manual_seed(0)
+    own = _build(mine, one).double()
+    dropouts = _without_dropout(own), asked.dropouts
     try:
-        ways = transfer.pairings(own, theirs, inputs)
+        ways = transfer.pairings(own, asked.block, asked.inputs)
     except transfer.MisfitError as misfit:
-        _refuse_unwritten(_run(own, inputs, False, one.method))
+        _refuse_unwritten(_run(own, asked.inputs, False, one.method))
         raise _WrongError(str(misfit)) from None
-    wanted = {training: _run(theirs, inputs, training, one.method, keep=True) for training in (False, True)}
-    return _Trial(own, ways, inputs, wanted, dropouts, one.method, mine)
+    return _Trial(own, ways, asked.inputs, asked.wanted, dropouts, one.method, mine)
 
 
 def _all_agree(
@@ -363,44 +448,60 @@ def _input(given: Any, generator: torch.Generator) -> Any:
 # Functions ------------------------------------------------------------------------------------------------------------
 
 
-def _judge_functions(mine: Any, package: Any, cases: Sequence[Case]) -> None:
-    if not callable(mine):
-        raise _WrongError("This must be a function. Did an earlier cell overwrite the name?")
-    for one in cases:
-        _judge_function(mine, package, one)
+class _FunctionsJudge:
+    """Raises if a function does not give what the package's gives in all cases."""
+
+    def __init__(self, package: Any, cases: Sequence[Case]) -> None:
+        self.cases = cases
+        self._asked = cache(lambda place: _call_with(package, cases[place]))
+
+    def __call__(self, mine: Any) -> None:
+        if not callable(mine):
+            raise _WrongError("This must be a function. Did an earlier cell overwrite the name?")
+        for place, one in enumerate(self.cases):
+            _judge_function(mine, self._asked(place), one)
+
+    def is_hopeless(self, mine: Any) -> bool:
+        """As of blocks; of a function there is no quicker way than to judge it."""
+        return False
 
 
-def _judge_function(mine: Any, package: Any, one: Case) -> None:
-    def given() -> tuple[Any, Any]:
-        return copy.deepcopy((one.args, dict(one.kwargs)))
+@dataclass(frozen=True)
+class _Called:
+    """A call of a function: what it did, and what it was given, as that was then."""
 
-    (args, kwargs), (its_args, its_kwargs), first = given(), given(), given()
+    traced: trace.Trace
+    given: tuple[Any, Mapping[str, Any]]
+
+
+def _call_with(function: Any, one: Case, keep: bool = True, exchanged: Mapping[int, Tensor] | None = None) -> _Called:
+    args, kwargs = copy.deepcopy((one.args, dict(one.kwargs)))
     torch.manual_seed(0)
-    its = trace.record(lambda: package(*its_args, **its_kwargs), (), keep=True)
-    torch.manual_seed(0)
+    return _Called(trace.record(lambda: function(*args, **kwargs), (), keep, exchanged), (args, kwargs))
+
+
+def _judge_function(mine: Any, its: _Called, one: Case) -> None:
     try:
-        ours = trace.record(lambda: mine(*args, **kwargs), ())
+        ours = _call_with(mine, one, keep=False)
     except NotImplementedError:
         raise
     except Exception as error:
         raise _WrongError(f"It cannot be run on {_call(one)}. {tell(error)}") from None
 
     def rerun(exchanged: Mapping[int, Tensor]) -> trace.Trace | None:
-        args, kwargs = given()
-        torch.manual_seed(0)
         try:
-            return trace.record(lambda: mine(*args, **kwargs), (), True, exchanged)
+            return _call_with(mine, one, True, exchanged).traced
         except Exception:
             return None
 
-    difference = comparing.difference(ours.result, its.result, "answer", strict_types=True)
+    difference = comparing.difference(ours.traced.result, its.traced.result, "answer", strict_types=True)
     if difference:
-        where = blame.explain(ours, its, mine, rerun)
-        raise _WrongError(f"{_tried(one)}The {difference}\n{where}".rstrip())
-    shared = comparing.newly_shared((args, kwargs), (its_args, its_kwargs))
+        where = partial(blame.explain, ours.traced, its.traced, mine, rerun)
+        raise _WrongError(f"{_tried(one)}The {difference}", where)
+    shared = comparing.newly_shared(ours.given, its.given)
     if shared:
         raise _WrongError(f"{_tried(one)}The numbers are right, but {shared}")
-    now, wanted_now, before = map(comparing.plain_data, ((args, kwargs), (its_args, its_kwargs), first))
+    now, wanted_now, before = map(comparing.plain_data, (ours.given, its.given, (one.args, dict(one.kwargs))))
     if not len(now) == len(wanted_now) == len(before):
         raise _WrongError(_tried(one) + _SPOILT)
     for a, b, c in zip(now, wanted_now, before, strict=True):

@@ -7,13 +7,14 @@ runs: what follows from it tells whether it was the wrong one, see `edgeseg.cour
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import FrameType
+from types import FrameType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -236,6 +237,14 @@ def learners_lines(frames: Iterable[tuple[FrameType, int]]) -> list[Line]:
         if owner.partition(".")[0] not in ("torch", "edgeseg", "contextlib"):
             lines.append(Line(frame.f_code.co_filename, number))
     return lines
+
+
+def file_of(answer: Any) -> str:
+    """The file (of a notebook: the cell) that an answer is written in; of a class without code its parent's."""
+    of = answer.__mro__ if isinstance(answer, type) else ()
+    found = [f for c in of if not c.__module__.startswith("torch.") for f in vars(c).values()] if of else [answer]
+    code = [inspect.unwrap(f).__code__ for f in found if isinstance(f, FunctionType)]
+    return code[0].co_filename if code else ""
 
 
 @contextmanager

@@ -1,0 +1,403 @@
+"""Small changes of somebody's code, one at a time: the slips that people make, turned back.
+
+Which of them makes an answer right is found in `edgeseg.course.repair`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+_SIBLINGS = (  # names that are written for one another
+    ("max", "min", "mean", "sum", "median", "prod", "std"),
+    ("amax", "amin", "mean", "sum"),
+    ("maximum", "minimum", "add"),
+    ("argmax", "argmin"),
+    ("nanmean", "mean", "nansum", "sum"),
+    ("relu", "sigmoid", "tanh"),
+    ("softmax", "log_softmax"),
+    ("exp", "log"),
+    ("sum", "logsumexp"),
+    ("cat", "stack"),
+    ("floor", "ceil", "round", "trunc"),
+    ("any", "all"),
+    ("ReLU", "Sigmoid", "Identity"),
+    ("MaxPool2d", "AvgPool2d"),
+    ("GlobalMaxPool", "GlobalAvgPool"),
+    ("max_pool2d", "avg_pool2d"),
+    ("append", "extend"),
+    ("add", "sub", "mul", "div"),
+    ("zeros_like", "ones_like"),
+    ("zeros", "ones"),
+    ("named_parameters", "named_buffers"),
+    ("mean", "median"),
+    ("stdev", "pstdev"),
+    ("union", "intersection"),
+    ("issubset", "issuperset"),
+    ("float64", "float32"),
+    ("int64", "uint8"),
+)
+_OPERATORS: dict[type, tuple[str, tuple[str, ...]]] = {  # as it is written, and what may stand in its place
+    ast.Add: ("+", ("-", "*", "/")),
+    ast.Sub: ("-", ("+", "*", "/")),
+    ast.Mult: ("*", ("+", "-", "/", "**", "//")),
+    ast.Div: ("/", ("*", "//", "-", "+")),
+    ast.FloorDiv: ("//", ("/", "%", "*")),
+    ast.Mod: ("%", ("//",)),
+    ast.Pow: ("**", ("*",)),
+    ast.MatMult: ("@", ("*",)),
+    ast.BitAnd: ("&", ("|",)),
+    ast.BitOr: ("|", ("&",)),
+    ast.Lt: ("<", ("<=", ">", ">=")),
+    ast.LtE: ("<=", ("<", ">=", ">", "==")),
+    ast.Gt: (">", (">=", "<", "<=")),
+    ast.GtE: (">=", (">", "<=", "<", "==")),
+    ast.Eq: ("==", ("!=", "<=", ">=")),
+    ast.NotEq: ("!=", ("==",)),
+    ast.Is: ("is", ("is not",)),
+    ast.IsNot: ("is not", ("is",)),
+    ast.In: ("in", ("not in",)),
+    ast.NotIn: ("not in", ("in",)),
+}
+_STRINGS = (("bilinear", "nearest", "area"), ("sum", "mean", "none"), ("replicate", "zeros", "reflect"))
+_KEYWORDS = ("bias=False", "keepdim=True", "padding=1", "stride=2", "ddof=1", 'reduction="sum"', "ceil_mode=True")
+# In these @ stands for the expression in brackets, ? for a variable or an attribute.
+_AROUND = (
+    "-@",
+    "1 - @",
+    "1 / @",
+    "@ + 1",
+    "@ - 1",
+    "2 * @",
+    "@ / 2",
+    "@ ** 2",
+    "@[::-1]",
+    "not @",
+    "~@",
+    "@[1:]",
+    "@[:-1]",
+)
+_CALLED = (
+    *("sorted@", "set@", "len@", "abs@", "int@", "float@", "list@", "sum@", "@.clone()", "@.detach()", "@.copy()"),
+    *("@.float()", "@.sum()", "@.mean()", "@.exp()", "@.log()", "@.relu()", "@.sigmoid()", "@.softmax(1)"),
+    *("@.tolist()", "@.item()", "@.long()", "@.T", "100 * @", "@ / 100", "@ ** 0.5", "@ + 2", "@ - 2"),
+    *("max(@, 0)", "max(@, 1)", "max(@, 4)", "min(@, 1)", "@.byte()", '@.astype("uint8")', "@.abs()"),
+)
+_JOINED = (
+    "@ + ?",
+    "@ * ?",
+    "@ - ?",
+    "@ / ?",
+    "? - @",
+    "? / @",
+    "@[?]",
+    "max(@, ?)",
+    "min(@, ?)",
+    "@[?:]",
+    "@[:?]",
+    "@ ** ?",
+)
+_TESTS = (
+    "@ and ?",
+    "@ or ?",
+    "@ & ?",
+    "@ | ?",
+    "@ and ? > 0",
+    "@ or ? < 0",
+    "@ and ? != 0",
+    "@ or ? == 0",
+    "@ & (? != 255)",
+)
+_MOST_NAMES = 10
+_SKIPPED = ("annotation", "returns", "decorator_list", "targets", "target", "bases", "type_comment")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One change of a text.
+
+    Args:
+        line: number of the line where it begins, from 1.
+        start, end: what is taken out, in bytes of the UTF-8 text.
+        text: what is put there.
+        rank: how far-fetched; lower ones are tried first.
+    """
+
+    line: int
+    start: int
+    end: int
+    text: str
+    rank: int = 0
+
+    def of(self, source: bytes) -> bytes:
+        """The text with the change in it."""
+        return source[: self.start] + self.text.encode() + source[self.end :]
+
+
+def changes(source: str, definitions: Sequence[ast.stmt]) -> list[Edit]:
+    """All changes of some functions and classes that are worth a try, the likeliest first.
+
+    Args:
+        source: of a file, or of a notebook's cell.
+        definitions: statements in it.
+    """
+    writer = _Writer(source.encode())
+    found: dict[tuple[int, int, str], Edit] = {}
+    for definition in definitions:
+        for edit in sorted(writer.of_definition(definition), key=lambda e: e.rank):
+            found.setdefault((edit.start, edit.end, edit.text), edit)
+    return sorted(found.values(), key=lambda e: e.rank)
+
+
+class _Writer:
+    """Writes changes of a text's nodes."""
+
+    def __init__(self, source: bytes) -> None:
+        self.source = source
+        self.starts = [0]
+        for line in source.splitlines(keepends=True):
+            self.starts.append(self.starts[-1] + len(line))
+
+    def of_definition(self, definition: ast.stmt) -> Iterator[Edit]:
+        fields = sorted({n.attr for n in ast.walk(definition) if isinstance(n, ast.Attribute) and _is_self(n.value)})
+        functions = [n for n in ast.walk(definition) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
+        inner = {id(n) for f in functions for n in ast.walk(f) if n is not f}
+        for function in (f for f in functions if id(f) not in inner):  # one in another has the outer one's names, too
+            others = [*_names(function), *(f"self.{f}" for f in fields)]
+            for node in _walk(function):
+                yield from self.of_block(node)
+                yield from self.of_node(node)
+                for expression in _read(node):
+                    for rank, text in self.instead(expression, others):
+                        yield self.edit(expression, text, rank)
+
+    def edit(self, node: Any, text: str, rank: int = 0, last: Any = None) -> Edit:
+        """Put a text in a node's place, or in that of all from it to another one."""
+        start, end = self.span(node)
+        return Edit(node.lineno, start, self.span(last)[1] if last is not None else end, text, rank)
+
+    def span(self, node: Any) -> tuple[int, int]:
+        return self.starts[node.lineno - 1] + node.col_offset, self.starts[node.end_lineno - 1] + node.end_col_offset
+
+    def text(self, node: Any) -> str:
+        start, end = self.span(node)
+        return self.source[start:end].decode()
+
+    # expressions ------------------------------------------------------------------------------------------------------
+
+    def instead(self, node: ast.expr, others: Sequence[str]) -> Iterator[tuple[int, str]]:
+        """What may stand in an expression's place, with its rank.
+
+        Args:
+            node: the expression.
+            others: variables and attributes that can be named there.
+        """
+        yield from ((0, text) for text in self.parts(node))
+        if isinstance(node, ast.Constant):
+            yield from ((0, repr(v) if v == v else 'float("nan")') for v in _constants(node.value))
+            yield from ((2, other) for other in others)
+            return
+        own = self.text(node)
+        if isinstance(node, ast.Name) or (isinstance(node, ast.Attribute) and _is_self(node.value)):
+            near = own.startswith("self.")
+            yield from ((1 if other.startswith("self.") == near else 2, other) for other in others if other != own)
+        inside = f"({own})"
+        yield from ((3, pattern.replace("@", inside)) for pattern in _AROUND)
+        yield from ((4, f"{other}{inside}") for other in others if other.startswith("self."))
+        yield from ((4, pattern.replace("@", inside)) for pattern in _CALLED)
+        joined = (*_JOINED, *(_TESTS if isinstance(node, (ast.Compare, ast.BoolOp)) else ()))
+        yield from ((5, p.replace("?", other).replace("@", inside)) for other in others for p in joined)
+
+    def parts(self, node: ast.expr) -> Iterator[str]:
+        """An expression without one of its parts, or with two of them exchanged, or by another operator."""
+        if isinstance(node, ast.BinOp):
+            yield from self.of_operator(node.left, node.op, node.right)
+            yield from (f"({self.text(side)})" for side in (node.left, node.right))
+        elif isinstance(node, ast.Compare) and len(node.ops) == 1:
+            yield from self.of_operator(node.left, node.ops[0], node.comparators[0])
+        elif isinstance(node, ast.BoolOp):
+            values = [f"({self.text(v)})" for v in node.values]
+            yield (" or " if isinstance(node.op, ast.And) else " and ").join(values)
+            yield from values
+        elif isinstance(node, ast.UnaryOp):
+            yield f"({self.text(node.operand)})"
+        elif isinstance(node, ast.IfExp):
+            body, test, orelse = (f"({self.text(n)})" for n in (node.body, node.test, node.orelse))
+            yield from (body, orelse, f"({orelse} if {test} else {body})")
+        elif isinstance(node, ast.Subscript):
+            yield self.text(node.value)
+        elif isinstance(node, ast.Call):
+            yield from (f"({self.text(a)})" for a in node.args if not isinstance(a, ast.Starred))
+            if isinstance(node.func, ast.Attribute):
+                yield self.text(node.func.value)
+
+    def of_operator(self, left: ast.expr, operator: ast.AST, right: ast.expr) -> Iterator[str]:
+        written, others = _OPERATORS.get(type(operator), ("", ()))
+        a, b = f"({self.text(left)})", f"({self.text(right)})"
+        yield from (f"{a} {other} {b}" for other in others)
+        if written:
+            yield f"{b} {written} {a}"
+
+    # parts of expressions that are none -------------------------------------------------------------------------------
+
+    def of_node(self, node: ast.AST) -> Iterator[Edit]:
+        """Changes of names of functions, of the order and number of arguments and elements, of slices and loops."""
+        if isinstance(node, (ast.Attribute, ast.Name)) and not isinstance(node.ctx, ast.Store):
+            old = node.attr if isinstance(node, ast.Attribute) else node.id
+            new = dict.fromkeys(s for group in _SIBLINGS if old in group for s in group if s != old)
+            yield from (self.edit(node, f"{self.text(node)[: -len(old)]}{name}") for name in new)
+        elif isinstance(node, ast.Call):
+            yield from self.of_items([*node.args, *node.keywords])
+            yield from self.with_keyword(node)
+        elif isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+            yield from self.of_items(node.elts)
+        elif isinstance(node, ast.comprehension):
+            for test in node.ifs:
+                yield self.edit(test, "True")
+        elif isinstance(node, ast.Slice):
+            ends = [self.text(n) if n is not None else "" for n in (node.lower, node.upper)]
+            yield self.edit(node, f"{ends[1]}:{ends[0]}")
+            yield from (self.edit(n, "") for n in (node.lower, node.upper) if n is not None)
+
+    def of_items(self, items: Sequence[Any]) -> Iterator[Edit]:
+        texts = [self.text(item) for item in items]
+        for i, item in enumerate(items):
+            for j in range(i + 1, len(items)):
+                between = self.source[self.span(item)[1] : self.span(items[j])[0]].decode()
+                yield self.edit(item, f"{texts[j]}{between}{texts[i]}", 0 if j == i + 1 else 2, items[j])
+            if len(items) > 1:  # left out, with the comma on one side
+                first, last = (items[i - 1], item) if i else (item, items[1])
+                yield Edit(item.lineno, self.span(first)[1 if i else 0], self.span(last)[1 if i else 0], "")
+
+    def with_keyword(self, node: ast.Call) -> Iterator[Edit]:
+        end = self.span(node)[1]
+        given = {k.arg for k in node.keywords}
+        comma = ", " if node.args or node.keywords else ""
+        for keyword in _KEYWORDS:
+            if keyword.partition("=")[0] not in given and self.source[end - 1 : end] == b")":
+                yield Edit(node.end_lineno or node.lineno, end - 1, end - 1, f"{comma}{keyword}", 3)
+
+    # statements -------------------------------------------------------------------------------------------------------
+
+    def of_block(self, node: ast.AST) -> Iterator[Edit]:
+        """Statements left out, exchanged, moved into a loop or out of it; conditions turned, or dropped."""
+        for block in (getattr(node, name, None) for name in ("body", "orelse", "finalbody")):
+            if isinstance(block, list):
+                for statement, follower in zip(block, [*block[1:], None], strict=False):
+                    if not _is_text(statement):
+                        yield from self.of_statement(statement, follower)
+
+    def of_statement(self, statement: ast.stmt, follower: ast.stmt | None) -> Iterator[Edit]:
+        yield self.edit(statement, "pass", 1)
+        if not hasattr(statement, "body"):
+            yield from self.exchanged(statement)
+        if follower is not None:
+            between = self.source[self.span(statement)[1] : self.span(follower)[0]].decode()
+            yield self.edit(statement, f"{self.text(follower)}{between}{self.text(statement)}", 2, follower)
+        if isinstance(statement, ast.If):
+            yield self.edit(statement.test, f"not ({self.text(statement.test)})")
+            yield self.edit(statement.test, "True", 1)
+            yield self.edit(statement.test, "False", 1)
+        if isinstance(statement, (ast.Assign, ast.AugAssign)):
+            yield from self.of_assignment(statement)
+        if isinstance(statement, (ast.For, ast.With, ast.If)) and not getattr(statement, "orelse", None):
+            yield from self.moved(statement, follower)
+
+    def exchanged(self, statement: ast.stmt) -> Iterator[Edit]:
+        """Two names that are read in a statement, each in the other's places."""
+        read = [n for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
+        for a, b in combinations(dict.fromkeys(n.id for n in read if n.id != "self"), 2):
+            text, (start, end) = self.source, self.span(statement)
+            for node in sorted((n for n in read if n.id in (a, b)), key=self.span, reverse=True):
+                at, until = self.span(node)
+                other = (b if node.id == a else a).encode()
+                text, end = text[:at] + other + text[until:], end + len(other) - (until - at)
+            yield self.edit(statement, text[start:end].decode(), 1)
+
+    def of_assignment(self, statement: ast.Assign | ast.AugAssign) -> Iterator[Edit]:
+        value = self.text(statement.value)
+        if isinstance(statement, ast.AugAssign):
+            name, (_, others) = self.text(statement.target), _OPERATORS.get(type(statement.op), ("", ()))
+            yield from (self.edit(statement, f"{name} {other}= {value}") for other in others)
+            yield self.edit(statement, f"{name} = {value}", 1)
+        elif len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Tuple):
+            yield from self.of_items(statement.targets[0].elts)
+        elif len(statement.targets) == 1:
+            name = self.text(statement.targets[0])
+            yield from (self.edit(statement, f"{name} {o}= {value}", 1) for o in "+*")
+
+    def moved(self, loop: Any, follower: ast.stmt | None) -> Iterator[Edit]:
+        """The last statement of a loop after it, or the one after a loop into it."""
+        outer, inner, last = b" " * loop.col_offset, b" " * loop.body[-1].col_offset, loop.body[-1]
+        if len(loop.body) > 1 and last.lineno > loop.lineno:
+            text = self.text(last).replace(f"\n{inner.decode()}", f"\n{outer.decode()}")
+            yield Edit(last.lineno, self.starts[last.lineno - 1], self.span(last)[1], f"{outer.decode()}{text}", 2)
+        if follower is not None and last.lineno > loop.lineno:
+            text = self.text(follower).replace(f"\n{outer.decode()}", f"\n{inner.decode()}")
+            start = self.starts[follower.lineno - 1]
+            yield Edit(follower.lineno, start, self.span(follower)[1], f"{inner.decode()}{text}", 2)
+
+
+def _is_self(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _names(function: ast.AST) -> list[str]:
+    """A function's arguments and local variables."""
+    given = [n.arg for n in ast.walk(function) if isinstance(n, ast.arg) and n.arg != "self"]
+    stored = [n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    return list(dict.fromkeys([*given, *stored]))[:_MOST_NAMES]
+
+
+def _children(node: ast.AST) -> Iterator[ast.AST]:
+    for name, value in ast.iter_fields(node):
+        if name not in _SKIPPED:
+            yield from (c for c in (value if isinstance(value, list) else [value]) if isinstance(c, ast.AST))
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but annotations, decorators, docstrings and the call of the parent's constructor."""
+    yield node
+    for child in _children(node):
+        if not _is_text(child) and not _is_super(child):
+            yield from _walk(child)
+
+
+def _is_super(node: ast.AST) -> bool:
+    found = (n.func for n in ast.walk(node) if isinstance(n, ast.Call)) if isinstance(node, ast.Expr) else ()
+    return any(isinstance(f, ast.Name) and f.id == "super" for f in found)
+
+
+def _read(node: ast.AST) -> Iterator[ast.expr]:
+    """Expressions of a node whose value is read; not the functions of others, nor modules that names are taken from."""
+    for child in _children(node):
+        if not isinstance(child, ast.expr) or isinstance(child, (ast.Slice, ast.Starred)):
+            continue
+        stored = isinstance(getattr(child, "ctx", None), (ast.Store, ast.Del))
+        prefix = isinstance(node, ast.Attribute) and isinstance(child, ast.Name)
+        own = isinstance(child, ast.Attribute) and _is_self(child.value)
+        called = isinstance(node, ast.Call) and child is node.func
+        if not stored and not prefix and (own or not called):
+            yield child
+
+
+def _constants(value: Any) -> Iterator[Any]:
+    if isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int):
+        near = (value + 1, value - 1, 0, 1, 2, 3, -1, 4, 2 * value, -value, value // 2, 8, 16, 32, 64, 255)
+        yield from (v for v in dict.fromkeys(near) if v != value)
+        yield from (None, float("nan"))
+    elif isinstance(value, float):
+        yield from (1 - value, -value, 0.0, 1.0, 0.5, 2 * value, value / 2, 10 * value, value / 10, float("nan"))
+    elif isinstance(value, str):
+        yield from (s for group in _STRINGS if value in group for s in group if s != value)
+    elif value is None:
+        yield from (0, 1, True)

@@ -1,0 +1,141 @@
+"""Where one small change makes a wrong answer right: found by trying.
+
+Most slips are small: a sign, an index, a name for its neighbour, a call too few. Turned back one at a time, some change
+makes the answer pass. That the lines so found decide is then no guess but seen, however the answer is written. The
+change itself is not told: to find it is the exercise.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import linecache
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType, FunctionType
+from typing import Any
+
+from edgeseg.course.edits import changes
+from edgeseg.course.trace import Line, file_of
+
+_SECONDS, _SECONDS_MORE = 4.0, 1.5  # until one is found, and after that for others
+_MOST_LINES = 3  # more than these tell nothing
+_MOST_STEPS = 200_000  # lines that one try may run: a change can make a loop endless
+_LASTING = {  # what is called so outlives a try: files, other programs, threads, what the learner sees
+    *("open", "unlink", "rmdir", "rmtree", "remove", "rename", "mkdir", "makedirs", "touch", "write_text"),
+    *("write_bytes", "save", "save_file", "savefig", "imsave", "fit", "run", "Popen", "system", "exec", "eval"),
+    *("input", "sleep", "Thread", "start", "display", "manual_seed", "seed"),
+}
+_OUTSIDE = {"os", "shutil", "subprocess", "threading", "socket"}
+
+
+def told(answer: Any, accepts: Callable[[Any], bool]) -> str:
+    """In words in which lines of a wrong answer one small change would make it right; empty if none is found, or many.
+
+    Args:
+        answer: a learner's function or class.
+        accepts: whether an answer is right; called with changed ones.
+    """
+    lines = _places(answer, file_of(answer), accepts)
+    if not lines:
+        return ""
+    many = "any one of these lines" if len(lines) > 1 else "this line"
+    each = [f"    {'your line:' if k == 0 else 'or:':<13}{line}" for k, line in enumerate(lines)]
+    return "\n".join([f"One small change in {many} would make it right:", *each])
+
+
+def _places(answer: Any, file: str, accepts: Callable[[Any], bool]) -> list[Line]:
+    source = "".join(linecache.getlines(file))
+    scope = _scope(answer)
+    name = getattr(answer, "__name__", "")
+    if scope is None or scope.get(name) is not answer:
+        return []
+    try:
+        definitions = _definitions(ast.parse(source))
+    except SyntaxError:  # a magic of the notebook
+        return []
+    if name not in {d.name for d in definitions if isinstance(d, (ast.FunctionDef, ast.ClassDef))} or _lasts(
+        definitions
+    ):
+        return []
+    found: set[int] = set()
+    until = time.thread_time() + _SECONDS
+    for edit in changes(source, definitions):
+        if time.thread_time() > until or len(found) > _MOST_LINES:
+            break
+        with _quiet(), _bounded(file, until):
+            passes = edit.line not in found and _passes(edit.of(source.encode()), file, scope, name, accepts)
+        if passes:
+            until = min(until, time.thread_time() + _SECONDS_MORE)
+            found.add(edit.line)
+    return [Line(file, number) for number in sorted(found)] if len(found) <= _MOST_LINES else []
+
+
+def _scope(answer: Any) -> dict[str, Any] | None:
+    """The names among which an answer was written."""
+    made = vars(answer).values() if isinstance(answer, type) else [answer]
+    return next((f.__globals__ for f in made if isinstance(f, FunctionType)), None)
+
+
+def _lasts(definitions: Sequence[ast.stmt]) -> bool:
+    """Whether a try could do more than compute."""
+    nodes = [n for d in definitions for n in ast.walk(d)]
+    names = {n.id for n in nodes if isinstance(n, ast.Name)}
+    calls = [n for n in nodes if isinstance(n, ast.Call)]
+    called = {n.func.id for n in calls if isinstance(n.func, ast.Name)}
+    called |= {n.attr for n in nodes if isinstance(n, ast.Attribute)}
+    moves = any(getattr(n.func, "attr", "") == "replace" and len(n.args) == 1 for n in calls)  # a path, and no text
+    others = any(isinstance(n, (ast.Global, ast.Nonlocal, ast.Await)) for n in nodes)
+    return bool(names & _OUTSIDE or called & _LASTING) or moves or others
+
+
+def _passes(text: bytes, file: str, scope: Mapping[str, Any], name: str, accepts: Callable[[Any], bool]) -> bool:
+    """Whether an answer is right that is written like this; nothing of it stays among the learner's names."""
+    own = dict(scope)
+    try:
+        exec(compile(ast.Module(_definitions(ast.parse(text)), []), file, "exec"), own)
+        return accepts(own[name])
+    except (Exception, _EndlessError):
+        return False
+
+
+def _definitions(tree: ast.Module) -> list[ast.stmt]:
+    return [s for s in tree.body if isinstance(s, (ast.FunctionDef, ast.ClassDef))]
+
+
+class _EndlessError(BaseException):
+    """Not an `Exception`, so that no answer catches it."""
+
+
+@contextmanager
+def _bounded(file: str, until: float) -> Iterator[None]:
+    """While this is open, code of a file may run so many lines and no longer than until then."""
+    left = _MOST_STEPS
+
+    def count(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal left
+        if frame.f_code.co_filename != file:
+            return None
+        left -= event == "line"
+        if left < 0 or time.thread_time() > until:
+            raise _EndlessError
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    unseen = io.StringIO()
+    with contextlib.redirect_stdout(unseen), contextlib.redirect_stderr(unseen), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

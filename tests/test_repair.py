@@ -1,0 +1,201 @@
+"""The line that one small change would make right is found by trying, and trying leaves nothing behind."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import textwrap
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+from edgeseg import course
+from edgeseg.course import repair
+from edgeseg.course.edits import changes
+from lesson_cells import execute
+
+
+def _one(number):
+    return number
+
+
+def _all_texts(text):
+    tree = ast.parse(text)
+    for edit in changes(text, tree.body):
+        try:
+            yield ast.unparse(ast.parse(edit.of(text.encode())))
+        except SyntaxError:
+            continue
+
+
+SLIPS = {  # wrong, right; the change between them is among those that are tried
+    "operator": ("return a - b", "return a + b"),
+    "comparison": ("return a < b", "return a <= b"),
+    "number": ("return a[:, 0]", "return a[:, 1]"),
+    "sign": ("return a", "return -a"),
+    "neighbour": ("return torch.max(a)", "return torch.min(a)"),
+    "variable": ("return a + a", "return a + b"),
+    "attribute": ("return self.one(self.one(a))", "return self.one(self.two(a))"),
+    "order of arguments": ("return f(b, a)", "return f(a, b)"),
+    "a layer forgotten": ("return self.one(a)", "return self.one(self.two(a))"),
+    "a call too many": ("return sorted(set(a))", "return sorted(a)"),
+    "a term forgotten": ("return a * b", "return a * b + b"),
+    "a condition forgotten": ("return [v for v in a if v > b]", "return [v for v in a if v > b or v < 0]"),
+    "both swapped": ("return f(a) * a + b", "return f(b) * b + a"),
+    "two lines exchanged": ("a = f(a)\na = g(a)\nreturn a", "a = g(a)\na = f(a)\nreturn a"),
+    "out of the loop": ("for v in a:\n    b += v\n    c = b\nreturn c", "for v in a:\n    b += v\nc = b\nreturn c"),
+    "into the loop": ("for v in a:\n    b += v\nc = b\nreturn c", "for v in a:\n    b += v\n    c = b\nreturn c"),
+    "condition turned": ("if a:\n    return b\nreturn 0", "if not a:\n    return b\nreturn 0"),
+    "sum for assignment": ("for v in a:\n    b = v\nreturn b", "for v in a:\n    b += v\nreturn b"),
+    "umlauts before it": ("ä = 'größer'\nreturn a - b", "ä = 'größer'\nreturn a + b"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "right"), SLIPS.values(), ids=SLIPS)
+def test_each_kind_of_slip_is_turned_back(wrong, right):
+    def function(body):
+        return "def answer(self, a, b):\n    self.one, self.two\n" + textwrap.indent(body, "    ")
+
+    def bare(text):
+        return text.replace("(", "").replace(")", "")
+
+    wanted = bare(ast.unparse(ast.parse(function(right))))
+    assert any(bare(text) == wanted for text in _all_texts(function(wrong)))
+
+
+def test_changes_come_likeliest_first_and_never_twice():
+    text = "def answer(a, b):\n    return [x + b for x in a]\n"
+    found = changes(text, ast.parse(text).body)
+    assert all(a.rank <= b.rank for a, b in pairwise(found))
+    assert len({e.of(text.encode()) for e in found}) > len(found) * 0.9
+    assert len({(e.start, e.end, e.text) for e in found}) == len(found)
+
+
+def _answer(text, name="answer", **scope):
+    scope |= {"__name__": "__main__", "torch": torch, "nn": nn}
+    execute(textwrap.dedent(text), f"cell of {name} {hash(text)}", scope)
+    return scope[name], scope
+
+
+def _told(text, expected, *given):
+    answer, _ = _answer(text)
+    return repair.told(answer, lambda changed: changed(*given) == expected)
+
+
+def test_the_line_is_named_and_the_change_is_not():
+    said = _told(
+        """
+        def answer(numbers):
+            total = 0
+            for n in numbers:
+                total += n * n
+            return total / len(numbers) + 1
+        """,
+        14 / 3,
+        [1, 2, 3],
+    )
+    assert said.splitlines()[0] == "One small change in this line would make it right:"
+    assert said.splitlines()[1].split(":", 1)[1].strip() == "return total / len(numbers) + 1"
+    assert len(said.splitlines()) == 2
+
+
+def test_a_slip_in_a_helper_of_the_same_cell_is_found():
+    said = _told(
+        """
+        def twice(n):
+            return 3 * n
+
+        def answer(n):
+            return twice(n) + 1
+        """,
+        11,
+        5,
+    )
+    assert "return 3 * n" in said
+
+
+def test_nothing_is_said_where_no_small_change_helps_or_many_do():
+    assert _told("def answer(n):\n    return n\n", "something else", 3) == ""
+    four = "def answer(n):\n    a = n + 1\n    b = a + 1\n    c = b + 1\n    d = c + 1\n    return d\n"
+    assert _told(four, 5, 2) == ""
+
+
+def test_an_endless_change_ends():
+    text = "def answer(n):\n    i = 0\n    while i < n:\n        i += 1\n    return i * 2\n"
+    assert "return i * 2" in _told(text, 100, 100)
+
+
+def test_trying_leaves_nothing_behind(tmp_path, capsys):
+    before = sys.gettrace()
+    text = "def answer(n):\n    print('tried')\n    return n + 2\n"
+    answer, scope = _answer(text)
+    names = {k: v for k, v in scope.items() if k != "__builtins__"}
+    assert repair.told(answer, lambda changed: changed(1) == 2)
+    assert sys.gettrace() is before
+    assert capsys.readouterr() == ("", "")
+    assert {k: v for k, v in scope.items() if k != "__builtins__"} == names
+
+
+@pytest.mark.parametrize(
+    "call", ["open(path, 'w').close()", "path.unlink()", "os.replace(path, path)", "path.replace(n)", "time.sleep(n)"]
+)
+def test_what_outlives_a_try_is_not_tried(call):
+    tried = []
+    answer, _ = _answer(f"def answer(n, path=None):\n    if path:\n        {call}\n    return n + 2\n")
+    assert repair.told(answer, lambda changed: tried.append(changed) or changed(1) == 2) == ""
+    assert not tried
+
+
+def test_answers_that_are_not_in_a_cell_are_left_alone():
+    def inner(n):
+        return n + 2
+
+    for answer in (lambda n: n + 2, inner, len, _one):
+        assert repair.told(answer, lambda changed: changed(1) == 2) == ""
+
+
+class Package(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels)
+
+    def forward(self, x):
+        return x + torch.relu(self.bn(self.conv(x)))
+
+
+def test_check_says_the_line_of_a_block_and_keeps_the_random_numbers(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("EDGESEG_PROGRESS", str(tmp_path))
+    text = """
+    class Block(nn.Module):
+        def __init__(self, channels):
+            super().__init__()
+            self.c, self.b = nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels, momentum=0.2)
+
+        def forward(self, x):
+            return x + self.b(self.c(x)).clamp(min=0)
+    """
+    mine, _ = _answer(text, "Block")
+    torch.manual_seed(5)
+    wanted = torch.rand(1)
+    torch.manual_seed(5)
+    assert course.check(mine, Package, course.case(4, inputs=[(2, 4, 5, 6)]), exercise="03.1") is Package
+    assert torch.equal(torch.rand(1), wanted)
+    said = capsys.readouterr().out
+    assert "other statistics" in said
+    assert "momentum=0.2)" in said.split("One small change in this line would make it right:")[1]
+
+
+def test_prove_says_the_line_too(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("EDGESEG_PROGRESS", str(tmp_path))
+
+    def halves(answer):
+        if answer(8) != 4:
+            raise AssertionError("8 is not halved.")
+
+    mine, _ = _answer("def answer(n):\n    return n // 3\n")
+    assert course.prove(mine, _one, halves, exercise="16.1") is _one
+    assert "8 is not halved.\nOne small change in this line would make it right:\n    your line:   return n // 3" in (
+        capsys.readouterr().out
+    )
