@@ -83,7 +83,7 @@ def scene(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, table: C
     figure = Figure((9.6, 2.0), layout="constrained")
     for axis, (name, picture) in zip(figure.subplots(1, 4), pictures.items(), strict=True):
         _picture(axis, picture, name)
-    return with_legend(figure, table)
+    return with_legend(figure, table, void=True)
 
 
 def counted(truth: np.ndarray, prediction: np.ndarray, classes: int) -> Figure:

@@ -155,7 +155,7 @@ def frames(data: Dataset, chosen: Sequence[int], predict: Callable[[np.ndarray],
             if column == 0:
                 axis.set_ylabel(name, fontsize=10)
         axes[0, column].set_title(data.names[index], fontsize=9)
-    return with_legend(figure, data.table)
+    return with_legend(figure, data.table, void=True)
 
 
 def best_of(looks: int, noise: float) -> Figure:

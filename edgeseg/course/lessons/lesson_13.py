@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
@@ -21,7 +22,7 @@ from edgeseg.data.pairs import DataError, Dataset
 from edgeseg.data.streets import Streets, drive, write_streets
 from edgeseg.files import write_lines
 from edgeseg.inference import load_segmenter
-from edgeseg.plots import BLUE, DARK_GREY, GREY, ORANGE, VERMILION, colorize, with_legend
+from edgeseg.plots import BLUE, DARK_GREY, GREY, ORANGE, VERMILION, class_patches, colorize, with_legend
 from edgeseg.training.recipe import Recipe
 from edgeseg.training.train import fit
 
@@ -268,14 +269,32 @@ THREE_POINTS = Readings(
 
 
 def one_street(image: np.ndarray, maps: Mapping[str, tuple[np.ndarray, ClassTable]]) -> Figure:
-    """An image and class maps beside it, each in its table's colours, and a legend of the first map's classes.
+    """An image and class maps beside it, each in its table's colours.
+
+    One legend of the first map's classes; a map of another table has a legend of its own, of the classes in it.
 
     Args:
         image: (H, W, 3) uint8.
         maps: name → (H, W) ids and their table.
     """
     pictures = {"image": image} | {name: colorize(ids, table) for name, (ids, table) in maps.items()}
-    return with_legend(row(pictures), next(iter(maps.values()))[1], void=True)
+    figure, first = row(pictures), next(iter(maps.values()))[1]
+    for axis, (ids, table) in zip(figure.axes[1:], maps.values(), strict=True):
+        if table is not first:
+            seen = sorted(set(np.unique(ids).tolist()) - {VOID})
+            axis.legend(
+                handles=class_patches(seen, table),
+                loc="upper center",
+                bbox_to_anchor=(0.5, -0.02),
+                ncols=3,
+                fontsize=8,
+                frameon=False,
+                handlelength=0.9,
+                columnspacing=0.8,
+                handletextpad=0.4,
+            )
+            figure.set_figheight(figure.get_figheight() + 0.25 * math.ceil(len(seen) / 3))
+    return with_legend(figure, first, void=True)
 
 
 def row(pictures: Mapping[str, np.ndarray], width: float = 9.4) -> Figure:
