@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from edgeseg.deploy.artefact import DESCRIPTION
 from edgeseg.deploy.parity import check_parity, mini_set
 from edgeseg.inference import Segmenter
 
+GUIDE = Path(__file__).parent.parent / "docs" / "deployment.md"
 SIZES = ((64, 96), (90, 121), (33, 47))  # as exported; no multiple of anything; hardly more than the least
 OPEN = [name for name in list_runtimes() if get_runtime(name).dynamic]
 SLOW = ("aoti", "inductor")  # to build, or at the first call
@@ -146,6 +148,12 @@ def test_what_is_not_open_stays_fixed():
         size.labels(torch.zeros(2, 3, *SIZE, dtype=torch.uint8))
     assert size.predict_batch(noise(3, (90, 121))).shape == (3, 90, 121)
     assert (batch.nearest_size((90, 121)), size.nearest_size((90, 20))) == (SIZE, (90, 33))
+
+
+def test_the_guide_names_the_runtimes_that_can_be_open():
+    lines = GUIDE.read_text(encoding="utf-8").splitlines()
+    (row,) = [line.split("|") for line in lines if line.startswith("| `--dynamic batch` |")]
+    assert row[3].strip() == ", ".join(f"`{name}`" for name in OPEN)
 
 
 # refusals -------------------------------------------------------------------------------------------------------------
