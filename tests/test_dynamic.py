@@ -18,7 +18,7 @@ from edgeseg.inference import Segmenter
 
 GUIDE = Path(__file__).parent.parent / "docs" / "deployment.md"
 SIZES = ((64, 96), (90, 121), (33, 47))  # as exported; no multiple of anything; hardly more than the least
-OPEN = [name for name in list_runtimes() if get_runtime(name).dynamic]
+OPEN = {part: [name for name in list_runtimes() if part in get_runtime(name).dynamic] for part in ("batch", "size")}
 SLOW = ("aoti", "inductor")  # to build, or at the first call
 
 
@@ -90,14 +90,14 @@ def differs(artefact: Artefact, segmenter: Segmenter, images: np.ndarray) -> tup
     return float((artefact.labels(pixels) != segmenter(pixels)).float().mean()), float(error)
 
 
-@pytest.mark.parametrize("runtime", runtimes(*OPEN))
+@pytest.mark.parametrize("runtime", runtimes(*OPEN["size"]))
 def test_one_artefact_takes_every_batch_and_size(runtime, tmp_path):
-    segmenter = tiny_segmenter()
-    built = compiled(segmenter, runtime, dynamic=("batch", "size"))
+    segmenter, dynamic = tiny_segmenter(), get_runtime(runtime).dynamic
+    built = compiled(segmenter, runtime, dynamic=dynamic)
     artefact = Artefact.load(built.save(tmp_path / "a"))
-    assert (artefact.dynamic, artefact.size, artefact.batch) == (("batch", "size"), SIZE, 1)
+    assert (artefact.dynamic, artefact.size, artefact.batch) == (dynamic, SIZE, 1)
     for size in SIZES:
-        for number in (1, 2, 3):
+        for number in (1, 2, 3) if "batch" in dynamic else (1,):
             images = noise(number, size)
             disagreement, error = differs(artefact, segmenter, images)
             assert disagreement < 1e-3, (size, number)
@@ -106,12 +106,12 @@ def test_one_artefact_takes_every_batch_and_size(runtime, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runtime", runtimes("onnx", "openvino"))
+@pytest.mark.parametrize("runtime", runtimes("onnx", "openvino", "ncnn"))
 def test_the_trained_network_takes_every_batch_and_size(runtime):
     """With its resizes to another map's size and its global pools, whose sizes must not be baked in."""
-    segmenter = trained_segmenter()
-    artefact = compiled(segmenter, runtime, dynamic=("batch", "size"))
-    for size, number in zip(SIZES, (1, 2, 3), strict=True):
+    segmenter, dynamic = trained_segmenter(), get_runtime(runtime).dynamic
+    artefact = compiled(segmenter, runtime, dynamic=dynamic)
+    for size, number in zip(SIZES, (1, 2, 3) if "batch" in dynamic else (1, 1, 1), strict=True):
         disagreement, error = differs(artefact, segmenter, np.stack(street_images("test", number, size)))
         assert disagreement < 1e-3
         assert error <= HALF_THE_DIGITS
@@ -152,18 +152,21 @@ def test_what_is_not_open_stays_fixed():
 
 def test_the_guide_names_the_runtimes_that_can_be_open():
     lines = GUIDE.read_text(encoding="utf-8").splitlines()
-    (row,) = [line.split("|") for line in lines if line.startswith("| `--dynamic batch` |")]
-    assert row[3].strip() == ", ".join(f"`{name}`" for name in OPEN)
+    for part, names in OPEN.items():
+        (row,) = [line.split("|") for line in lines if line.startswith(f"| `--dynamic {part}` |")]
+        assert row[3].strip() == ", ".join(f"`{name}`" for name in names)
 
 
 # refusals -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("runtime", [name for name in list_runtimes() if name not in OPEN])
-def test_a_runtime_that_cannot_refuses_by_name_with_those_that_can(runtime, monkeypatch):
+@pytest.mark.parametrize(
+    ("part", "runtime"), [(part, name) for part in OPEN for name in list_runtimes() if name not in OPEN[part]]
+)
+def test_a_runtime_that_cannot_refuses_by_name_with_those_that_can(part, runtime, monkeypatch):
     monkeypatch.setattr(type(get_runtime(runtime)), "why_not", lambda *_, **__: None)
-    with pytest.raises(DeployError, match=f"{runtime} builds for one size only.*take one of {', '.join(OPEN)}"):
-        compile(tiny_segmenter(), runtime, size=SIZE, dynamic=("size",))
+    with pytest.raises(DeployError, match=f"{runtime} builds for one {part} only.*take one of {', '.join(OPEN[part])}"):
+        compile(tiny_segmenter(), runtime, size=SIZE, dynamic=(part,))
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ class Ncnn(Runtime):
     name = "ncnn"
     precisions = ("fp32", "fp16")
     suffix = ".param"
+    dynamic = ("size",)
     takes_batches = False
 
     def why_not(self, precision: str, building: bool = True) -> str | None:
@@ -49,7 +50,7 @@ class Ncnn(Runtime):
             traced = Path(folder) / "graph.pt"
             with torch.no_grad():
                 torch.jit.trace(module, graph.example.float(), check_trace=False).save(str(traced))
-            _convert(traced, tuple(graph.example.shape), precision == "fp16")
+            _convert(traced, tuple(graph.example.shape), precision == "fp16", bool(graph.dims))
             layers = _layers(traced.with_suffix(".ncnn.param"))
             path.write_bytes(traced.with_suffix(".ncnn.param").read_bytes())
             path.with_suffix(".bin").write_bytes(traced.with_suffix(".ncnn.bin").read_bytes())
@@ -99,12 +100,18 @@ class _Scores(nn.Module):
         return self.segmenter.logits(pixels)  # type: ignore[operator]
 
 
-def _convert(traced: Path, shape: tuple[int, ...], half: bool) -> None:
-    """Write ``NAME.ncnn.param`` and ``NAME.ncnn.bin`` beside a traced module."""
+def _convert(traced: Path, shape: tuple[int, ...], half: bool, any_size: bool) -> None:
+    """Write ``NAME.ncnn.param`` and ``NAME.ncnn.bin`` beside a traced module.
+
+    Given a second shape, pnnx leaves open what differs between the two.
+    """
     import pnnx
 
-    shapes = f"[{','.join(map(str, shape))}]f32"
-    command = [pnnx.EXEC_PATH, traced.name, f"inputshape={shapes}", f"fp16={int(half)}"]
+    shapes = {"inputshape": shape}
+    if any_size:
+        shapes["inputshape2"] = (*shape[:2], shape[2] + 32, shape[3] + 64)
+    texts = [f"{name}=[{','.join(map(str, sides))}]f32" for name, sides in shapes.items()]
+    command = [pnnx.EXEC_PATH, traced.name, *texts, f"fp16={int(half)}"]
     done = subprocess.run(command, cwd=traced.parent, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode or not traced.with_suffix(".ncnn.bin").is_file():
         last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
