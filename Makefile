@@ -6,6 +6,7 @@
 # make lab          install what the course needs, open its first lesson in JupyterLab
 # make browser      three lessons in a real JupyterLab and a real browser, and the book; needs Chromium or Chrome
 # make book         lessons, guides and reference as web pages in docs/_build/html
+# make book-page    the same with the page of docs/web.md in it; fetches ONNX Runtime Web from npm once
 # make house        the package as a picture: docs/images/house.png
 # make lint         ruff and mypy
 # make bench        measured ratios, printed
@@ -32,7 +33,7 @@ NOTEBOOKS = EDGESEG_PROGRESS="$$(mktemp -d)" EDGESEG_FAST=1 EDGESEG_THREADS=1 OM
 
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-.PHONY: quickstart test test-slow lessons course-strict lab browser book house lint bench coverage coverage-all clean
+.PHONY: quickstart test test-slow lessons course-strict lab browser book book-page house lint bench coverage coverage-all clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/edgeseg quickstart $(ARGS)
@@ -64,6 +65,11 @@ browser: $(VENV)/.installed-browser
 book: $(VENV)/.installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -c docs -d docs/_build/doctrees . docs/_build/html $(ARGS)
 	@echo "open docs/_build/html/index.html"
+
+book-page: $(VENV)/.installed-dev
+	rm -rf docs/_build/page
+	$(BIN)/edgeseg export cross_cbam_s.streets --runtime web --size 288x384 --graphs labels --out docs/_build/page/try
+	$(MAKE) book ARGS=-E
 
 house: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/house.py docs/images/house.png

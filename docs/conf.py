@@ -79,7 +79,8 @@ html_theme = "sphinx_book_theme"
 html_title = "edgeseg"
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
-html_extra_path = ["_extra"]  # index.html, which leads to the first page
+PAGE = HOME / "docs" / "_build" / "page"  # holds try/, the page of web.md, after `make book-page`
+html_extra_path = ["_extra", *(["_build/page"] if PAGE.is_dir() else [])]  # index.html, which leads to the first page
 html_theme_options = {
     "navbar_persistent": [],  # the sidebar has a search field
     "use_fullscreen_button": False,
@@ -88,6 +89,7 @@ html_theme_options = {
 }
 
 
+_TRY = '<a href="../try/index.html">Open the page</a>: a rendered ride, your pictures, your camera.'
 _OPEN_LESSON = re.compile(r"\]\((?!\S*solutions/)(\S+\.ipynb)\)")
 
 
@@ -95,6 +97,8 @@ def adapt_page(app: Any, page: str, source: list[str]) -> None:
     """What a page of the repository needs to be a page of the book."""
     if page.startswith("course/solutions/"):
         source[0] = fold_solutions(source[0])
+    elif page == "docs/web" and PAGE.is_dir():
+        source[0] = source[0].replace("\n\n", f"\n\n{_TRY}\n\n", 1)
     else:  # lessons with open exercises are files to work in
         source[0] = _OPEN_LESSON.sub(r"](path:\1)", source[0])
 
