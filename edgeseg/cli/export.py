@@ -23,7 +23,7 @@ def export(
     batch: Annotated[int, typer.Option(min=1, help="images that it takes at a time")] = 1,
     dynamic: Annotated[
         list[str] | None,
-        typer.Option(help="batch or size: any, where the runtime can; slower than a fixed one; may be repeated"),
+        typer.Option(help="batch or size: leave it open, where the runtime can; may be repeated"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="folder to write; default: named after all of this")] = None,
     option: Annotated[list[str] | None, typer.Option(help="name=value of the runtime's own; may be repeated")] = None,

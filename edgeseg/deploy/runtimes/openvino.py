@@ -40,8 +40,8 @@ class OpenVINO(Runtime):
     Options:
         keep: int8: names of convolutions or parts that stay in float, see `edgeseg.deploy.quantise`.
         rest: int8: what everything else computes in, ``"fp32"`` or ``"bf16"``.
-        streams: images that are computed beside each other, each by its share of the threads, for more images a second:
-            `Artefact.predict_batch` uses them all. A single image takes longer than with 1, OpenVINO's latency mode.
+        streams: images that are computed beside each other, each by its share of the threads, OpenVINO's mode
+            for throughput: `Artefact.predict_batch` uses them all. 1 is its mode for latency.
     """
 
     name = "openvino"
