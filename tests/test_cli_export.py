@@ -112,7 +112,7 @@ def test_outside_the_tolerance_the_artefact_is_kept_aside(monkeypatch, tmp_path,
         (("--runtime", "eager", "--data", "nowhere"), "nowhere"),
         (("--runtime", "eager", "--dynamic", "sizes"), "did you mean size?"),
         (("--runtime", "eager", "--dynamic", "batch", "--batch", "2"), "batch = 2 is a fixed batch"),
-        (("--runtime", "eager", "--dynamic", "size", "--size", "20x64"), "Take 33x64"),
+        (("--runtime", "eager", "--dynamic", "size", "--size", "32x64"), "Take 33x64"),
     ],
 )
 def test_wrong_words_end_in_one_line_with_the_cure(monkeypatch, tmp_path, capsys, words, message):

@@ -182,6 +182,13 @@ def test_what_cannot_be_open_is_refused(settings, message):
         compile(tiny_segmenter(), "eager", **{"size": SIZE, **settings}, device="cpu")
 
 
+@pytest.mark.parametrize("runtime", ["ncnn", "web"])
+def test_a_runtime_of_one_picture_at_a_time_refuses_a_batch(runtime, monkeypatch):
+    monkeypatch.setattr(type(get_runtime(runtime)), "why_not", lambda *_, **__: None)
+    with pytest.raises(DeployError, match=f"{runtime} takes one image at a time, not 2; export batch 1"):
+        compile(tiny_segmenter(), runtime, size=SIZE, batch=2)
+
+
 def test_a_picture_that_is_too_small_is_refused_with_the_size_to_take():
     artefact = compiled(tiny_segmenter(), "eager", dynamic=("size",))
     with pytest.raises(DeployError, match=r"was given 20x50 \(HxW\): .*33 pixels or more. Resize the image to 33x50"):

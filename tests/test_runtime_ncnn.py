@@ -87,11 +87,6 @@ def test_many_threads_get_what_one_gets():
         assert all(map(torch.equal, pool.map(artefact.logits, inputs), alone))
 
 
-def test_more_than_one_image_is_refused():
-    with pytest.raises(DeployError, match="ncnn takes one image at a time, not 2; export batch 1"):
-        compile(tiny_segmenter(), "ncnn", size=SIZE, batch=2)
-
-
 class Sorted(nn.Module):
     """Something that NCNN has no layer for."""
 

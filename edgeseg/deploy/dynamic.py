@@ -29,8 +29,8 @@ def checked_dynamic(runtime: Runtime, names: Sequence[str], batch: int = 1) -> t
         batch: images at a time, where that is asked for.
 
     Raises:
-        DeployError: what cannot be open at all or under this runtime (lists those that can), or an open batch of more
-            than one image.
+        DeployError: what cannot be open at all or under this runtime (lists those that can), an open batch of more
+            than one image, or a runtime that takes only one.
     """
     for name in names:
         if name not in DYNAMIC:
@@ -41,6 +41,8 @@ def checked_dynamic(runtime: Runtime, names: Sequence[str], batch: int = 1) -> t
                 f"{runtime.name} builds for one {name} only. Leave --dynamic {name} away, or take one of "
                 f"{', '.join(able)}"
             )
+    if batch != 1 and not runtime.takes_batches:
+        raise DeployError(f"{runtime.name} takes one image at a time, not {batch}; export batch 1")
     if "batch" in names and batch != 1:
         raise DeployError(f"batch = {batch} is a fixed batch, and dynamic leaves it open: ask for one of the two")
     return tuple(dict.fromkeys(names))

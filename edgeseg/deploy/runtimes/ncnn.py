@@ -42,8 +42,6 @@ class Ncnn(Runtime):
         return lacking(("ncnn", "pnnx") if building else ("ncnn",), "ncnn")
 
     def build(self, graph: Graph, path: Path, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:
-        if graph.example.shape[0] != 1:
-            raise DeployError(f"ncnn takes one image at a time, not {graph.example.shape[0]}; export batch 1")
         labels = graph.name == "labels"
         module = _Scores(graph.module) if labels else graph.module
         with tempfile.TemporaryDirectory(prefix="edgeseg-") as folder:

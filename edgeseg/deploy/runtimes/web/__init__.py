@@ -52,7 +52,8 @@ class Web(OnnxRuntime):
 
     name = "web"
     precisions = ("fp32", "int8")
-    dynamic = ()  # a page has pictures of one size
+    dynamic = ()  # a page has pictures of one size, one at a time
+    takes_batches = False
     runs_in = "a browser"
     options: Mapping[str, Field] = MappingProxyType(
         {
