@@ -49,6 +49,7 @@ SLIPS = {  # wrong, right; the change between them is among those that are tried
     "into the loop": ("for v in a:\n    b += v\nc = b\nreturn c", "for v in a:\n    b += v\n    c = b\nreturn c"),
     "condition turned": ("if a:\n    return b\nreturn 0", "if not a:\n    return b\nreturn 0"),
     "sum for assignment": ("for v in a:\n    b = v\nreturn b", "for v in a:\n    b += v\nreturn b"),
+    "in a product": ("return sum(a * f(b))", "return sum((a - 1) * f(b))"),
     "umlauts before it": ("ä = 'größer'\nreturn a - b", "ä = 'größer'\nreturn a + b"),
 }
 
@@ -58,11 +59,8 @@ def test_each_kind_of_slip_is_turned_back(wrong, right):
     def function(body):
         return "def answer(self, a, b):\n    self.one, self.two\n" + textwrap.indent(body, "    ")
 
-    def bare(text):
-        return text.replace("(", "").replace(")", "")
-
-    wanted = bare(ast.unparse(ast.parse(function(right))))
-    assert any(bare(text) == wanted for text in _all_texts(function(wrong)))
+    wanted = ast.unparse(ast.parse(function(right)))  # which leaves out brackets that change nothing
+    assert wanted in set(_all_texts(function(wrong)))
 
 
 def test_changes_come_likeliest_first_and_never_twice():

@@ -195,7 +195,7 @@ class _Writer:
             node: the expression.
             others: variables and attributes that can be named there.
         """
-        yield from ((0, text) for text in self.parts(node))
+        yield from ((0, f"({text})") for text in self.parts(node))
         if isinstance(node, ast.Constant):
             yield from ((0, repr(v) if v == v else 'float("nan")') for v in _constants(node.value))
             yield from ((2, other) for other in others)
@@ -205,11 +205,11 @@ class _Writer:
             near = own.startswith("self.")
             yield from ((1 if other.startswith("self.") == near else 2, other) for other in others if other != own)
         inside = f"({own})"
-        yield from ((3, pattern.replace("@", inside)) for pattern in _AROUND)
+        yield from ((3, f"({pattern.replace('@', inside)})") for pattern in _AROUND)
         yield from ((4, f"{other}{inside}") for other in others if other.startswith("self."))
-        yield from ((4, pattern.replace("@", inside)) for pattern in _CALLED)
+        yield from ((4, f"({pattern.replace('@', inside)})") for pattern in _CALLED)
         joined = (*_JOINED, *(_TESTS if isinstance(node, (ast.Compare, ast.BoolOp)) else ()))
-        yield from ((5, p.replace("?", other).replace("@", inside)) for other in others for p in joined)
+        yield from ((5, f"({p.replace('?', other).replace('@', inside)})") for other in others for p in joined)
 
     def parts(self, node: ast.expr) -> Iterator[str]:
         """An expression without one of its parts, or with two of them exchanged, or by another operator."""
