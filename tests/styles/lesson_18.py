@@ -82,12 +82,6 @@ def multiplying_types(steps):
 """,
             Slip("of all steps", "for s in products]", "for s in steps]", names=("'float32': 31",)),
             Slip(
-                "turned round",
-                "zip(kinds.tolist(), numbers.tolist())",
-                "zip(numbers.tolist(), kinds.tolist())",
-                names=("6: 'float32'",),
-            ),
-            Slip(
                 "the number of types",
                 "return dict(zip(kinds.tolist(), numbers.tolist()))",
                 "return len(kinds)",
@@ -211,11 +205,6 @@ def engines(steps, supported):
     return len(held)
 """,
             Slip("each level counts", " if s.operation in supported}", "}"),
-            Slip(
-                "last parent decides",
-                "level[s.name] = max(level[s.name], level[parent] + ends)",
-                "level[s.name] = level[parent] + ends",
-            ),
             Slip("smallest", "max(level[s.name], level", "min(level[s.name], level"),
         ),
         Style(
