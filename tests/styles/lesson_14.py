@@ -24,8 +24,6 @@ def effect(log, row, against):
                 names=("other sign",),
             ),
             Slip("over n", "statistics.stdev", "statistics.pstdev"),
-            Slip("median", "statistics.mean(d)", "statistics.median(d)"),
-            Slip("deviation alone", " / len(d) ** 0.5", ""),
         ),
         Style(
             "numpy, common seeds",
@@ -39,12 +37,6 @@ def effect(log, row, against):
 """,
             Slip("three best seeds", "d.mean(), d", "np.sort(d)[-3:].mean(), d"),
             Slip("ddof forgotten", "d.std(ddof=1)", "d.std()"),
-            Slip("all seeds", "np.intersect1d", "np.union1d", names=("keyerror",)),
-            Slip(
-                "unpaired",
-                "np.array([a[s] for s in seeds]) - np.array([b[s] for s in seeds])",
-                "np.sort([a[s] for s in seeds]) - np.sort([b[s] for s in seeds])",
-            ),
         ),
         Style(
             "a loop with running sums",
@@ -62,7 +54,6 @@ def effect(log, row, against):
 """,
             Slip("every pair of runs", ' and x["seed"] == y["seed"]', ""),
             Slip("over n", "/ (n - 1)", "/ n"),
-            Slip("unpaired number", "math.sqrt(variance / n), n", "math.sqrt(variance / n), len(log)"),
         ),
         Style(
             "a table with gaps",
@@ -77,10 +68,8 @@ def effect(log, row, against):
     d = d[~np.isnan(d)]
     return float(d.mean()), float(np.sqrt(d.var(ddof=1) / len(d))), len(d)
 """,
-            Slip("means apart", "float(d.mean())", "float(np.nanmean(table[0]) - np.nanmean(table[1]))"),
             Slip("gaps kept", "    d = d[~np.isnan(d)]\n", "", names=("nan",)),
             Slip("variance", "float(np.sqrt(d.var(ddof=1) / len(d)))", "float(d.var(ddof=1) / len(d))"),
-            Slip("gaps as 0", "np.nan)\n    for", "0.0)\n    for"),
         ),
         Style(
             "seed by seed from sorted lines",
@@ -100,7 +89,6 @@ def effect(log, row, against):
 """,
             Slip("seeds of the log", ", len(gains)\n", ", len(by_seed)\n"),
             Slip("relative", "found[row] - found[against]", "found[row] / found[against] - 1"),
-            Slip("deviations not squared", "(g - mean) ** 2", "abs(g - mean)"),
         ),
     ],
     "14.2": [
@@ -138,11 +126,7 @@ def seeds_needed(spread, gain, reach=reach):
             break
     return n
 """,
-            Slip(
-                "counted after the question",
-                "        n += 1\n        if not reach(spread, n) > gain:\n            break\n",
-                "        if not reach(spread, n) > gain:\n            break\n        n += 1\n",
-            ),
+            Slip("from three, and on", "n = 2\n", "n = 3\n"),
             Slip("both sides", "reach(spread, n) > gain", "2 * reach(spread, n) > gain"),
         ),
         Style(
@@ -192,7 +176,6 @@ def plan(budget, questions, minutes):
             best, most = need, len(chosen)
     return best
 """,
-            Slip("no budget", "cost <= budget and ", "", names=("takes",)),
             Slip("added up", "need[row] = max(need.get(row, 0), n)", "need[row] = need.get(row, 0) + n"),
             Slip("the fewest", "len(chosen) > most", "len(chosen) < most", names=("yours",)),
         ),
@@ -226,9 +209,6 @@ def plan(budget, questions, minutes):
         Style(
             "the largest set that can be paid, by max",
             """
-from itertools import chain
-
-
 def plan(budget, questions, minutes):
     def seeds(chosen):
         names = {name for q in chosen for name in q[:2]}
@@ -237,17 +217,11 @@ def plan(budget, questions, minutes):
     def cost(chosen):
         return sum(minutes[name] * n for name, n in seeds(chosen).items())
 
-    sets = chain.from_iterable(combinations(questions, k) for k in range(len(questions) + 1))
-    return seeds(max((s for s in sets if cost(s) <= budget), key=len))
+    sets = [s for k in range(len(questions) + 1) for s in combinations(questions, k)]
+    return seeds(max([s for s in sets if cost(s) <= budget], key=len))
 """,
             Slip("smallest need", "max(q[2] for", "min(q[2] for", names=("wasted",)),
             Slip("all but the last", "range(len(questions) + 1)", "range(len(questions))"),
-            Slip(
-                "the same for every row",
-                "{name: max(q[2] for q in chosen if name in q[:2]) for name in names}",
-                "{name: max(q[2] for q in chosen) for name in minutes if chosen}",
-                names=("wasted",),
-            ),
         ),
         Style(
             "from the largest sets down",
@@ -262,9 +236,8 @@ def plan(budget, questions, minutes):
                 return seeds
     return {}
 """,
-            Slip("the last n", "if n > seeds[v]}", "}"),
-            Slip("only all or nothing", "range(len(questions), 0, -1)", "[len(questions)]"),
-            Slip("nothing instead of a dict", "    return {}\n", "    return None\n", names=("dict",)),
+            Slip("nothing instead of a dict", "return {}", "return None", names=("dict",)),
+            Slip("what cannot be paid", "<= budget", "> budget", names=("takes",)),
         ),
         Style(
             "grown set by set",
@@ -301,7 +274,6 @@ def holm(p):
 """,
             Slip("sorted", "out[order] = ", "out[:] = "),
             Slip("not raised to those before", "np.maximum.accumulate(scaled)", "scaled"),
-            Slip("factors upwards", "np.arange(len(p), 0, -1)", "np.arange(1, len(p) + 1)"),
         ),
         Style(
             "from the definition, claim by claim",
@@ -314,11 +286,6 @@ def holm(p):
 """,
             Slip("Bonferroni", "sum(other >= x for other in p)", "len(p)"),
             Slip("one too few", "other >= x", "other > x"),
-            Slip(
-                "no end at 1",
-                "min(1.0, max(x * factor(x) for x in p if x <= own))",
-                "max(x * factor(x) for x in p if x <= own)",
-            ),
         ),
         Style(
             "sorted pairs, itertools.accumulate",
@@ -334,7 +301,6 @@ def holm(p):
 """,
             Slip("the smallest so far", ", max)", ", min)"),
             Slip("one less", "(len(p) - k) * value", "(len(p) - k - 1) * value"),
-            Slip("in order of size", "[back[place] for place in range(len(p))]", "list(back.values())"),
         ),
         Style(
             "the smallest taken out again and again",
@@ -352,7 +318,6 @@ def holm(p):
 """,
             Slip("the largest first", "i = min(left", "i = max(left"),
             Slip("above 1", "so_far if so_far < 1 else 1.0", "so_far"),
-            Slip("all claims always", "p[i] * len(left)", "p[i] * len(p)"),
         ),
         Style(
             "recursion over the sorted ones",
@@ -396,12 +361,6 @@ def verdicts(log, claims):
                 "[ours.p_value(*effects[k]) for k in enough]",
                 names=("becomes",),
             ),
-            Slip(
-                "words exchanged",
-                '"survives" if effects[k][0] > 0 else "reversed"',
-                '"reversed" if effects[k][0] > 0 else "survives"',
-                names=("survives",),
-            ),
         ),
         Style(
             "dicts, one comprehension a pass",
@@ -423,7 +382,6 @@ def verdicts(log, claims):
                 "p = {name: holm([value])[0] for name, value in p.items()}",
                 names=("becomes",),
             ),
-            Slip("never reversed", "word[e[name][0] > 0]", "word[e[name][0] != 0]", names=("reversed",)),
         ),
         Style(
             "a helper for a word, claims without a verdict dropped first",
@@ -451,7 +409,6 @@ def verdicts(log, claims):
                 names=("survives", "reversed"),
             ),
             Slip("a level of 1 %", "if p >= 0.05", "if p >= 0.01", names=("p = 0.02",)),
-            Slip("the raw p", "word(d, p)", "word(d, _)", names=("becomes",)),
         ),
         Style(
             "numpy arrays and select",
@@ -469,12 +426,6 @@ def verdicts(log, claims):
                 "all claims are looks", "can = np.flatnonzero(n >= 3)", "can = np.arange(len(n))", names=("no looks",)
             ),
             Slip("sign", "d > 0]", "d < 0]", names=("survives",)),
-            Slip(
-                "noise forgotten",
-                '[n < 3, p >= 0.05, d > 0], ["no verdict", "within noise", "survives"]',
-                '[n < 3, d > 0], ["no verdict", "survives"]',
-                names=("within noise",),
-            ),
         ),
         Style(
             "effects and p of one's own",
@@ -502,7 +453,6 @@ def verdicts(log, claims):
                 names=("within noise",),
             ),
             Slip("claims without a verdict left out", 'dict.fromkeys(all_d, "no verdict")', "{}", names=("none",)),
-            Slip("Bonferroni of all claims", "p >= 0.05", "p * len(claims) >= 0.05", names=("no looks",)),
         ),
     ],
 }
