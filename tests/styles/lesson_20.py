@@ -336,7 +336,7 @@ def split(photos, seed=0):
         val += named[i]
     return sorted(set(photos) - set(val)), val
 """,
-            Slip("not merged", ".union(*touching)", "", names=("one place",)),
+            Slip("seed forgotten", "default_rng(seed), []", "default_rng(0), []", names=("seed does nothing",)),
             Slip("three quarters", "[: len(named) // 4]", "[len(named) // 4 :]", names=("75%",)),
         ),
     ],
