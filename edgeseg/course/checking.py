@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ _Structure = tuple[frozenset[str], frozenset[str]]
 _SPOILT = "The answer is right, but the function has changed what it was given: copy it."
 _NOT_IN_PLACE = "The answer is right, but what was given should be changed in place, too, and is not, or otherwise."
 _EXCHANGED = "It agrees only if layers change their roles from case to case: is the wrong one of two like layers used?"
+_LIKELIEST = 2  # pairings of weights that a changed answer is tried with
 _CUT_OFF = "Is something cut off (detach, no_grad)?"
 
 
@@ -178,7 +179,7 @@ class _BlocksJudge:
 
     def __init__(self, package: Any, cases: Sequence[Case]) -> None:
         self.cases = cases
-        self.failed: tuple[_Trial, Case] | None = None  # of the first block that was wrong
+        self.failed: tuple[int, _Trial, list[transfer.Pairing]] | None = None  # of the first block that was wrong
         self._asked = cache(lambda place: _ask(package, cases[place]))  # the others need no networks if one differs
 
     def __call__(self, mine: Any) -> None:
@@ -189,8 +190,9 @@ class _BlocksJudge:
         faults: list[tuple[int, _Fault]] = []
         if not _all_agree(trial, len(self.cases), {}, faults):
             furthest = max(place for place, _ in faults)
-            worst = max((f for place, f in faults if place == furthest), key=lambda f: f.agreeing)
-            self.failed = self.failed or (trial(furthest), self.cases[furthest])
+            there = sorted((f for place, f in faults if place == furthest), key=lambda f: -f.agreeing)
+            worst, ways = there[0], [f.way for f in there if f.way][:_LIKELIEST]
+            self.failed = self.failed or (furthest, trial(furthest), ways)
             raise _WrongError(f"{_tried(self.cases[furthest])}{worst.text}", worst.where)
         for place in range(len(self.cases)):
             own, theirs = trial(place).dropped()
@@ -201,16 +203,23 @@ class _BlocksJudge:
                 )
 
     def is_hopeless(self, mine: Any) -> bool:
-        """Whether a block of the same weights as the first that was wrong is wrong in the same case: quickly found."""
+        """Whether a block is wrong where the first one was: quickly found, so that most of many need no judgement.
+
+        Gradients are not asked for, nor other pairings of weights than those by which most steps of the first agreed.
+        """
+        place = self.failed[0] if self.failed else 0
+        own, one = _build(mine, self.cases[place]).double(), self.cases[place]
+        found = transfer.entries(own)
+        if Counter(e.shape for e in found) != Counter(e.shape for e in transfer.entries(self._asked(place).block)):
+            return True
         if self.failed is None:
             return False
-        trial, one = self.failed
-        own = _build(mine, one).double()
-        weights = {e.name: e.tensor for e in transfer.entries(own)}
+        _, trial, ways = self.failed
+        weights = {e.name: e.tensor for e in found}
         if {n: t.shape for n, t in weights.items()} != {e.name: e.tensor.shape for e in transfer.entries(trial.own)}:
             return False
         _without_dropout(own)
-        return not any(trial.agrees(own, weights, way, one.method) for way in trial.ways)
+        return not any(trial.agrees(own, weights, way, one.method) for way in ways)
 
 
 @dataclass(frozen=True)
@@ -316,7 +325,7 @@ def _all_agree(
         transfer.copy(way)
         fault = _compare(trial(place), way)
         if fault is not None:
-            faults.append((place, fault))
+            faults.append((place, replace(fault, way=way)))
         elif _all_agree(trial, cases, {**names, structure: pairs}, faults, place + 1):
             return True
     if all(p < place for p, _ in faults):
@@ -329,6 +338,7 @@ class _Fault:
     text: str
     agreeing: int = 0
     where: Callable[[], str] = str  # found when it is asked for: it takes many runs
+    way: transfer.Pairing = field(default_factory=list)
 
 
 def _build(mine: Any, one: Case) -> nn.Module:
