@@ -4,7 +4,7 @@
 # make lessons      write the course's notebooks from course/src, run them, store what they show
 # make course-strict  run the solved lessons, where an exercise that is not right is an error
 # make lab          install what the course needs, open its first lesson in JupyterLab
-# make browser      three lessons in a real JupyterLab and a real browser, and the book; needs Chromium or Chrome
+# make browser      seven lessons in a real JupyterLab and a real browser, and the book; needs Chromium or Chrome
 # make book         lessons, guides and reference as web pages in docs/_build/html
 # make book-page    the same with the page of docs/web.md in it; fetches ONNX Runtime Web from npm once
 # make house        the package as a picture: docs/images/house.png

@@ -57,7 +57,8 @@ def choose(answer: Callable[[], str], readings: Readings, *, exercise: str) -> C
         key = chosen()
         if key != readings.right:
             known = sorted({readings.right, *readings.because})
-            raise AssertionError(readings.because.get(key) or f"There is {unknown('reading', str(key), known)}.")
+            contradicted = readings.because.get(key) if isinstance(key, str) else None
+            raise AssertionError(contradicted or f"There is {unknown('reading', str(key), known)}.")
 
     return _judge(answer, readings.reading, (is_right,), exercise, "that is what was shown.", lambda _: "")
 

@@ -43,7 +43,7 @@ _SIBLINGS = (  # names that are written for one another
 _OPERATORS: dict[type, tuple[str, tuple[str, ...]]] = {  # as it is written, and what may stand in its place
     ast.Add: ("+", ("-", "*", "/")),
     ast.Sub: ("-", ("+", "*", "/")),
-    ast.Mult: ("*", ("+", "-", "/", "**", "//")),
+    ast.Mult: ("*", ("+", "-", "/", "//")),  # no power: of whole numbers it can fill the memory
     ast.Div: ("/", ("*", "//", "-", "+")),
     ast.FloorDiv: ("//", ("/", "%", "*")),
     ast.Mod: ("%", ("//",)),
@@ -98,7 +98,6 @@ _JOINED = (
     "min(@, ?)",
     "@[?:]",
     "@[:?]",
-    "@ ** ?",
 )
 _TESTS = (
     "@ and ?",
@@ -166,11 +165,13 @@ class _Writer:
         functions = [n for n in ast.walk(definition) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
         inner = {id(n) for f in functions for n in ast.walk(f) if n is not f}
         for function in (f for f in functions if id(f) not in inner):  # one in another has the outer one's names, too
-            others = [*_names(function), *(f"self.{f}" for f in fields)]
+            names = _names(function)
             for node in _walk(function):
                 yield from self.of_block(node)
                 yield from self.of_node(node)
                 for expression in _read(node):
+                    others = [n for n, since in names.items() if since <= expression.lineno]
+                    others += [f"self.{f}" for f in fields]
                     for rank, text in self.instead(expression, others):
                         yield self.edit(expression, text, rank)
 
@@ -349,11 +350,20 @@ def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def _names(function: ast.AST) -> list[str]:
-    """A function's arguments and local variables."""
-    given = [n.arg for n in ast.walk(function) if isinstance(n, ast.arg) and n.arg != "self"]
-    stored = [n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-    return list(dict.fromkeys([*given, *stored]))[:_MOST_NAMES]
+def _names(function: ast.AST) -> dict[str, int]:
+    """A function's arguments and local variables, with the line from which on each is there.
+
+    To name a variable in its own first assignment is no slip that anybody makes; with an iterator of itertools, which
+    would then feed itself, it can bring the interpreter down (seen in Python 3.11).
+    """
+    found = {n.arg: 0 for n in ast.walk(function) if isinstance(n, ast.arg) and n.arg != "self"}
+    for node in ast.walk(function):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        assigned = isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign))
+        for name in (n for t in targets if t is not None for n in ast.walk(t) if isinstance(n, ast.Name)):
+            since = getattr(node, "end_lineno", 0) + 1 if assigned else name.lineno
+            found[name.id] = min(since, found.get(name.id, since))
+    return dict(list(found.items())[:_MOST_NAMES])
 
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:

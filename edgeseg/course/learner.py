@@ -223,8 +223,8 @@ def _definition(thing: type | FunctionType) -> tuple[str, list[str], dict[str, A
     code = functions[0].__code__
     text = "".join(linecache.getlines(code.co_filename))
     kinds = (ast.ClassDef,) if isinstance(thing, type) else (ast.FunctionDef,)
-    nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, kinds) and n.name == thing.__name__]
-    if not nodes:
+    nodes = [n for n in ast.parse(text).body if isinstance(n, kinds) and n.name == thing.__name__]
+    if not nodes:  # or a method, or a function in a function, which is nothing without what is around it
         raise OSError(f"no source of {thing.__name__}")
     node = nodes[-1]
     first = min([node.lineno, *(d.lineno for d in node.decorator_list)])

@@ -11,12 +11,11 @@ import ast
 import contextlib
 import io
 import linecache
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType, FunctionType
+from types import FunctionType
 from typing import Any
 
 from edgeseg.course.edits import changes
@@ -24,7 +23,7 @@ from edgeseg.course.trace import Line, file_of
 
 _SECONDS, _SECONDS_MORE = 4.0, 1.5  # until one is found, and after that for others
 _MOST_LINES = 3  # more than these tell nothing
-_MOST_STEPS = 200_000  # lines that one try may run: a change can make a loop endless
+_STEP, _MOST_STEPS = "__step__", 100_000  # turns of loops and calls of one try: a change can make a loop endless
 _LASTING = {  # what is called so outlives a try: files, other programs, threads, what the learner sees
     *("open", "unlink", "rmdir", "rmtree", "remove", "rename", "mkdir", "makedirs", "touch", "write_text"),
     *("write_bytes", "save", "save_file", "savefig", "imsave", "fit", "run", "Popen", "system", "exec", "eval"),
@@ -67,8 +66,9 @@ def _places(answer: Any, file: str, accepts: Callable[[Any], bool]) -> list[Line
     for edit in changes(source, definitions):
         if time.thread_time() > until or len(found) > _MOST_LINES:
             break
-        with _quiet(), _bounded(file, until):
-            passes = edit.line not in found and _passes(edit.of(source.encode()), file, scope, name, accepts)
+        own = {**scope, _STEP: _counter(until)}
+        with _quiet():
+            passes = edit.line not in found and _passes(edit.of(source.encode()), file, own, name, accepts)
         if passes:
             until = min(until, time.thread_time() + _SECONDS_MORE)
             found.add(edit.line)
@@ -93,12 +93,12 @@ def _lasts(definitions: Sequence[ast.stmt]) -> bool:
     return bool(names & _OUTSIDE or called & _LASTING) or moves or others
 
 
-def _passes(text: bytes, file: str, scope: Mapping[str, Any], name: str, accepts: Callable[[Any], bool]) -> bool:
-    """Whether an answer is right that is written like this; nothing of it stays among the learner's names."""
-    own = dict(scope)
+def _passes(text: bytes, file: str, scope: dict[str, Any], name: str, accepts: Callable[[Any], bool]) -> bool:
+    """Whether an answer is right that is written like this; `scope` is filled with what is defined."""
     try:
-        exec(compile(ast.Module(_definitions(ast.parse(text)), []), file, "exec"), own)
-        return accepts(own[name])
+        tree = _Bounded().visit(ast.Module(_definitions(ast.parse(text)), []))
+        exec(compile(tree, file, "exec"), scope)
+        return accepts(scope[name])
     except (Exception, _EndlessError):
         return False
 
@@ -111,26 +111,32 @@ class _EndlessError(BaseException):
     """Not an `Exception`, so that no answer catches it."""
 
 
-@contextmanager
-def _bounded(file: str, until: float) -> Iterator[None]:
-    """While this is open, code of a file may run so many lines and no longer than until then."""
+class _Bounded(ast.NodeTransformer):
+    """Puts a call of `_STEP` at the head of every function and every loop.
+
+    A trace function (`sys.settrace`) would not touch the text, but an error raised by one inside a generator can bring
+    the interpreter down (seen in Python 3.11).
+    """
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        if isinstance(node, (ast.FunctionDef, ast.For, ast.While)):
+            step = ast.Expr(ast.Call(ast.Name(_STEP, ast.Load()), [], []))
+            node.body.insert(0, ast.fix_missing_locations(ast.copy_location(step, node.body[0])))
+        return node
+
+
+def _counter(until: float) -> Callable[[], None]:
+    """What raises after so many calls, or when the time is up."""
     left = _MOST_STEPS
 
-    def count(frame: FrameType, event: str, _: Any) -> Any:
+    def step() -> None:
         nonlocal left
-        if frame.f_code.co_filename != file:
-            return None
-        left -= event == "line"
+        left -= 1
         if left < 0 or time.thread_time() > until:
             raise _EndlessError
-        return count
 
-    before = sys.gettrace()
-    sys.settrace(count)
-    try:
-        yield
-    finally:
-        sys.settrace(before)
+    return step
 
 
 @contextmanager

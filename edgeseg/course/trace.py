@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import linecache
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ _SILENT = {  # make or look at a tensor, or give it another shape or type: no st
     *("cpu", "numpy", "data", "movedim", "__iter__"),
 }
 _WITH_SETTINGS = (nn.AvgPool2d, nn.MaxPool2d, nn.BatchNorm2d)
+_INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 _NAMES = {"__radd__": "add", "__rmul__": "mul", "__rsub__": "rsub", "add_": "add", "mul_": "mul", "relu_": "relu"}
 
 
@@ -224,7 +226,7 @@ def alike(these: Sequence[tuple[float, ...]], those: Sequence[tuple[float, ...]]
 
 
 def learners_lines(frames: Iterable[tuple[FrameType, int]]) -> list[Line]:
-    """The lines of code that belong neither to PyTorch nor to this package.
+    """The lines of code that belong neither to this package nor to any that is installed, nor to Python itself.
 
     Args:
         frames: with the number of their line, innermost first; those from which `record` was called are left out.
@@ -234,8 +236,11 @@ def learners_lines(frames: Iterable[tuple[FrameType, int]]) -> list[Line]:
         owner = frame.f_globals.get("__name__", "")
         if owner == __name__ and frame.f_code.co_name == "record":
             break
-        if owner.partition(".")[0] not in ("torch", "edgeseg", "contextlib"):
-            lines.append(Line(frame.f_code.co_filename, number))
+        file = frame.f_code.co_filename
+        if owner.partition(".")[0] != "edgeseg" and not file.startswith(
+            (*_INSTALLED, "<frozen", "<__array_function__")
+        ):
+            lines.append(Line(file, number))
     return lines
 
 
