@@ -193,6 +193,7 @@ ECA = course.check(
     course.case(48, inputs=[(2, 48, 9, 12)]),
     course.case(384, inputs=[(1, 384, 5, 7)]),
     course.case(192, inputs=[(2, 192, 3, 3)]),
+    course.case(72, inputs=[(2, 72, 4, 3)]),
     exercise="10.2",
 )
 

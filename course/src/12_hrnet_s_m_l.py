@@ -274,6 +274,7 @@ HRDecoder = course.check(
     course.case([2, 4, 6, 8], ccsf=True, inputs=four),
     course.case([2, 4, 6, 8], True, "eca", "concat", inputs=four),
     exercise="12.3",
+    names=["fusm"],
 )
 
 # %% [markdown] tags=["help"]

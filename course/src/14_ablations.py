@@ -205,6 +205,7 @@ seeds_needed = course.check(
     course.case(0.8, 0.25),
     course.case(0.1, 2.0),
     course.case(1.0, 1.0, lambda spread, n: 2 * spread / n),
+    course.case(1.0, 0.5, lambda spread, n: 2 * spread / n),
     exercise="14.2",
 )
 
