@@ -267,6 +267,11 @@ def finds_a_shift(answer: Shift) -> None:
         found = _found(answer, mask, np.roll(label, -k, 1))
         hint = "; roll it to the right" if found == 40 - k else ""
         assert found == k, f"a label that was moved {k} of 40 pixels to the left: yours says {found}{hint}"
+    for rows in (slice(0, 6), slice(18, 24)):
+        misled = mask.copy()
+        misled[rows] = np.roll(label, 5, 1)[rows]
+        found = _found(answer, misled, np.roll(label, -7, 1))
+        assert found == 7, f"a quarter of the rows says 12, all others say 7; yours says {found}: count all pixels"
 
 
 def does_not_count_void(answer: Shift) -> None:
