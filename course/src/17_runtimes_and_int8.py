@@ -375,6 +375,7 @@ alike = course.check(
     ours.alike,
     course.case(before, after),
     course.case(before, after, least=0.1),
+    course.case(10 - before, 10 - after, least=0.1),
     course.case(before.repeat(30, 0), after.repeat(30, 0), 0.3),
     exercise="17.5",
 )
