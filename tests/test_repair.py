@@ -155,6 +155,28 @@ def test_trying_leaves_nothing_behind(tmp_path, capsys):
     assert {k: v for k, v in scope.items() if k != "__builtins__"} == names
 
 
+def test_a_change_that_makes_a_comprehension_explode_ends():
+    text = """
+    def answer(layers):
+        seen = {0}
+        for side in layers:
+            seen = {a + b for a in seen for b in range(side)}
+        return len(seen) + 1
+    """
+    answer, _ = _answer(text)
+    wanted = {(3, 3): 5, (9,) * 9: 73}
+    said = repair.told(answer, lambda changed: {given: changed(given) for given in wanted} == wanted)
+    assert "return len(seen) + 1" in said
+
+
+@pytest.mark.parametrize("sort", ["list(product(n, repeat=9))", "itertools.permutations(n)"])
+def test_what_could_run_for_hours_uncounted_is_not_tried(sort):
+    tried = []
+    answer, _ = _answer(f"def answer(n):\n    if not n:\n        {sort}\n    return n + 2\n")
+    assert repair.told(answer, lambda changed: tried.append(changed) or changed(1) == 2) == ""
+    assert not tried
+
+
 @pytest.mark.parametrize(
     "call", ["open(path, 'w').close()", "path.unlink()", "os.replace(path, path)", "path.replace(n)", "time.sleep(n)"]
 )

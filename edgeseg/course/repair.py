@@ -30,6 +30,8 @@ _LASTING = {  # what is called so outlives a try: files, other programs, threads
     *("input", "sleep", "Thread", "start", "display", "manual_seed", "seed"),
 }
 _OUTSIDE = {"os", "shutil", "subprocess", "threading", "socket"}
+_UNBOUNDED = {"product", "permutations", "combinations", "combinations_with_replacement", "count", "cycle", "pow"}
+"""Functions that can run, or fill the memory, for hours without a turn of a loop that could be counted."""
 
 
 def told(answer: Any, accepts: Callable[[Any], bool]) -> str:
@@ -82,7 +84,7 @@ def _scope(answer: Any) -> dict[str, Any] | None:
 
 
 def _lasts(definitions: Sequence[ast.stmt]) -> bool:
-    """Whether a try could do more than compute."""
+    """Whether a try could do more than compute, or compute without an end."""
     nodes = [n for d in definitions for n in ast.walk(d)]
     names = {n.id for n in nodes if isinstance(n, ast.Name)}
     calls = [n for n in nodes if isinstance(n, ast.Call)]
@@ -90,7 +92,8 @@ def _lasts(definitions: Sequence[ast.stmt]) -> bool:
     called |= {n.attr for n in nodes if isinstance(n, ast.Attribute)}
     moves = any(getattr(n.func, "attr", "") == "replace" and len(n.args) == 1 for n in calls)  # a path, and no text
     others = any(isinstance(n, (ast.Global, ast.Nonlocal, ast.Await)) for n in nodes)
-    return bool(names & _OUTSIDE or called & _LASTING) or moves or others
+    unbounded = names & _UNBOUNDED or any(isinstance(n, ast.Attribute) and n.attr in _UNBOUNDED for n in nodes)
+    return bool(names & _OUTSIDE or called & _LASTING or unbounded) or moves or others
 
 
 def _passes(text: bytes, file: str, scope: dict[str, Any], name: str, accepts: Callable[[Any], bool]) -> bool:
@@ -112,7 +115,7 @@ class _EndlessError(BaseException):
 
 
 class _Bounded(ast.NodeTransformer):
-    """Puts a call of `_STEP` at the head of every function and every loop.
+    """Puts a call of `_STEP` at the head of every function, loop and comprehension.
 
     A trace function (`sys.settrace`) would not touch the text, but an error raised by one inside a generator can bring
     the interpreter down (seen in Python 3.11).
@@ -123,6 +126,9 @@ class _Bounded(ast.NodeTransformer):
         if isinstance(node, (ast.FunctionDef, ast.For, ast.While)):
             step = ast.Expr(ast.Call(ast.Name(_STEP, ast.Load()), [], []))
             node.body.insert(0, ast.fix_missing_locations(ast.copy_location(step, node.body[0])))
+        elif isinstance(node, ast.comprehension):
+            turn = ast.Compare(ast.Call(ast.Name(_STEP, ast.Load()), [], []), [ast.Is()], [ast.Constant(None)])
+            node.ifs.insert(0, ast.fix_missing_locations(ast.copy_location(turn, node.iter)))
         return node
 
 
