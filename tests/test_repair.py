@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import textwrap
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -167,6 +168,22 @@ def test_a_change_that_makes_a_comprehension_explode_ends():
     wanted = {(3, 3): 5, (9,) * 9: 73}
     said = repair.told(answer, lambda changed: {given: changed(given) for given in wanted} == wanted)
     assert "return len(seen) + 1" in said
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="memory is bounded on Linux only")
+def test_a_change_that_takes_all_memory_fails_by_itself():
+    import resource
+
+    before, reached = resource.getrlimit(resource.RLIMIT_AS), []
+    answer, _ = _answer("def answer(n):\n    return n + 2\n")
+
+    def accepts(changed):
+        reached.append(len(bytearray(6 << 30)))
+        return True
+
+    assert repair.told(answer, accepts) == ""
+    assert not reached
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
 
 
 @pytest.mark.parametrize("sort", ["list(product(n, repeat=9))", "itertools.permutations(n)"])

@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -24,6 +25,7 @@ from edgeseg.course.trace import Line, file_of
 _SECONDS, _SECONDS_MORE = 4.0, 1.5  # until one is found, and after that for others
 _MOST_LINES = 3  # more than these tell nothing
 _STEP, _MOST_STEPS = "__step__", 100_000  # turns of loops and calls of one try: a change can make a loop endless
+_MOST_BYTES = 2 << 30
 _LASTING = {  # what is called so outlives a try: files, other programs, threads, what the learner sees
     *("open", "unlink", "rmdir", "rmtree", "remove", "rename", "mkdir", "makedirs", "touch", "write_text"),
     *("write_bytes", "save", "save_file", "savefig", "imsave", "fit", "run", "Popen", "system", "exec", "eval"),
@@ -65,15 +67,16 @@ def _places(answer: Any, file: str, accepts: Callable[[Any], bool]) -> list[Line
         return []
     found: set[int] = set()
     until = time.thread_time() + _SECONDS
-    for edit in changes(source, definitions):
-        if time.thread_time() > until or len(found) > _MOST_LINES:
-            break
-        own = {**scope, _STEP: _counter(until)}
-        with _quiet():
-            passes = edit.line not in found and _passes(edit.of(source.encode()), file, own, name, accepts)
-        if passes:
-            until = min(until, time.thread_time() + _SECONDS_MORE)
-            found.add(edit.line)
+    with _bounded_memory():
+        for edit in changes(source, definitions):
+            if time.thread_time() > until or len(found) > _MOST_LINES:
+                break
+            own = {**scope, _STEP: _counter(until)}
+            with _quiet():
+                passes = edit.line not in found and _passes(edit.of(source.encode()), file, own, name, accepts)
+            if passes:
+                until = min(until, time.thread_time() + _SECONDS_MORE)
+                found.add(edit.line)
     return [Line(file, number) for number in sorted(found)] if len(found) <= _MOST_LINES else []
 
 
@@ -143,6 +146,28 @@ def _counter(until: float) -> Callable[[], None]:
             raise _EndlessError
 
     return step
+
+
+@contextmanager
+def _bounded_memory() -> Iterator[None]:
+    """While this is open, the process may grow by `_MOST_BYTES`: a number changed into a huge one must not end it.
+
+    On Linux; elsewhere nothing is bounded.
+    """
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (ImportError, OSError):
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    bounds = [b for b in (soft, hard) if b != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min([pages * resource.getpagesize() + _MOST_BYTES, *bounds]), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 @contextmanager
