@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import faulthandler
 import io
 import linecache
+import os
+import select
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +23,12 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+import torch
+
 from edgeseg.course.edits import changes
 from edgeseg.course.trace import Line, file_of
 
+_PATIENCE = 12.0  # seconds on the clock: where a change runs without end, what was found before it counts
 _SECONDS, _SECONDS_MORE = 4.0, 1.5  # until one is found, and after that for others
 _MOST_LINES = 3  # more than these tell nothing
 _STEP, _MOST_STEPS = "__step__", 100_000  # turns of loops and calls of one try: a change can make a loop endless
@@ -32,8 +39,6 @@ _LASTING = {  # what is called so outlives a try: files, other programs, threads
     *("input", "sleep", "Thread", "start", "display", "manual_seed", "seed"),
 }
 _OUTSIDE = {"os", "shutil", "subprocess", "threading", "socket"}
-_UNBOUNDED = {"product", "permutations", "combinations", "combinations_with_replacement", "count", "cycle", "pow"}
-"""Functions that can run, or fill the memory, for hours without a turn of a loop that could be counted."""
 
 
 def told(answer: Any, accepts: Callable[[Any], bool]) -> str:
@@ -65,19 +70,69 @@ def _places(answer: Any, file: str, accepts: Callable[[Any], bool]) -> list[Line
         definitions
     ):
         return []
-    found: set[int] = set()
-    until = time.thread_time() + _SECONDS
-    with _bounded_memory():
+
+    def search(tell: Callable[[int], None]) -> None:
+        found: set[int] = set()
+        until = time.thread_time() + _SECONDS
         for edit in changes(source, definitions):
             if time.thread_time() > until or len(found) > _MOST_LINES:
                 break
             own = {**scope, _STEP: _counter(until)}
-            with _quiet():
-                passes = edit.line not in found and _passes(edit.of(source.encode()), file, own, name, accepts)
-            if passes:
+            if edit.line not in found and _passes(edit.of(source.encode()), file, own, name, accepts):
                 until = min(until, time.thread_time() + _SECONDS_MORE)
                 found.add(edit.line)
-    return [Line(file, number) for number in sorted(found)] if len(found) <= _MOST_LINES else []
+                tell(edit.line)
+
+    found = sorted(_apart(search)) if _SECONDS else []
+    return [Line(file, number) for number in found] if len(found) <= _MOST_LINES else []
+
+
+def _apart(search: Callable[[Callable[[int], None]], None]) -> list[int]:
+    """What a search tells, run in a copy of this process; nothing where there are no such copies (Windows).
+
+    A changed call can bring a library down, run without end, or fill the memory: that then ends the copy alone.
+
+    Args:
+        search: called with what takes a number.
+    """
+    if not hasattr(os, "fork"):
+        return []
+    read, write = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that threads are not copied: the copy uses none
+        child = os.fork()
+    if child == 0:
+        _search_and_exit(search, write)
+    os.close(write)
+    told, until = b"", time.monotonic() + _PATIENCE
+    with open(read, "rb", buffering=0) as numbers:
+        while (left := until - time.monotonic()) > 0 and select.select([numbers], [], [], left)[0]:
+            part = numbers.read(1024)
+            if not part:
+                break
+            told += part
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return [int(number) for number in told.split()]
+
+
+def _search_and_exit(search: Callable[[Callable[[int], None]], None], write: int) -> None:
+    """In the copy: search, and end without a word, whatever happens."""
+    try:
+        faulthandler.disable()
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nowhere, stream)
+        torch.set_num_threads(1)
+        _bound_memory()
+        with _quiet():
+            search(lambda line: _send(write, line))
+    finally:
+        os._exit(0)
+
+
+def _send(write: int, line: int) -> None:
+    os.write(write, f"{line}\n".encode())
 
 
 def _scope(answer: Any) -> dict[str, Any] | None:
@@ -87,7 +142,7 @@ def _scope(answer: Any) -> dict[str, Any] | None:
 
 
 def _lasts(definitions: Sequence[ast.stmt]) -> bool:
-    """Whether a try could do more than compute, or compute without an end."""
+    """Whether a try could do more than compute."""
     nodes = [n for d in definitions for n in ast.walk(d)]
     names = {n.id for n in nodes if isinstance(n, ast.Name)}
     calls = [n for n in nodes if isinstance(n, ast.Call)]
@@ -95,8 +150,7 @@ def _lasts(definitions: Sequence[ast.stmt]) -> bool:
     called |= {n.attr for n in nodes if isinstance(n, ast.Attribute)}
     moves = any(getattr(n.func, "attr", "") == "replace" and len(n.args) == 1 for n in calls)  # a path, and no text
     others = any(isinstance(n, (ast.Global, ast.Nonlocal, ast.Await)) for n in nodes)
-    unbounded = names & _UNBOUNDED or any(isinstance(n, ast.Attribute) and n.attr in _UNBOUNDED for n in nodes)
-    return bool(names & _OUTSIDE or called & _LASTING or unbounded) or moves or others
+    return bool(names & _OUTSIDE or called & _LASTING) or moves or others
 
 
 def _passes(text: bytes, file: str, scope: dict[str, Any], name: str, accepts: Callable[[Any], bool]) -> bool:
@@ -148,26 +202,17 @@ def _counter(until: float) -> Callable[[], None]:
     return step
 
 
-@contextmanager
-def _bounded_memory() -> Iterator[None]:
-    """While this is open, the process may grow by `_MOST_BYTES`: a number changed into a huge one must not end it.
-
-    On Linux; elsewhere nothing is bounded.
-    """
+def _bound_memory() -> None:
+    """Let this process grow by `_MOST_BYTES` and no more. On Linux; elsewhere nothing is bounded."""
     try:
         import resource
 
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     except (ImportError, OSError):
-        yield
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     bounds = [b for b in (soft, hard) if b != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_AS, (min([pages * resource.getpagesize() + _MOST_BYTES, *bounds]), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 @contextmanager
