@@ -1,6 +1,6 @@
 """`check` accepts right answers in any style, and what it says about a slip is true. The data: ``tests/styles``.
 
-python tests/test_styles.py [NN …] [-v]     prints the table: named, numbers only, misleading
+python tests/test_styles.py [NN …] [-v]     prints the table: named, elsewhere, numbers only, misleading
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 pytest.importorskip("jupytext", reason='lessons are read with jupytext: pip install -e ".[dev]"')
 
 from lesson_cells import SOURCES, execute, for_checks
-from styles import MISLEADING, NAMED, NUMBERS, Slip, Style, worth
+from styles import ELSEWHERE, MISLEADING, NAMED, NUMBERS, Slip, Style, worth
 
 LESSONS = [p for p in SOURCES if (p.parents[2] / "tests" / "styles" / f"lesson_{p.stem[:2]}.py").exists()]
 
@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> None:
             if "-v" in arguments and (verdict in (MISLEADING, "WRONG VERDICT") or ("-vv" in arguments and slip)):
                 print(f"--- {exercise}, {style.what}, {slip.what if slip else 'right'}: {verdict}\n{said}")
                 print(f"    the slip: {slip.new if slip else ''}\n")
-    columns = ("right", NAMED, NUMBERS, MISLEADING, "WRONG VERDICT")
+    columns = ("right", NAMED, ELSEWHERE, NUMBERS, MISLEADING, "WRONG VERDICT")
     print("lesson  " + "  ".join(f"{c:>13}" for c in columns))
     for number in sorted({n for n, _ in counts}):
         print(f"{number}      " + "  ".join(f"{counts[number, c]:13}" for c in columns))

@@ -50,7 +50,7 @@ _LAYERS = (  # how a message says that something is missing, or does not fit
     r"Without a counterpart: your (\S+)  .*; of the package's (\S+)  ",
 )
 _POINTER = r"^ +(?:your line|or|called from|which uses): +(.*)$"
-NAMED, NUMBERS, MISLEADING = "named", "numbers", "misleading"
+NAMED, ELSEWHERE, NUMBERS, MISLEADING = "named", "elsewhere", "numbers", "misleading"
 
 
 def worth(message: str, style: Style, slip: Slip) -> str:
@@ -58,6 +58,7 @@ def worth(message: str, style: Style, slip: Slip) -> str:
 
     ``misleading``: it points to a line of the answer that is right, says that an operation is missing which is there,
     or that a layer does not fit which does. ``named``: it points to the wrong line, or names what is wrong.
+    ``elsewhere``: it says truly that one small change in another line would mend the answer, and the slip is not there.
     ``numbers``: neither; case, size and place of the difference, or Python's own error, alone.
 
     A line is wrong if the slip changed it, if it is part of a changed statement, or if it calls the attribute that a
@@ -76,6 +77,8 @@ def worth(message: str, style: Style, slip: Slip) -> str:
     told = message.lower()
     if any(name.lower() in told for name in slip.names):
         hits.append("name")
+    if "One small change in" in message and faults == ["line"]:
+        return NAMED if hits else ELSEWHERE
     return MISLEADING if faults else NAMED if hits else NUMBERS
 
 
