@@ -81,6 +81,14 @@ def test_no_variable_is_named_in_its_own_first_assignment():
     assert not [line for line in made if "ccc" in line.partition("=")[2]]
 
 
+def test_no_change_leaves_out_an_end_of_what_was_given():
+    """That would mend an answer whenever a case's first or last element is the odd one."""
+    texts = "\n".join(_all_texts("def answer(log):\n    return [f(x) for x in log]\n"))
+    assert "log[::-1]" in texts
+    assert "log[1:]" not in texts
+    assert "log[:-1]" not in texts
+
+
 def _answer(text, name="answer", **scope):
     scope |= {"__name__": "__main__", "torch": torch, "nn": nn}
     execute(textwrap.dedent(text), f"cell of {name} {hash(text)}", scope)

@@ -65,49 +65,16 @@ _OPERATORS: dict[type, tuple[str, tuple[str, ...]]] = {  # as it is written, and
 _STRINGS = (("bilinear", "nearest", "area"), ("sum", "mean", "none"), ("replicate", "zeros", "reflect"))
 _KEYWORDS = ("bias=False", "keepdim=True", "padding=1", "stride=2", "ddof=1", 'reduction="sum"', "ceil_mode=True")
 # In these @ stands for the expression in brackets, ? for a variable or an attribute.
-_AROUND = (
-    "-@",
-    "1 - @",
-    "1 / @",
-    "@ + 1",
-    "@ - 1",
-    "2 * @",
-    "@ / 2",
-    "@ ** 2",
-    "@[::-1]",
-    "not @",
-    "~@",
-    "@[1:]",
-    "@[:-1]",
-)
+_AROUND = ("-@", "1 - @", "1 / @", "@ + 1", "@ - 1", "2 * @", "@ / 2", "@ ** 2", "@[::-1]", "not @", "~@")
 _CALLED = (
     *("sorted@", "set@", "len@", "abs@", "int@", "float@", "list@", "sum@", "@.clone()", "@.detach()", "@.copy()"),
     *("@.float()", "@.sum()", "@.mean()", "@.exp()", "@.log()", "@.relu()", "@.sigmoid()", "@.softmax(1)"),
     *("@.tolist()", "@.item()", "@.long()", "@.T", "100 * @", "@ / 100", "@ ** 0.5", "@ + 2", "@ - 2"),
     *("max(@, 0)", "max(@, 1)", "max(@, 4)", "min(@, 1)", "@.byte()", '@.astype("uint8")', "@.abs()"),
 )
-_JOINED = (
-    "@ + ?",
-    "@ * ?",
-    "@ - ?",
-    "@ / ?",
-    "? - @",
-    "? / @",
-    "@[?]",
-    "max(@, ?)",
-    "min(@, ?)",
-    "@[?:]",
-    "@[:?]",
-)
+_JOINED = ("@ + ?", "@ * ?", "@ - ?", "@ / ?", "? - @", "? / @", "@[?]", "@[?:]", "@[:?]", "max(@, ?)", "min(@, ?)")
 _TESTS = (
-    "@ and ?",
-    "@ or ?",
-    "@ & ?",
-    "@ | ?",
-    "@ and ? > 0",
-    "@ or ? < 0",
-    "@ and ? != 0",
-    "@ or ? == 0",
+    *("@ and ?", "@ or ?", "@ & ?", "@ | ?", "@ and ? > 0", "@ or ? < 0", "@ and ? != 0", "@ or ? == 0"),
     "@ & (? != 255)",
 )
 _MOST_NAMES = 10

@@ -66,9 +66,8 @@ def _places(answer: Any, file: str, accepts: Callable[[Any], bool]) -> list[Line
         definitions = _definitions(ast.parse(source))
     except SyntaxError:  # a magic of the notebook
         return []
-    if name not in {d.name for d in definitions if isinstance(d, (ast.FunctionDef, ast.ClassDef))} or _lasts(
-        definitions
-    ):
+    names = {d.name for d in definitions if isinstance(d, (ast.FunctionDef, ast.ClassDef))}
+    if name not in names or _lasts(definitions):
         return []
 
     def search(tell: Callable[[int], None]) -> None:
@@ -88,7 +87,7 @@ def _places(answer: Any, file: str, accepts: Callable[[Any], bool]) -> list[Line
 
 
 def _apart(search: Callable[[Callable[[int], None]], None]) -> list[int]:
-    """What a search tells, run in a copy of this process; nothing where there are no such copies (Windows).
+    """The numbers that a search tells, run in a copy of this process; nothing where there are no such copies (Windows).
 
     A changed call can bring a library down, run without end, or fill the memory: that then ends the copy alone.
 
