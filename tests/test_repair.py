@@ -20,6 +20,11 @@ from edgeseg.course.edits import changes
 from lesson_cells import execute
 
 
+@pytest.fixture(autouse=True)
+def _however_busy_the_machine_is(monkeypatch):
+    monkeypatch.setattr(repair, "_PATIENCE", 120.0)  # processor time bounds what is tried; the clock is for what hangs
+
+
 def _one(number):
     return number
 

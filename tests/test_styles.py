@@ -51,11 +51,13 @@ def _progress_elsewhere(tmp_path, monkeypatch):
     monkeypatch.setenv("EDGESEG_PROGRESS", str(tmp_path / "progress"))
     monkeypatch.setenv("EDGESEG_FAST", "1")
     monkeypatch.delenv("EDGESEG_COURSE_STRICT", raising=False)
-    monkeypatch.setattr("edgeseg.course.repair._SECONDS", 0.3)  # the table by hand takes the time that a learner has
 
 
 @pytest.mark.parametrize("source", LESSONS, ids=lambda p: p.stem)
-def test_every_style_is_accepted_and_no_message_misleads(source):
+@pytest.mark.parametrize("search", [0.0, pytest.param(0.3, marks=pytest.mark.slow)], ids=["plain", "searching"])
+def test_every_style_is_accepted_and_no_message_misleads(source, search, monkeypatch):
+    """With the seconds that trying changed answers may take; the table by hand gives a learner's."""
+    monkeypatch.setattr("edgeseg.course.repair._SECONDS", search)
     for exercise, style, slip, said in judged(source):
         what = f"{exercise}, {style.what}"
         if slip is None:
