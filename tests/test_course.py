@@ -10,6 +10,7 @@ import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
+from torch import nn
 
 from edgeseg import course, create_model
 from edgeseg.course import learner, start
@@ -112,7 +113,7 @@ def test_the_map_colours_todays_parts_and_knows_its_parts():
         course.network_map("decoderr")
 
 
-@pytest.mark.parametrize("network", ["cross_cbam", "hrnet", "hrnet_s", "hrnet_m", "hrnet_l_w18"])
+@pytest.mark.parametrize("network", ["cross_cbam", "cross_cbam_s", "hrnet", "hrnet_s", "hrnet_m", "hrnet_l_w18"])
 def test_no_word_of_a_map_stands_over_an_edge(network):
     figure = course.network_map("all", network=network)
     FigureCanvasAgg(figure).draw()
@@ -125,6 +126,35 @@ def test_no_word_of_a_map_stands_over_an_edge(network):
             box for box in touched if box.x0 < words.x0 and words.x1 < box.x1 and box.y0 < words.y0 < words.y1 < box.y1
         ]
         assert len(touched) == len(inside) <= 1, text.get_text()
+
+
+@pytest.mark.parametrize("network", ["cross_cbam_m", "cross_cbam_s"])
+def test_a_cross_cbams_map_has_the_networks_widths(network):
+    model = create_model(network, 19).eval()
+    widths = {}
+    for name in ("context", "decoder.fuse16", "decoder.fuse8"):
+        model.get_submodule(name).register_forward_hook(
+            lambda _, __, out, name=name: widths.update({name: out.shape[1]})
+        )
+    with torch.no_grad():
+        maps = model.backbone(torch.zeros(1, 3, 64, 64))
+        model(torch.zeros(1, 3, 64, 64))
+    figure = course.network_map("all", network=network.replace("_m", ""))
+    words = [text.get_text() for text in figure.axes[0].texts]
+    for stage, side, found in zip((3, 4, 5), (8, 16, 32), maps, strict=True):
+        assert found.shape[-1] == 64 // side
+        assert any(w.startswith(f"stage {stage}") and w.endswith(f"1/{side}\n{found.shape[1]}") for w in words)
+    for part, where, side in (
+        ("SE-ASPP", "context", 32),
+        ("CCBAM", "decoder.fuse16", 16),
+        ("CCBAM", "decoder.fuse8", 8),
+    ):
+        assert f"{part}\n1/{side}, {widths[where]}" in words
+    laterals = [name for name in ("lateral16", "lateral8") if not isinstance(getattr(model.decoder, name), nn.Identity)]
+    assert words.count("1×1") == len(laterals)
+    (head,) = (w for w in words if w.endswith("classifier"))
+    assert head.split("\n")[0] == {"cross_cbam_m": "256→128", "cross_cbam_s": "3×3, 96"}[network]
+    assert model.classifier.in_channels == {"cross_cbam_m": 128, "cross_cbam_s": 96}[network]
 
 
 @pytest.mark.parametrize("network", ["hrnet", "hrnet_s", "hrnet_m", "hrnet_l", "hrnet_s_w18"])

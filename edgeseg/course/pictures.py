@@ -7,7 +7,7 @@ import html
 import io
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -98,9 +98,24 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _cross_cbam_map() -> _Map:
-    """Fig. 1 of the Cross-CBAM paper."""
-    return _Map(_CROSS_CBAM, _ARROWS, _ON_ARROWS, _PARTS, (9.6, 2.9), ((0.0, 9.95), (1.05, 4.2)))
+_SMALL: Mapping[str, str] = {  # what stands in the boxes of S: EfficientNet-Lite0, and a decoder of one width
+    "stage1": "stage 1\nLite0  1/2\n16",
+    "stage2": "stage 2\nLite0  1/4\n24",
+    "stage3": "stage 3\nLite0  1/8\n40",
+    "stage4": "stage 4\nLite0  1/16\n112",
+    "stage5": "stage 5\nLite0  1/32\n320",
+    "SE-ASPP": "SE-ASPP\n1/32, 96",
+    "CCBAM 16": "CCBAM\n1/16, 96",
+    "CCBAM 8": "CCBAM\n1/8, 96",
+    "head": "3×3, 96\nclassifier",
+}
+
+
+def _cross_cbam_map(small: bool) -> _Map:
+    """Fig. 1 of the Cross-CBAM paper; ``small``: with the widths of S, which the paper does not have."""
+    boxes = {n: replace(box, text=_SMALL.get(n, box.text) if small else box.text) for n, box in _CROSS_CBAM.items()}
+    words = {**_ON_ARROWS, **({("stage3", "CCBAM 8"): "1×1"} if small else {})}
+    return _Map(boxes, _ARROWS, words, _PARTS, (9.6, 2.9), ((0.0, 9.95), (1.05, 4.2)))
 
 
 _ROW = 0.95  # from one resolution to the next coarser
@@ -165,10 +180,10 @@ def _decoder_columns(bfem: bool, at_maps: bool, fusm: bool, ccsf: bool, gate: st
 
 def _map_of(network: str) -> _Map:
     variants = [name for name, arch in ARCHS.items() if arch.build is ImprovedHRNet]
-    if network == "cross_cbam":
-        return _cross_cbam_map()
+    if network in ("cross_cbam", "cross_cbam_s"):
+        return _cross_cbam_map(small=network == "cross_cbam_s")
     if network not in variants:
-        raise ValueError(unknown("map of a network", network, ["cross_cbam", *variants]))
+        raise ValueError(unknown("map of a network", network, ["cross_cbam", "cross_cbam_s", *variants]))
     usual = {"bfem": False, "fusm": False, "ccsf": False, "attention": "none", "attention_at": "all", "width": 48}
     return _hrnet_map(**{**usual, **ARCHS[network].fixed})
 
@@ -182,7 +197,8 @@ def network_map(*today: str, built: tuple[str, ...] = (), network: str = "cross_
             ``"image"``, ``"backbone"``, ``"BFEM"``, ``"attention"``, ``"FUSM"``, ``"CCSF"``, ``"head"``, ``"mask"``,
             ``"all"``, as far as it has them; the plain one has ``"concat"`` in FUSM's place.
         built: the same.
-        network: ``"cross_cbam"``, or an HRNet's name: ``"hrnet"``, ``"hrnet_s"``, ``"hrnet_m"``, ``"hrnet_l"``.
+        network: ``"cross_cbam"`` (the paper's; the numbers are those of M), ``"cross_cbam_s"``, or an HRNet's name:
+            ``"hrnet"``, ``"hrnet_s"``, ``"hrnet_m"``, ``"hrnet_l"``.
 
     Raises:
         ValueError: no such network, or a part that is not on its map.
