@@ -12,6 +12,7 @@ from edgeseg import course
 from edgeseg.course.lessons.lesson_05 import take_weights
 from edgeseg.models.attention import AAM
 from edgeseg.models.cross_cbam import CCBAM
+from edgeseg.models.improved_hrnet import CCSF, LayerScale
 from edgeseg.models.layers import ConvBNReLU
 from edgeseg.models.stdc import STDCModule
 
@@ -359,3 +360,136 @@ def test_a_function_is_no_module_where_a_later_lesson_counts(capsys):
 
     assert checked().startswith("✓")
     assert "Use the module" in checked(counted=True)
+
+
+class OwnNorm(nn.Module):
+    """Convolution and batch normalisation, all as functions of one's own weights."""
+
+    def __init__(self, i, o):
+        super().__init__()
+        self.weight, self.bn = nn.Parameter(torch.zeros(o, i, 1, 1)), nn.BatchNorm2d(o, eps=1e-3, momentum=0.03)
+
+    def forward(self, x):
+        return self.bn(F.conv2d(x, self.weight)).relu()
+
+
+def test_lesson_12s_tool_counts_convolutions_and_no_relu(capsys):
+    class Functional(CCSF):
+        def forward(self, x):
+            return torch.relu(self.bn(self.conv(x)))
+
+    class Linear(Functional):
+        def __init__(self, i, o):
+            super().__init__(i, o)
+            self.conv = nn.Linear(i, o, bias=False)
+
+        def forward(self, x):
+            return torch.relu(self.bn(self.conv(x.movedim(1, 3)).movedim(3, 1)))
+
+    one = course.case(3, 5, inputs=[(2, 3, 4, 6)])
+    for mine, word in {Functional: "✓", Linear: "✓", OwnNorm: "lesson 12 counts operations"}.items():
+        course.check(mine, CCSF, one, exercise="12.1", counted="12")
+        assert word in capsys.readouterr().out
+    course.check(OwnNorm, CCSF, one, exercise="12.1")
+    assert capsys.readouterr().out.startswith("✓")
+
+
+class Scales(nn.Module):
+    """Two factors a channel, one held by a layer, around a convolution."""
+
+    def __init__(self, c):
+        super().__init__()
+        self.before, self.conv, self.after = LayerScale(c), ConvBNReLU(c, c), LayerScale(c)
+
+    def forward(self, x):
+        return self.after(self.conv(self.before(x)))
+
+
+class OwnScales(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.out, self.into = nn.Parameter(torch.ones(c)), nn.Parameter(torch.ones(c, 1, 1))
+        self.conv = ConvBNReLU(c, c)
+
+    def forward(self, x):
+        return self.conv(x * self.into) * self.out[:, None, None]
+
+
+def test_parameters_of_ones_own_are_found_by_shape_whatever_their_order(capsys):
+    class Wrong(OwnScales):
+        def forward(self, x):
+            return self.conv(x * self.into) * self.into
+
+    one = [course.case(5, inputs=[(2, 5, 4, 6)])]
+    assert said(capsys, OwnScales, Scales, one, "11.4")[1].startswith("✓")
+    text = said(capsys, Wrong, Scales, one, "11.4")[1]
+    assert text.startswith("✗")
+    assert "Not used for the output, though it has weights: out." in text
+    assert "no counterpart" not in text
+
+
+def test_like_layers_stand_beside_each_other_and_many_unlike_ones_are_cut(capsys):
+    def rows(bias, wide, order=(0, 1)):
+        class Row(nn.Sequential):
+            def __init__(self):
+                layers = [nn.Conv2d(2, 4, 3, bias=bias), nn.Conv2d(4, wide, 1, bias=bias)]
+                super().__init__(*(layers[i] for i in order), *(nn.Conv2d(wide, wide, 1, bias=bias) for _ in range(30)))
+
+        return said(capsys, Row, _row_of_thirty(), [course.case(inputs=[(1, 2, 5, 5)])], "12.4")[1]
+
+    text = rows(True, 6)
+    assert "and 24 more" in text
+    assert len(text.splitlines()) < 20
+    unlike = next(line for line in rows(True, 6, (1, 0)).splitlines() if "0  Conv2d 1×1, 4→6, bias" in line)
+    assert "4→6, no bias" in unlike
+
+
+def _row_of_thirty():
+    class Package(nn.Sequential):
+        def __init__(self):
+            layers = [nn.Conv2d(2, 4, 3, bias=False), nn.Conv2d(4, 6, 1, bias=False)]
+            super().__init__(*layers, *(nn.Conv2d(6, 6, 1, bias=False) for _ in range(30)))
+
+    return Package
+
+
+class Squares(nn.Module):
+    """Squares what it is given, many times: without fitting statistics this overflows in evaluation."""
+
+    def __init__(self, depth=12, settled=True):
+        super().__init__()
+        self.norms = nn.ModuleList(nn.BatchNorm2d(2) if settled else nn.Identity() for _ in range(depth))
+        self.first = nn.Conv2d(2, 2, 1)
+
+    def forward(self, x):
+        x = 100 * self.first(x)
+        for norm in self.norms:
+            x = norm(x) ** 2
+        return x
+
+
+def test_what_overflows_is_brought_to_numbers_that_can_be_compared_or_refused(capsys):
+    class Doubled(Squares):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    deep = course.case(inputs=[(2, 2, 5, 6)])
+    assert "twice the number" in said(capsys, Doubled, Squares, [deep], "12.4")[1]
+    assert said(capsys, type("Same", (Squares,), {}), Squares, [deep], "12.4")[1].startswith("✓")
+    with pytest.raises(ValueError, match="not finite, so anything would pass"):
+        course.check(Doubled, Squares, course.case(settled=False, inputs=[(2, 2, 5, 6)]), exercise="12.4")
+
+
+def test_what_was_tried_is_told_in_few_words(capsys):
+    def mean(of, frames):
+        return float(np.mean([of(image) for image, _ in frames]))
+
+    def brightest(image):
+        return image.max()
+
+    frames = [(np.full((9, 9), k), np.zeros((9, 9))) for k in range(7)]
+    course.check(lambda of, frames: 0.0, mean, course.case(brightest, frames), exercise="13.3")
+    text = capsys.readouterr().out
+    assert "the function brightest" in text
+    assert "(ndarray(9, 9), ndarray(9, 9)), … 3 more]" in text
+    assert len(text.splitlines()[0]) < 400

@@ -58,6 +58,23 @@ SLIPS = {  # wrong, right; the change between them is among those that are tried
     "condition turned": ("if a:\n    return b\nreturn 0", "if not a:\n    return b\nreturn 0"),
     "sum for assignment": ("for v in a:\n    b = v\nreturn b", "for v in a:\n    b += v\nreturn b"),
     "in a product": ("return sum(a * f(b))", "return sum((a - 1) * f(b))"),
+    "the same slip twice": ("c = a[0] + 1\nreturn c * b[0]", "c = a[1] + 1\nreturn c * b[1]"),
+    "each one further": ("return c, a, b", "return a, b, c"),
+    "one target too many": ("a[0] = a[1] = 0", "a[0] = 0"),
+    "transposed": ("return a.T.ravel()", "return a.ravel()"),
+    "transposed too little": ("return f(a)", "return f(a.mT)"),
+    "a sum for the larger": ("a = a + b\nreturn a", "a = max(a, b)\nreturn a"),
+    "an argument forgotten": ("return f(a)", "return f(a, b)"),
+    "an element forgotten": ("return [a, a * b]", "return [a, a * b, b]"),
+    "all for some": ("a[:] = 0\nreturn a", "a[b] = 0\nreturn a"),
+    "inner and outer index": ("return b + a[b][i](a)", "return b + a[i][b](a)"),
+    "two layers exchanged": ("return self.one(self.two(a))", "return self.two(self.one(a))"),
+    "first for last": ("a.insert(0, b)", "a.insert(len(a), b)"),
+    "one axis for two": ("return a.mean(1)", "return a.mean((2, 3))"),
+    "one side for the area": ("return a / a.shape[2]", "return a / a.shape[2:].numel()"),
+    "a variable for one": ("return f(a, a)", "return f(1, a)"),
+    "numbers for what is given": ("return [k for k in (7, 11)]", "return [k for k in b]"),
+    "a line that adds up": ("for i in a:\n    f(b)", "for i in a:\n    f(b)\n    b += i"),
     "umlauts before it": ("ä = 'größer'\nreturn a - b", "ä = 'größer'\nreturn a + b"),
 }
 
@@ -65,7 +82,7 @@ SLIPS = {  # wrong, right; the change between them is among those that are tried
 @pytest.mark.parametrize(("wrong", "right"), SLIPS.values(), ids=SLIPS)
 def test_each_kind_of_slip_is_turned_back(wrong, right):
     def function(body):
-        return "def answer(self, a, b):\n    self.one, self.two\n" + textwrap.indent(body, "    ")
+        return "def answer(self, a, b, c, i):\n    self.one, self.two\n" + textwrap.indent(body, "    ")
 
     wanted = ast.unparse(ast.parse(function(right)))  # which leaves out brackets that change nothing
     assert wanted in set(_all_texts(function(wrong)))
@@ -135,6 +152,28 @@ def test_a_slip_in_a_helper_of_the_same_cell_is_found():
         5,
     )
     assert "return 3 * n" in said
+
+
+def test_one_slip_made_twice_is_told_as_such():
+    said = _told("def answer(n):\n    a = n - 7\n    b = 2 * a\n    return b * (n - 7)\n", 578, 10)
+    assert said.splitlines() == [
+        "One small change, the same in all of these lines, would make it right:",
+        "    your line:   a = n - 7",
+        "    and:         return b * (n - 7)",
+    ]
+
+
+def test_a_line_that_is_missing_is_told_by_the_one_before_it():
+    text = """
+    def answer(numbers):
+        found, start = [], 0
+        for n in numbers:
+            found.append(start)
+        return found
+    """
+    said = _told(text, [0, 3, 7], (3, 4, 5))  # which no change can change
+    assert "found.append(start)" in said
+    assert said.startswith("One more line after this one would make it right:")
 
 
 def test_nothing_is_said_where_no_small_change_helps_or_many_do():

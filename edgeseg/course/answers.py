@@ -54,11 +54,13 @@ def choose(answer: Callable[[], str], readings: Readings, *, exercise: str) -> C
     """
 
     def is_right(chosen: Callable[[], str]) -> None:
-        key = chosen()
+        key, known = chosen(), sorted({readings.right, *readings.because})
+        if not isinstance(key, str):
+            kind = type(key).__name__
+            given = "nothing" if key is None else f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+            raise AssertionError(f"It returns {given}, and should return one of {', '.join(map(repr, known))}.")
         if key != readings.right:
-            known = sorted({readings.right, *readings.because})
-            contradicted = readings.because.get(key) if isinstance(key, str) else None
-            raise AssertionError(contradicted or f"There is {unknown('reading', str(key), known)}.")
+            raise AssertionError(readings.because.get(key) or f"There is {unknown('reading', key, known)}.")
 
     return _judge(answer, readings.reading, (is_right,), exercise, "that is what was shown.", lambda _: "")
 
@@ -103,7 +105,11 @@ def _judge(
         return conclude(exercise, mine, package, "open")
     if not callable(mine):
         return conclude(
-            exercise, mine, package, "wrong", "This must be a function or a class. Did an earlier cell use its name?"
+            exercise,
+            mine,
+            package,
+            "wrong",
+            "This must be a function or a class. Is def forgotten, or its name used twice?",
         )
     try:
         for holds in properties:

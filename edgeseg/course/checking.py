@@ -8,6 +8,7 @@ order of the layers and the way of writing are free.
 from __future__ import annotations
 
 import copy
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from edgeseg.course import blame, comparing, repair, trace, transfer
 from edgeseg.course.comparing import short, tensors
 from edgeseg.course.message import conclude, tell
-from edgeseg.models.papers import MMCV_SYNCBN_RULES
+from edgeseg.models.papers import MMCV_SYNCBN_RULES, THOP_RULES
 
 T = TypeVar("T")
 _Structure = tuple[frozenset[str], frozenset[str]]
@@ -28,6 +29,7 @@ _SPOILT = "The answer is right, but the function has changed what it was given: 
 _NOT_IN_PLACE = "The answer is right, but what was given should be changed in place, too, and is not, or otherwise."
 _EXCHANGED = "It agrees only if layers change their roles from case to case: is the wrong one of two like layers used?"
 _LIKELIEST = 2  # pairings of weights that a changed answer is tried with
+_MOST_IDLE = 3  # layers of which is told that they do nothing
 _CUT_OFF = "Is something cut off (detach, no_grad)?"
 
 
@@ -52,7 +54,9 @@ def case(*args: Any, inputs: Sequence[Any] | None = None, method: str = "forward
     return Case(args, None if inputs is None else tuple(inputs), kwargs, method)
 
 
-def check(mine: T, package: T, *cases: Case, exercise: str, names: Sequence[str] = (), counted: bool = False) -> T:
+def check(
+    mine: T, package: T, *cases: Case, exercise: str, names: Sequence[str] = (), counted: bool | str = False
+) -> T:
     """Compare an exercise with the package's own, say what was found, and give back what the notebook goes on with.
 
     Args:
@@ -61,18 +65,19 @@ def check(mine: T, package: T, *cases: Case, exercise: str, names: Sequence[str]
         cases: ways to try it, at least one; all must agree.
         exercise: its number, ``"05.3"``.
         names: attributes of a block that later cells use.
-        counted: whether lesson 06 counts the block's operations by the Cross-CBAM paper's tool, which sees modules
-            only; then a function in a module's place is refused, by name.
+        counted: whether a later lesson counts the block's operations by a paper's tool, which sees modules only: lesson
+            ``"06"`` (or just ``True``), or ``"12"``. Then a function in a module's place is refused, by name.
 
     Returns:
         ``mine`` if it is right, else ``package``: a notebook always runs to its end.
 
     Raises:
         AssertionError: it is unwritten or wrong, and ``EDGESEG_COURSE_STRICT=1``.
+        ValueError: no case is given, or one of a block has an answer that is not finite, with which anything agrees.
     """
     if not cases:
         raise ValueError("give at least one course.case(…)")
-    judge = _Judge(package, cases, names, counted)
+    judge = _Judge(package, cases, names, "06" if counted is True else counted or "")
     try:
         if mine is package:  # the name was bound to it by an earlier run of this very cell
             raise NotImplementedError
@@ -101,7 +106,7 @@ class _WrongError(Exception):
 class _Judge:
     """Raises if an answer is unwritten or wrong."""
 
-    def __init__(self, package: Any, cases: Sequence[Case], names: Sequence[str], counted: bool) -> None:
+    def __init__(self, package: Any, cases: Sequence[Case], names: Sequence[str], counted: str) -> None:
         is_block = isinstance(package, type) and issubclass(package, nn.Module)
         self.compared = _BlocksJudge(package, cases) if is_block else _FunctionsJudge(package, cases)
         self.package, self.cases, self.names, self.counted = package, cases, names, counted
@@ -111,7 +116,7 @@ class _Judge:
             self.compared(mine)
             _require_names(mine, self.cases[0], self.names)
             if self.counted:
-                _require_modules(mine, self.package, self.cases)
+                _require_modules(mine, self.package, self.cases, self.counted)
 
     def accepts(self, changed: Any) -> bool:
         """Whether an answer is right; meant for many, after one that was wrong."""
@@ -137,11 +142,17 @@ def _require_names(mine: Any, one: Case, names: Sequence[str]) -> None:
         )
 
 
-def _require_modules(mine: Any, package: Any, cases: Sequence[Case]) -> None:
+_Rules = Mapping[type[nn.Module], Callable[..., int]]
+_TOOLS: Mapping[str, _Rules] = {"06": MMCV_SYNCBN_RULES, "12": THOP_RULES}
+_LIKE = {"Conv1d": "Conv2d", "Linear": "Conv2d"}  # cost the same at each place
+
+
+def _require_modules(mine: Any, package: Any, cases: Sequence[Case], lesson: str) -> None:
     for one in cases:
         generator = torch.Generator().manual_seed(2)
         inputs = [_input(x, generator) for x in one.inputs or ()]
-        own, its = (_counts(made(*one.args, **one.kwargs).double(), inputs) for made in (mine, package))
+        blocks = (made(*one.args, **one.kwargs).double() for made in (mine, package))
+        own, its = (_counts(block, inputs, _TOOLS[lesson]) for block in blocks)
         for kind, wanted in its.items():
             if own.get(kind, 0) != wanted:
                 cure = (
@@ -150,21 +161,22 @@ def _require_modules(mine: Any, package: Any, cases: Sequence[Case]) -> None:
                     else f"Is a {kind} called more often than is needed?"
                 )
                 raise _WrongError(
-                    f"{_tried(one)}It computes the same, but lesson 06 counts operations, and its tool sees modules "
-                    f"only. It finds {own.get(kind, 0):,} operations of {kind} in yours and {wanted:,} in the "
+                    f"{_tried(one)}It computes the same, but lesson {lesson} counts operations, and its tool sees "
+                    f"modules only. It finds {own.get(kind, 0):,} operations of {kind} in yours and {wanted:,} in the "
                     f"package's. {cure}"
                 )
 
 
-def _counts(block: nn.Module, inputs: Sequence[Any]) -> dict[str, int]:
-    """Operations of each kind of module by the Cross-CBAM paper's tool."""
+def _counts(block: nn.Module, inputs: Sequence[Any], rules: _Rules) -> dict[str, int]:
+    """Operations of each kind of module by a paper's tool."""
     found: Counter[str] = Counter()
 
     def book(module: nn.Module, given: tuple[Any, ...], output: Tensor) -> None:
-        found[type(module).__name__] += MMCV_SYNCBN_RULES[type(module)](module, given[0], output)
+        kind = type(module).__name__
+        found[_LIKE.get(kind, kind)] += rules[type(module)](module, given[0], output)
 
     for module in block.modules():
-        if type(module) in MMCV_SYNCBN_RULES:
+        if type(module) in rules:
             module.register_forward_hook(book)
     with torch.no_grad():
         block.eval()(*inputs)
@@ -277,18 +289,32 @@ class _Trial:
 
 
 def _ask(package: Any, one: Case) -> _Asked:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     block = package(*one.args, **one.kwargs).double()
     dropouts = _without_dropout(block)
     transfer.randomise(block)
     generator = torch.Generator().manual_seed(2)
     inputs = [_input(x, generator) for x in one.inputs or ()]
-    wanted = {training: _run(block, inputs, training, one.method, keep=True) for training in (False, True)}
+    wanted = _run_both(block, inputs, one.method)
+    if not _is_finite(wanted):  # many gates in a row: evaluation normalises by statistics that are not of these numbers
+        transfer.settle(block, inputs)
+        wanted = _run_both(block, inputs, one.method)
+    if not _is_finite(wanted):
+        raise ValueError(f"case {_call(one)}: the package's own answer is not finite, so anything would pass")
     return _Asked(block, dropouts, inputs, wanted)
 
 
+def _run_both(block: nn.Module, inputs: list[Any], method: str) -> dict[bool, _Ran]:
+    return {training: _run(block, inputs, training, method, keep=True) for training in (False, True)}
+
+
+def _is_finite(wanted: Mapping[bool, _Ran]) -> bool:
+    found = [t for ran in wanted.values() for t in (*tensors(ran.output), *ran.gradients, *ran.weights.values())]
+    return all(bool(t.isfinite().all()) for t in found if t is not None)
+
+
 def _prepare(mine: Any, asked: _Asked, one: Case) -> _Trial:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     own = _build(mine, one).double()
     dropouts = _without_dropout(own), asked.dropouts
     try:
@@ -368,6 +394,7 @@ def _compare(trial: _Trial, way: transfer.Pairing) -> _Fault | None:
         if difference:
             mode = "training" if training else "evaluation"
             where = partial(trial.where, ours, its, way, training)
+            difference += _without_influence(ours, its, way)
             agreeing = passed + blame.agreeing(ours.steps, its.steps)
             return _Fault(f"In {mode} mode the {difference}", agreeing, where)
         found = _gradients_or_statistics(ours, its, way, training)
@@ -423,6 +450,21 @@ def _run(
     return _Ran(traced, gradients, weights)
 
 
+def _without_influence(ours: _Ran, its: _Ran, way: transfer.Pairing) -> str:
+    """In words which of my layers do nothing for the output, where the package's do; empty if all do something."""
+    used = [
+        (a.path or a.name, ours.weights[a.name] is not None)
+        for a, b in way
+        if its.weights[b.name] is not None and a.tensor.requires_grad
+    ]
+    still = {name for name, is_used in used if is_used}
+    idle = list(dict.fromkeys(name for name, _ in used if name not in still))
+    if not idle or not still:
+        return ""
+    more = f" and {len(idle) - _MOST_IDLE} more" if len(idle) > _MOST_IDLE else ""
+    return f"\nNot used for the output, though it has weights: {', '.join(idle[:_MOST_IDLE])}{more}."
+
+
 def _gradients_or_statistics(ours: _Ran, its: _Ran, way: transfer.Pairing, training: bool) -> str:
     for i, (a, b) in enumerate(zip(ours.gradients, its.gradients, strict=True)):
         if not comparing.close(a, b):
@@ -464,6 +506,7 @@ class _FunctionsJudge:
     def __init__(self, package: Any, cases: Sequence[Case]) -> None:
         self.cases = cases
         self._asked = cache(lambda place: _call_with(package, cases[place]))
+        self._seconds = dict.fromkeys(range(len(cases)), 0.0)  # that tries of each case took lately
 
     def __call__(self, mine: Any) -> None:
         if not callable(mine):
@@ -472,7 +515,16 @@ class _FunctionsJudge:
             _judge_function(mine, self._asked(place), one)
 
     def is_hopeless(self, mine: Any) -> bool:
-        """As of blocks; of a function there is no quicker way than to judge it."""
+        """Whether a function is wrong; cases that take long come last, as those that do not will mostly tell."""
+        for place in sorted(self._seconds, key=lambda p: self._seconds[p]):
+            its, begin = self._asked(place), time.thread_time()
+            try:
+                _judge_function(mine, its, self.cases[place])
+            except _WrongError:
+                return True
+            finally:
+                took = time.thread_time() - begin
+                self._seconds[place] = 0.9 * (self._seconds[place] or took) + 0.1 * took
         return False
 
 
@@ -486,7 +538,7 @@ class _Called:
 
 def _call_with(function: Any, one: Case, keep: bool = True, exchanged: Mapping[int, Tensor] | None = None) -> _Called:
     args, kwargs = copy.deepcopy((one.args, dict(one.kwargs)))
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     return _Called(trace.record(lambda: function(*args, **kwargs), (), keep, exchanged), (args, kwargs))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
+_MOST_SHOWN = 4  # of a list of arrays
 _DOUBLE, _SINGLE = 1e-7, 1e-5  # of the largest number: adding in another order stays below
 
 
@@ -118,11 +120,20 @@ def short(value: Any) -> str:
         return f"{type(value).__name__}{tuple(value.shape)}" if large else str(value.tolist())
     if isinstance(value, nn.Module):
         return f"a {type(value).__name__}"
-    if isinstance(value, (list, tuple)) and any(isinstance(v, (Tensor, np.ndarray)) for v in value):
-        inside = ", ".join(map(short, value))
+    if isinstance(value, (list, tuple)) and any(map(_holds_arrays, value)):
+        many = [f"… {len(value) - _MOST_SHOWN} more"] if len(value) > _MOST_SHOWN else []
+        inside = ", ".join([*map(short, value[:_MOST_SHOWN]), *many])
         return f"[{inside}]" if isinstance(value, list) else f"({inside})"
+    if isinstance(value, FunctionType):
+        return "a function" if value.__name__ == "<lambda>" else f"the function {value.__name__}"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _holds_arrays(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_arrays, value))
+    return isinstance(value, (Tensor, np.ndarray))
 
 
 def _number_difference(got: Any, wanted: Any, what: str) -> str:

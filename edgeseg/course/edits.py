@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise, permutations
 from typing import Any
 
 _SIBLINGS = (  # names that are written for one another
@@ -17,14 +17,14 @@ _SIBLINGS = (  # names that are written for one another
     ("maximum", "minimum", "add"),
     ("argmax", "argmin"),
     ("nanmean", "mean", "nansum", "sum"),
-    ("relu", "sigmoid", "tanh"),
+    ("relu", "sigmoid", "tanh", "gelu"),
     ("softmax", "log_softmax"),
     ("exp", "log"),
     ("sum", "logsumexp"),
     ("cat", "stack"),
     ("floor", "ceil", "round", "trunc"),
     ("any", "all"),
-    ("ReLU", "Sigmoid", "Identity"),
+    ("ReLU", "Sigmoid", "Identity", "GELU"),
     ("MaxPool2d", "AvgPool2d"),
     ("GlobalMaxPool", "GlobalAvgPool"),
     ("max_pool2d", "avg_pool2d"),
@@ -69,7 +69,7 @@ _AROUND = ("-@", "1 - @", "1 / @", "@ + 1", "@ - 1", "2 * @", "@ / 2", "@ ** 2",
 _CALLED = (
     *("sorted@", "set@", "len@", "abs@", "int@", "float@", "list@", "sum@", "@.clone()", "@.detach()", "@.copy()"),
     *("@.float()", "@.sum()", "@.mean()", "@.exp()", "@.log()", "@.relu()", "@.sigmoid()", "@.softmax(1)"),
-    *("@.tolist()", "@.item()", "@.long()", "@.T", "100 * @", "@ / 100", "@ ** 0.5", "@ + 2", "@ - 2"),
+    *("@.tolist()", "@.item()", "@.long()", "@.T", "@.mT", "100 * @", "@ / 100", "@ ** 0.5", "@ + 2", "@ - 2"),
     *("max(@, 0)", "max(@, 1)", "max(@, 4)", "min(@, 1)", "@.byte()", '@.astype("uint8")', "@.abs()"),
 )
 _JOINED = ("@ + ?", "@ * ?", "@ - ?", "@ / ?", "? - @", "? / @", "@[?]", "@[?:]", "@[:?]", "max(@, ?)", "min(@, ?)")
@@ -78,6 +78,7 @@ _TESTS = (
     "@ & (? != 255)",
 )
 _MOST_NAMES = 10
+_MOST_TOGETHER, _MOST_TWINS = 1, 3  # rank of changes that are made in several places at once; places
 _SKIPPED = ("annotation", "returns", "decorator_list", "targets", "target", "bases", "type_comment")
 
 
@@ -90,6 +91,7 @@ class Edit:
         start, end: what is taken out, in bytes of the UTF-8 text.
         text: what is put there.
         rank: how far-fetched; lower ones are tried first.
+        others: the same change in other places, made together with this one.
     """
 
     line: int
@@ -97,10 +99,23 @@ class Edit:
     end: int
     text: str
     rank: int = 0
+    others: tuple[Edit, ...] = ()
+
+    @property
+    def lines(self) -> tuple[int, ...]:
+        """All lines that are changed, in order."""
+        return tuple(sorted({self.line, *(e.line for e in self.others)}))
+
+    @property
+    def is_new_line(self) -> bool:
+        """Whether nothing is changed but a line put in, after `line`."""
+        return self.start == self.end and self.text.startswith("\n")
 
     def of(self, source: bytes) -> bytes:
         """The text with the change in it."""
-        return source[: self.start] + self.text.encode() + source[self.end :]
+        for edit in sorted((self, *self.others), key=lambda e: e.start, reverse=True):
+            source = source[: edit.start] + edit.text.encode() + source[edit.end :]
+        return source
 
 
 def changes(source: str, definitions: Sequence[ast.stmt]) -> list[Edit]:
@@ -115,7 +130,21 @@ def changes(source: str, definitions: Sequence[ast.stmt]) -> list[Edit]:
     for definition in definitions:
         for edit in sorted(writer.of_definition(definition), key=lambda e: e.rank):
             found.setdefault((edit.start, edit.end, edit.text), edit)
-    return sorted(found.values(), key=lambda e: e.rank)
+    return sorted([*found.values(), *_together(list(found.values()), source.encode())], key=lambda e: e.rank)
+
+
+def _together(edits: Sequence[Edit], source: bytes) -> Iterator[Edit]:
+    """The same change in several places at once: who thinks wrongly once often writes it twice."""
+    alike: dict[tuple[bytes, str], list[Edit]] = {}
+    for edit in edits:
+        if edit.rank <= _MOST_TOGETHER and edit.end > edit.start:
+            alike.setdefault((source[edit.start : edit.end], edit.text), []).append(edit)
+    for group in alike.values():
+        apart = all(a.end <= b.start for a, b in pairwise(sorted(group, key=lambda e: e.start)))
+        if apart and 2 <= len(group) <= _MOST_TWINS:
+            for count in {2, len(group)}:
+                for first, *others in combinations(group, count):
+                    yield replace(first, others=tuple(others), rank=first.rank + 2)
 
 
 class _Writer:
@@ -134,8 +163,11 @@ class _Writer:
         for function in (f for f in functions if id(f) not in inner):  # one in another has the outer one's names, too
             names = _names(function)
             for node in _walk(function):
+                others = [n for n, since in names.items() if since <= getattr(node, "lineno", 0)]
+                others += [f"self.{f}" for f in fields]
                 yield from self.of_block(node)
                 yield from self.of_node(node)
+                yield from self.with_another(node, others)
                 for expression in _read(node):
                     others = [n for n, since in names.items() if since <= expression.lineno]
                     others += [f"self.{f}" for f in fields]
@@ -167,11 +199,18 @@ class _Writer:
         if isinstance(node, ast.Constant):
             yield from ((0, repr(v) if v == v else 'float("nan")') for v in _constants(node.value))
             yield from ((2, other) for other in others)
+            if type(node.value) is int:
+                yield from ((3, f"len({other})") for other in others)
+                yield 3, "(2, 3)"  # both sides of a map
             return
         own = self.text(node)
         if isinstance(node, ast.Name) or (isinstance(node, ast.Attribute) and _is_self(node.value)):
             near = own.startswith("self.")
             yield from ((1 if other.startswith("self.") == near else 2, other) for other in others if other != own)
+        if isinstance(node, (ast.Tuple, ast.List)) and all(isinstance(n, ast.Constant) for n in node.elts):
+            yield from ((1, other) for other in others)
+        if isinstance(node, ast.Name):
+            yield from ((4, number) for number in "10")
         inside = f"({own})"
         yield from ((3, f"({pattern.replace('@', inside)})") for pattern in _AROUND)
         yield from ((4, f"{other}{inside}") for other in others if other.startswith("self."))
@@ -197,6 +236,10 @@ class _Writer:
             yield from (body, orelse, f"({orelse} if {test} else {body})")
         elif isinstance(node, ast.Subscript):
             yield self.text(node.value)
+            if isinstance(node.value, ast.Attribute) and node.value.attr == "shape":
+                yield f"{self.text(node.value)}[{self.text(node.slice)}:].numel()"
+        elif isinstance(node, ast.Attribute) and node.attr in ("T", "mT"):
+            yield self.text(node.value)
         elif isinstance(node, ast.Call):
             yield from (f"({self.text(a)})" for a in node.args if not isinstance(a, ast.Starred))
             if isinstance(node.func, ast.Attribute):
@@ -208,6 +251,8 @@ class _Writer:
         yield from (f"{a} {other} {b}" for other in others)
         if written:
             yield f"{b} {written} {a}"
+        if isinstance(operator, ast.Add):
+            yield from (f"{name}({a}, {b})" for name in ("max", "min"))
 
     # parts of expressions that are none -------------------------------------------------------------------------------
 
@@ -220,6 +265,9 @@ class _Writer:
         elif isinstance(node, ast.Call):
             yield from self.of_items([*node.args, *node.keywords])
             yield from self.with_keyword(node)
+            yield from self.exchanged(node)
+        elif isinstance(node, ast.Subscript):
+            yield from self.exchanged(node)
         elif isinstance(node, (ast.List, ast.Tuple, ast.Set)):
             yield from self.of_items(node.elts)
         elif isinstance(node, ast.comprehension):
@@ -239,6 +287,21 @@ class _Writer:
             if len(items) > 1:  # left out, with the comma on one side
                 first, last = (items[i - 1], item) if i else (item, items[1])
                 yield Edit(item.lineno, self.span(first)[1 if i else 0], self.span(last)[1 if i else 0], "")
+
+        if len(items) == 3:
+            first, second = (self.source[self.span(a)[1] : self.span(b)[0]].decode() for a, b in pairwise(items))
+            for a, b, c in ((1, 2, 0), (2, 0, 1)):  # each one further
+                yield self.edit(items[0], f"{texts[a]}{first}{texts[b]}{second}{texts[c]}", 1, items[2])
+
+    def with_another(self, node: Any, others: Sequence[str]) -> Iterator[Edit]:
+        """A name more in a call, a list, a tuple; a name for the whole of an axis."""
+        if isinstance(node, ast.Slice) and node.lower is node.upper is node.step is None:
+            start, end = self.span(node)
+            yield from (Edit(node.lineno, start, end, other, 1) for other in others)
+        items: list[Any] = [*node.args, *node.keywords] if isinstance(node, ast.Call) else getattr(node, "elts", [])
+        if items and not any(isinstance(item, ast.GeneratorExp) for item in items):
+            end = self.span(items[-1])[1]
+            yield from (Edit(items[-1].end_lineno, end, end, f", {other}", 3) for other in others)
 
     def with_keyword(self, node: ast.Call) -> Iterator[Edit]:
         end = self.span(node)[1]
@@ -273,17 +336,21 @@ class _Writer:
             yield from self.of_assignment(statement)
         if isinstance(statement, (ast.For, ast.With, ast.If)) and not getattr(statement, "orelse", None):
             yield from self.moved(statement, follower)
+        if isinstance(statement, (ast.For, ast.While)):
+            yield from self.added_up(statement)
 
-    def exchanged(self, statement: ast.stmt) -> Iterator[Edit]:
-        """Two names that are read in a statement, each in the other's places."""
-        read = [n for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
-        for a, b in combinations(dict.fromkeys(n.id for n in read if n.id != "self"), 2):
-            text, (start, end) = self.source, self.span(statement)
-            for node in sorted((n for n in read if n.id in (a, b)), key=self.span, reverse=True):
-                at, until = self.span(node)
-                other = (b if node.id == a else a).encode()
-                text, end = text[:at] + other + text[until:], end + len(other) - (until - at)
-            yield self.edit(statement, text[start:end].decode(), 1)
+    def exchanged(self, whole: ast.stmt | ast.expr) -> Iterator[Edit]:
+        """Two names, or two attributes, that are read in a statement or an expression, each in the other's places."""
+        nodes = [n for n in ast.walk(whole) if isinstance(getattr(n, "ctx", None), ast.Load)]
+        names = [n for n in nodes if isinstance(n, ast.Name) and n.id != "self"]
+        for read in (names, [n for n in nodes if isinstance(n, ast.Attribute) and _is_self(n.value)]):
+            for a, b in combinations(dict.fromkeys(map(self.text, read)), 2):
+                text, (start, end) = self.source, self.span(whole)
+                for node in sorted((n for n in read if self.text(n) in (a, b)), key=self.span, reverse=True):
+                    at, until = self.span(node)
+                    other = (b if self.text(node) == a else a).encode()
+                    text, end = text[:at] + other + text[until:], end + len(other) - (until - at)
+                yield self.edit(whole, text[start:end].decode(), 1 if isinstance(whole, ast.stmt) else 2)
 
     def of_assignment(self, statement: ast.Assign | ast.AugAssign) -> Iterator[Edit]:
         value = self.text(statement.value)
@@ -293,9 +360,24 @@ class _Writer:
             yield self.edit(statement, f"{name} = {value}", 1)
         elif len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Tuple):
             yield from self.of_items(statement.targets[0].elts)
-        elif len(statement.targets) == 1:
+        elif len(statement.targets) > 1:
+            ends = [*statement.targets[1:], statement.value]
+            for target, following in zip(statement.targets, ends, strict=True):  # one of several left out
+                yield Edit(target.lineno, self.span(target)[0], self.span(following)[0], "")
+        else:
             name = self.text(statement.targets[0])
             yield from (self.edit(statement, f"{name} {o}= {value}", 1) for o in "+*")
+
+    def added_up(self, loop: ast.For | ast.While) -> Iterator[Edit]:
+        """A line at a loop's end that adds one variable to another; not to what is looped over, which would not end."""
+        last = loop.body[-1]
+        fixed = {n.id for n in ast.walk(loop.iter) if isinstance(n, ast.Name)} if isinstance(loop, ast.For) else set()
+        names = list(dict.fromkeys(n.id for n in ast.walk(loop) if isinstance(n, ast.Name)))[:_MOST_NAMES]
+        if last.lineno > loop.lineno:
+            begin, at = f"\n{' ' * last.col_offset}", self.span(last)[1]
+            for a, b in permutations(names, 2):
+                if a not in fixed:
+                    yield Edit(last.end_lineno or last.lineno, at, at, f"{begin}{a} += {b}", 4)
 
     def moved(self, loop: Any, follower: ast.stmt | None) -> Iterator[Edit]:
         """The last statement of a loop after it, or the one after a loop into it."""
@@ -335,8 +417,8 @@ def _names(function: ast.AST) -> dict[str, int]:
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:
     for name, value in ast.iter_fields(node):
-        if name not in _SKIPPED:
-            yield from (c for c in (value if isinstance(value, list) else [value]) if isinstance(c, ast.AST))
+        found = [c for c in (value if isinstance(value, list) else [value]) if isinstance(c, ast.AST)]
+        yield from (c for c in found if name not in _SKIPPED or (name == "targets" and isinstance(c, ast.Subscript)))
 
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:

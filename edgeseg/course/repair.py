@@ -32,12 +32,19 @@ _PATIENCE = 12.0  # seconds on the clock: where a change runs without end, what 
 _SECONDS, _SECONDS_MORE = 4.0, 1.5  # until one is found, and after that for others
 _MOST_LINES = 3  # more than these tell nothing
 _STEP, _MOST_STEPS = "__step__", 100_000  # turns of loops and calls of one try: a change can make a loop endless
+_CLOCK_STEPS = 1000  # between two looks at the clock, which can take longer than a step
 _MOST_BYTES = 2 << 30
 _LASTING = {  # what is called so outlives a try: files, other programs, threads, what the learner sees
     *("open", "unlink", "rmdir", "rmtree", "remove", "rename", "mkdir", "makedirs", "touch", "write_text"),
     *("write_bytes", "save", "save_file", "savefig", "imsave", "fit", "run", "Popen", "system", "exec", "eval"),
     *("input", "sleep", "Thread", "start", "display", "manual_seed", "seed"),
 }
+_Place = tuple[str, tuple[int, ...]]  # kind of a change, and the lines in which it lies
+_HEADS = (  # of each kind, the surest first: what is said of one line, and of several
+    ("one", "One small change in this line", "One small change in any one of these lines"),
+    ("new", "One more line after this one", "One more line after any one of these"),
+    ("same", "One small change in this line", "One small change, the same in all of these lines,"),
+)
 _OUTSIDE = {"os", "shutil", "subprocess", "threading", "socket"}
 
 
@@ -48,15 +55,20 @@ def told(answer: Any, accepts: Callable[[Any], bool]) -> str:
         answer: a learner's function or class.
         accepts: whether an answer is right; called with changed ones.
     """
-    lines = _places(answer, file_of(answer), accepts)
-    if not lines:
-        return ""
-    many = "any one of these lines" if len(lines) > 1 else "this line"
-    each = [f"    {'your line:' if k == 0 else 'or:':<13}{line}" for k, line in enumerate(lines)]
-    return "\n".join([f"One small change in {many} would make it right:", *each])
+    found = _places(answer, file_of(answer), accepts)
+    for of, one, several in _HEADS:
+        places = sorted(places for kind, places in found if kind == of)
+        if places:
+            lines = list(dict.fromkeys(n for place in (places[:1] if of == "same" else places) for n in place))
+            told = [str(Line(file_of(answer), number)) for number in lines]
+            head = f"{one if len(lines) == 1 else several} would make it right:"
+            names = ["your line:", *(["and:" if of == "same" else "or:"] * len(told))]
+            return "\n".join([head, *(f"    {name:<13}{line}" for name, line in zip(names, told, strict=False))])
+    return ""
 
 
-def _places(answer: Any, file: str, accepts: Callable[[Any], bool]) -> list[Line]:
+def _places(answer: Any, file: str, accepts: Callable[[Any], bool]) -> list[_Place]:
+    """All changes that make an answer right: kind, and numbers of the lines; none if they are many."""
     source = "".join(linecache.getlines(file))
     scope = _scope(answer)
     name = getattr(answer, "__name__", "")
@@ -70,29 +82,30 @@ def _places(answer: Any, file: str, accepts: Callable[[Any], bool]) -> list[Line
     if name not in names or _lasts(definitions):
         return []
 
-    def search(tell: Callable[[int], None]) -> None:
-        found: set[int] = set()
+    def search(tell: Callable[[str], None]) -> None:
+        found: set[_Place] = set()
         until = time.thread_time() + _SECONDS
         for edit in changes(source, definitions):
             if time.thread_time() > until or len(found) > _MOST_LINES:
                 break
             own = {**scope, _STEP: _counter(until)}
-            if edit.line not in found and _passes(edit.of(source.encode()), file, own, name, accepts):
+            place = "new" if edit.is_new_line else "same" if len(edit.lines) > 1 else "one", edit.lines
+            if place not in found and _passes(edit.of(source.encode()), file, own, name, accepts):
                 until = min(until, time.thread_time() + _SECONDS_MORE)
-                found.add(edit.line)
-                tell(edit.line)
+                found.add(place)
+                tell(" ".join([place[0], *map(str, place[1])]))
 
-    found = sorted(_apart(search)) if _SECONDS else []
-    return [Line(file, number) for number in found] if len(found) <= _MOST_LINES else []
+    found = [(kind, tuple(map(int, lines))) for kind, *lines in map(str.split, _apart(search) if _SECONDS else ())]
+    return found if len(found) <= _MOST_LINES else []
 
 
-def _apart(search: Callable[[Callable[[int], None]], None]) -> list[int]:
-    """The numbers that a search tells, run in a copy of this process; nothing where there are no such copies (Windows).
+def _apart(search: Callable[[Callable[[str], None]], None]) -> list[str]:
+    """The words that a search tells, run in a copy of this process; nothing where there are no such copies (Windows).
 
     A changed call can bring a library down, run without end, or fill the memory: that then ends the copy alone.
 
     Args:
-        search: called with what takes a number.
+        search: called with what takes a line of text.
     """
     if not hasattr(os, "fork"):
         return []
@@ -104,18 +117,18 @@ def _apart(search: Callable[[Callable[[int], None]], None]) -> list[int]:
         _search_and_exit(search, write)
     os.close(write)
     told, until = b"", time.monotonic() + _PATIENCE
-    with open(read, "rb", buffering=0) as numbers:
-        while (left := until - time.monotonic()) > 0 and select.select([numbers], [], [], left)[0]:
-            part = numbers.read(1024)
+    with open(read, "rb", buffering=0) as words:
+        while (left := until - time.monotonic()) > 0 and select.select([words], [], [], left)[0]:
+            part = words.read(1024)
             if not part:
                 break
             told += part
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    return [int(number) for number in told.split()]
+    return told.decode().splitlines()
 
 
-def _search_and_exit(search: Callable[[Callable[[int], None]], None], write: int) -> None:
+def _search_and_exit(search: Callable[[Callable[[str], None]], None], write: int) -> None:
     """In the copy: search, and end without a word, whatever happens."""
     try:
         faulthandler.disable()
@@ -125,13 +138,13 @@ def _search_and_exit(search: Callable[[Callable[[int], None]], None], write: int
         torch.set_num_threads(1)
         _bound_memory()
         with _quiet():
-            search(lambda line: _send(write, line))
+            search(lambda text: _send(write, text))
     finally:
         os._exit(0)
 
 
-def _send(write: int, line: int) -> None:
-    os.write(write, f"{line}\n".encode())
+def _send(write: int, text: str) -> None:
+    os.write(write, f"{text}\n".encode())
 
 
 def _scope(answer: Any) -> dict[str, Any] | None:
@@ -195,7 +208,7 @@ def _counter(until: float) -> Callable[[], None]:
     def step() -> None:
         nonlocal left
         left -= 1
-        if left < 0 or time.thread_time() > until:
+        if left < 0 or (left % _CLOCK_STEPS == 0 and time.thread_time() > until):
             raise _EndlessError
 
     return step

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import chain, permutations, product, zip_longest
+from itertools import chain, islice, permutations, product, zip_longest
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from edgeseg.course.trace import conv_settings
 from edgeseg.text import table
@@ -57,6 +58,7 @@ class Entry:
 
 Pairing = list[tuple[Entry, Entry]]
 _MOST_ORDERS = 16  # each is run: two modes, forward and backward
+_MOST_ROWS = 8  # of layers without a counterpart
 
 
 class MisfitError(ValueError):
@@ -84,6 +86,8 @@ def pairings(mine: nn.Module, package: nn.Module, inputs: Sequence[Tensor]) -> l
     if not any(ways):  # else a role that the names or the order tell could be exchanged for another
         ways.append(_by_flow(mine, own, package, theirs, inputs))
     ways += _by_kind(own, theirs)
+    if not any(ways):
+        ways += _by_shape(_by_first_read(mine, own, inputs), _by_first_read(package, theirs, inputs))
     distinct: dict[tuple[tuple[str, str], ...], Pairing] = {}
     for way in ways:
         if way is not None:
@@ -110,6 +114,31 @@ def randomise(block: nn.Module, seed: int = 0) -> None:
                 t.uniform_(0.5, 1.5, generator=generator)
             else:
                 t.normal_(0, 0.5 if t.ndim < 2 else (2 * t.shape[0] / t.numel()) ** 0.5, generator=generator)
+
+
+def settle(block: nn.Module, inputs: Sequence[Tensor]) -> None:
+    """Bring batch normalisation's statistics near those of what it is given, still none of them equal to it.
+
+    Random statistics leave numbers as large as they come; after many layers that multiply maps they overflow.
+    """
+
+    def near(norm: Any, given: tuple[Any, ...]) -> None:
+        over = [i for i in range(given[0].ndim) if i != 1]
+        mean, variance = given[0].mean(over), given[0].var(over)
+        if id(norm) not in settled:
+            settled.add(id(norm))
+            norm.running_mean.copy_(mean + 0.5 * norm.running_mean * variance.sqrt())
+            norm.running_var.mul_(variance + norm.eps)
+
+    settled: set[int] = set()
+    norms = [m for m in block.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    hooks = [m.register_forward_pre_hook(near) for m in norms]
+    try:
+        with evaluating(block), torch.no_grad():
+            block(*inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager
@@ -155,6 +184,56 @@ def _by_kind(own: list[Entry], theirs: list[Entry]) -> list[Pairing]:
         [pair for a, b in zip(placed, chain(*chosen), strict=True) for pair in zip(a.entries, b.entries, strict=True)]
         for chosen in product(*orders)
     ]
+
+
+def _by_shape(own: list[Entry], theirs: list[Entry]) -> list[Pairing]:
+    """Weights go with weights of their shape, in whatever layers they are held; normalisations stay whole.
+
+    For parameters of one's own, which no layer holds. Where two of one shape could be exchanged, the given orders come
+    first, and then as many others as are worth a try.
+
+    Args:
+        own, theirs: in the order in which they are first read.
+    """
+    mine, package = _pieces(own), _pieces(theirs)
+    if Counter(a.shapes for a in mine) != Counter(b.shapes for b in package):
+        return []
+    shapes = list(dict.fromkeys(b.shapes for b in package))
+    alike = [[b for b in package if b.shapes == s] for s in shapes]
+    orders = [list(permutations(group)) if len(group) < 4 else [tuple(group)] for group in alike]
+    placed = [a for s in shapes for a in mine if a.shapes == s]
+    return [
+        [pair for a, b in zip(placed, chain(*chosen), strict=True) for pair in zip(a.entries, b.entries, strict=True)]
+        for chosen in islice(product(*orders), _MOST_ORDERS)
+    ]
+
+
+def _pieces(found: list[Entry]) -> list[_Layer]:
+    """Normalisations whole, as their statistics go with their weights; all else weight by weight."""
+    held: dict[str, list[Entry]] = {}
+    for entry in found:
+        whole = isinstance(entry.owner, nn.modules.batchnorm._NormBase)
+        held.setdefault(entry.path if whole else entry.name, []).append(entry)
+    return [_Layer(sorted(group, key=lambda e: e.field)) for group in held.values()]
+
+
+class _Readings(TorchFunctionMode):
+    """Notes the tensors that PyTorch's functions are given, in the order in which they are first read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: dict[int, int] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for given in (*args, *(kwargs or {}).values()):
+            self.places.setdefault(id(given), len(self.places))
+        return func(*args, **(kwargs or {}))
+
+
+def _by_first_read(block: nn.Module, found: list[Entry], inputs: Sequence[Tensor]) -> list[Entry]:
+    with _Readings() as readings:
+        _run_with(lambda *_: None, block, inputs)
+    return sorted(found, key=lambda e: readings.places.get(id(e.tensor), len(readings.places)))
 
 
 def _by_flow(
@@ -248,6 +327,11 @@ class _Layer:
         return tuple((e.field, e.shape) for e in self.entries)
 
     @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of its weights; sides of length one say nothing, as one's own parameter may lie in another direction."""
+        return tuple(tuple(n for n in e.shape if n != 1) for e in self.entries)
+
+    @property
     def owner(self) -> nn.Module:
         return self.entries[0].owner
 
@@ -280,6 +364,7 @@ def _listing(mine: nn.Module, own: list[Entry], theirs: list[Entry]) -> str:
     left = _together([a for a in yours if a not in [p for p, _ in pairs]], [a for a, _ in pairs])
     lacking = _together([b for b in its if b not in [p for _, p in pairs]], [b for _, b in pairs])
     pairs = _paired([a for a in yours if a not in left], [b for b in its if b not in lacking])
+    lacking = _beside(left, lacking)
     lines = [f"The layers do not hold the same weights. {_misfit(left, lacking, len(its))}".rstrip()]
     if any(_hides_modules(m) for m in mine.modules()):
         lines.append("Some layers lie in a plain list or dict, where PyTorch does not see them: use nn.ModuleList.")
@@ -316,6 +401,16 @@ def _together(left: list[_Layer], paired: list[_Layer]) -> list[_Layer]:
     return found
 
 
+def _beside(left: list[_Layer], lacking: list[_Layer]) -> list[_Layer]:
+    """The package's layers in the order of those of mine that they have most in common with; the others come last."""
+    rest, found = list(lacking), []
+    for a in left[: len(lacking)]:
+        best = max(rest, key=lambda b: (len({*a.kind} & {*b.kind}), type(a.owner) is type(b.owner)))
+        rest.remove(best)
+        found.append(best)
+    return [*found, *rest]
+
+
 def _misfit(left: list[_Layer], lacking: list[_Layer], count: int) -> str:
     """The first layers that have no counterpart; nothing if these are the most, as then there is no telling."""
     if max(len(left), len(lacking)) > count / 2 and count > 4:
@@ -330,9 +425,13 @@ def _misfit(left: list[_Layer], lacking: list[_Layer], count: int) -> str:
 def _rows(
     pairs: list[tuple[_Layer, _Layer]], left: list[_Layer], lacking: list[_Layer]
 ) -> Iterator[tuple[str, str, str]]:
-    """First those without a counterpart, then the pairs; many pairs are cut to their ends."""
-    for a, b in zip_longest(left, lacking):
+    """First those without a counterpart, then the pairs; of many the first are shown, of pairs their ends."""
+    unlike = list(zip_longest(left, lacking))
+    for a, b in unlike[:_MOST_ROWS]:
         yield "≠", str(a or ""), str(b or "")
+    if len(unlike) > _MOST_ROWS:
+        yours, its = (f"… and {max(0, len(of) - _MOST_ROWS)} more" for of in (left, lacking))
+        yield "≠", yours, its
     for k, (a, b) in enumerate(pairs):
         if len(pairs) <= 6 or k < 2 or k >= len(pairs) - 2:
             yield " ", str(a), str(b)

@@ -1,53 +1,7 @@
-"""Lesson 09 in other styles; and `readings`, a choice of one letter, for the lessons after it too."""
+"""Lesson 09 in other styles."""
 
 from styles import Slip, Style
-
-
-def readings(name: str, right: str, *wrong: str) -> list[Style]:
-    """A choice of one reading, said in five ways.
-
-    Args:
-        name: of the function.
-        right: the key of the right reading.
-        wrong: keys of two other readings.
-    """
-    one, other = wrong
-    return [
-        Style(
-            "a string",
-            f'def {name}():\n    return "{right}"\n',
-            Slip("another reading", f'"{right}"', f'"{one}"'),
-            Slip("not returned", "return ", ""),
-        ),
-        Style(
-            "a lambda",
-            f"{name} = lambda: '{right}'\n",
-            Slip("another reading", f"'{right}'", f"'{other}'"),
-            Slip("no function", "lambda: ", ""),
-        ),
-        Style(
-            "by elimination",
-            f"def {name}():\n"
-            f'    wrong = set("abcd") - {{"{right}"}}\n'
-            f'    return next(key for key in "abcd" if key not in wrong)\n',
-            Slip("one that was ruled out", "not in wrong", "in wrong"),
-            Slip("all that are left", "next(key", "list(key"),
-        ),
-        Style(
-            "a number looked up",
-            f"def {name}() -> str:\n    letters = 'a', 'b', 'c', 'd'\n    return letters[{'abcd'.index(right)}]\n",
-            Slip("its number", f"letters[{'abcd'.index(right)}]", str("abcd".index(right))),
-            Slip("counted from the next", f"[{'abcd'.index(right)}]", f"[{'abcd'.index(right) - 1}]"),
-        ),
-        Style(
-            "an object that can be called",
-            f"class Reading:\n    key = '{right}'\n\n    def __call__(self):\n        return self.key\n\n"
-            f"{name} = Reading()\n",
-            Slip("a capital letter", "return self.key", "return self.key.upper()"),
-            Slip("another reading", f"'{right}'", f"'{one}'"),
-        ),
-    ]
-
+from styles.choices import readings
 
 _EXCHANGE = """
 class Exchange(nn.Module):
@@ -74,6 +28,7 @@ class BasicBlock(nn.Module):
             Slip("no shortcut", "x + self.f(x)", "self.f(x)", names=("add",)),
             Slip("ReLU before the sum", "torch.relu(x + self.f(x))", "x + torch.relu(self.f(x))", names=("relu",)),
             Slip("second with ReLU", ", relu=False", "", names=("relu",)),
+            Slip("product", "x + self.f(x)", "x * self.f(x)", names=("add",)),
         ),
         Style(
             "convolutions and norms written out",
@@ -95,6 +50,7 @@ class BasicBlock(nn.Module):
             Slip("no ReLU between", "        y = torch.relu(y)\n", "", names=("relu",)),
             Slip("one norm twice", "y = self.nb(self.b(y))", "y = self.na(self.b(y))"),
             Slip("no ReLU at the end", "torch.relu(y + x)", "y + x", names=("relu",)),
+            Slip("one convolution twice", "self.nb(self.b(y))", "self.nb(self.a(y))"),
         ),
         Style(
             "a list and a loop",
@@ -114,6 +70,7 @@ class BasicBlock(nn.Module):
             Slip("the second reads x", "out = conv(out)", "out = conv(x)"),
             Slip("minus", "out + x", "out - x"),
             Slip("ReLUs exchanged", "(True, False)", "(False, True)", names=("relu",)),
+            Slip("no ReLU at the end", "self.act(out + x)", "out + x", names=("relu",)),
         ),
         Style(
             "clamp, step by step",
@@ -135,6 +92,11 @@ class BasicBlock(nn.Module):
             Slip("1×1", "kernel=3", "kernel=1", names=("second", "conv2")),
             Slip("shortcut taken too late", "shortcut = x\n        x = self.first(x)", "x = shortcut = self.first(x)"),
             Slip("sigmoid", "total.clamp(min=0)", "total.sigmoid()", names=("relu",)),
+            Slip(
+                "in the other order",
+                "x = self.first(x)\n        x = self.second(x)",
+                "x = self.second(x)\n        x = self.first(x)",
+            ),
         ),
         Style(
             "a class for the shortcut",
@@ -151,6 +113,7 @@ class BasicBlock(nn.Sequential):
 """,
             Slip("GELU", "nn.ReLU()", "nn.GELU()", names=("relu",)),
             Slip("no shortcut", "super().forward(x) + x", "super().forward(x)", names=("add",)),
+            Slip("ReLUs exchanged", "(1, 0)", "(0, 1)", names=("relu",)),
         ),
     ],
     "09.2": [
@@ -174,6 +137,7 @@ class Path(nn.Module):
 """,
             Slip("3×3 upwards", "kernel=1, ", "", names=("net", "convs")),
             Slip("one too few", "range(source, target)", "range(source + 1, target)", names=("net", "convs")),
+            Slip("always ReLU", "relu=not last", "relu=True", names=("relu",)),
         ),
         Style(
             "widths in pairs",
@@ -196,6 +160,7 @@ class Path(nn.Module):
 """,
             Slip("widened first", "[c] * n + [last]", "[c] + [last] * n", names=("steps", "convs")),
             Slip("3×3 upwards", "(c, last, 1, relu", "(c, last, relu", names=("steps", "convs")),
+            Slip("ReLU at the end too", "relu=k + 1 < n", "relu=k < n", names=("relu",)),
         ),
         Style(
             "raw layers, early return",
@@ -220,6 +185,7 @@ class Path(nn.Module):
 """,
             Slip("no norm", "last, 1, bias=False), nn.BatchNorm2d(last)", "last, 1, bias=False)", names=("convs",)),
             Slip("a bias", "2, 1, bias=False", "2, 1", names=("layers", "convs")),
+            Slip("stride forgotten", "3, stride=2, padding=1, bias=False)", "3, padding=1, bias=False)"),
         ),
         Style(
             "by recursion",
@@ -242,6 +208,12 @@ class Path(nn.Module):
 """,
             Slip("no halving in between", "ConvBNReLU(a, a, stride=2)", "ConvBNReLU(a, a)", names=("net", "convs")),
             Slip("a 1×1 for the same map", "if source > target else", "if source >= target else", names=("net",)),
+            Slip(
+                "ReLU at the end",
+                "ConvBNReLU(a, b, stride=2, relu=False)",
+                "ConvBNReLU(a, b, stride=2)",
+                names=("relu",),
+            ),
         ),
         Style(
             "the two directions in two methods",
@@ -269,6 +241,7 @@ class Path(nn.Module):
 """,
             Slip("one halving too many", "range(halvings - 1)", "range(halvings)", names=("body", "convs")),
             Slip("directions exchanged", "self.up(a, b)", "self.up(b, a)", names=("body", "convs")),
+            Slip("ReLU upwards", "ConvBNReLU(a, b, 1, relu=False)", "ConvBNReLU(a, b, 1)", names=("relu",)),
         ),
     ],
     "09.3": [
@@ -533,6 +506,7 @@ class ConcatHead(nn.Module):
 """,
             Slip("classifier left out", "return self.two(x)", "return x", names=("two", "classifier", "conv2d")),
             Slip("nearest", 'mode="bilinear", align_corners=True', 'mode="nearest"'),
+            Slip("finest last", "torch.concat(maps, dim=1)", "torch.concat([*maps[1:], maps[0]], dim=1)"),
         ),
         Style(
             "linear layers at every place",
@@ -554,6 +528,7 @@ class ConcatHead(nn.Module):
 """,
             Slip("columns first", "reshape(n, h, w, -1)", "reshape(n, w, h, -1).transpose(1, 2)"),
             Slip("ReLU before the norm", ".hidden(rows)).relu()", ".hidden(rows).relu())", names=("relu",)),
+            Slip("norm left out", "self.norm(self.hidden(rows)).relu()", "self.hidden(rows).relu()", names=("norm",)),
         ),
         Style(
             "one tensor, filled",
@@ -580,7 +555,8 @@ class ConcatHead(nn.Module):
 """,
             Slip("written over", "            start += c\n", ""),
             Slip("detached", "= resize(m, top", "= resize(m.detach(), top", names=("detach",)),
+            Slip("norm first", "norm(conv(room))", "conv(norm(room))"),
         ),
     ],
-    "09.6": readings("where_to_cut", "c", "a", "d"),
+    "09.6": readings("where_to_cut", "c", a="compare orange at 1/32 with blue", d="which of the four bars"),
 }

@@ -1,7 +1,7 @@
 """Lesson 10 in other styles."""
 
 from styles import Slip, Style
-from styles.lesson_09 import readings
+from styles.choices import readings
 
 STYLES = {
     "10.1": [
@@ -258,6 +258,7 @@ class AAM(nn.Module):
             Slip(
                 "no sigmoid on rows", "self.s(self.f_rows(a[:, :, :h]))", "self.f_rows(a[:, :, :h])", names=("sigmoid",)
             ),
+            Slip("the rows' gate twice", "(a1 * a2)", "(a1 * a1)"),
         ),
         Style(
             "one-dimensional layers",
@@ -283,6 +284,7 @@ class AAM(nn.Module):
             Slip("no ReLU", "torch.relu(self.bn(self.conv(profile)))", "self.bn(self.conv(profile))", names=("relu",)),
             Slip("columns alone", "torch.cat([x.mean(3), x.mean(2)]", "torch.cat([x.mean(3), x.amax(2)]"),
             Slip("softmax", "torch.sigmoid(self.columns(z))", "torch.softmax(self.columns(z), 2)", names=("sigmoid",)),
+            Slip("columns above rows", "torch.cat([x.mean(3), x.mean(2)]", "torch.cat([x.mean(2), x.mean(3)]"),
         ),
         Style(
             "columns first, side by side along the width",
@@ -308,6 +310,7 @@ class AAM(nn.Module):
             Slip("not turned", "self.rows(both[..., w:]).transpose(2, 3)", "self.rows(both[..., w:])"),
             Slip("3×3", "ConvBNReLU(channels, hidden, 1)", "ConvBNReLU(channels, hidden)", names=("squeeze",)),
             Slip("means exchanged", "columns = x.mean(dim=2", "columns = x.mean(dim=3"),
+            Slip("the rows' gate alone", "x = x * self.columns(both[..., :w])\n        return x", "return x"),
         ),
         Style(
             "pools of PyTorch, a dict of layers",
@@ -330,6 +333,7 @@ class AAM(nn.Module):
             Slip("norm forgotten", "nn.BatchNorm2d(few), ", "", names=("squeeze", "batch_norm")),
             Slip("the rows' layer twice", 'self.up["columns"](columns', 'self.up["rows"](columns'),
             Slip("one sigmoid", "3, 2)).sigmoid()", "3, 2))", names=("sigmoid",)),
+            Slip("split the other way round", "[x.shape[2], x.shape[3]], dim=2", "[x.shape[3], x.shape[2]], dim=2"),
         ),
         Style(
             "a helper for each axis",
@@ -360,6 +364,7 @@ class AAM(nn.Module):
             ),
             Slip("halves exchanged", "zip(self.leave, parts)", "zip(self.leave, parts[:1] * 2)"),
             Slip("least width forgotten", "max(4, channels // 8)", "channels // 8", names=("enter", "squeeze")),
+            Slip("sums for means", " / x.shape[axis]", "", names=("mean", "div")),
         ),
     ],
     "10.4": [
@@ -432,7 +437,7 @@ def aam_multiply_adds(channels, height, width):
             Slip("least width forgotten", "max(4, channels // 8)", "channels // 8"),
         ),
     ],
-    "10.5": readings("two_gains", "c", "a", "d"),
+    "10.5": readings("two_gains", "c", a="moves a figure by 0.005", d="at the lower"),
     "10.6": [
         Style(
             "AAM on the concatenation",

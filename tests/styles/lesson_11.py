@@ -1,7 +1,7 @@
 """Lesson 11 in other styles."""
 
 from styles import Slip, Style
-from styles.lesson_09 import readings
+from styles.choices import readings
 
 STYLES = {
     "11.1": [
@@ -209,7 +209,7 @@ class MSCA(nn.Module):
             Slip("added to x", "attention * x", "attention + x", names=("mul",)),
         ),
     ],
-    "11.3": readings("strips_read", "c", "a", "d"),
+    "11.3": readings("strips_read", "c", a="they cannot speak for one", d="25 a side are not 21"),
     "11.4": [
         Style(
             "a class for a half",
@@ -372,7 +372,7 @@ class MSCAN(nn.Module):
             ),
         ),
     ],
-    "11.5": readings("forgotten", "b", "a", "c"),
+    "11.5": readings("forgotten", "b", a="too few biases", c="the FLOPs do not"),
     "11.6": [
         Style(
             "written out",

@@ -1,7 +1,7 @@
 """Lesson 12 in other styles."""
 
 from styles import Slip, Style
-from styles.lesson_09 import readings
+from styles.choices import readings
 
 _DECODER = """
 class HRDecoder(nn.Module):
@@ -82,6 +82,12 @@ class CCSF(nn.Module):
     def forward(self, x):
         return self.act(self.block(x))
 """,
+            Slip(
+                "a function, which is not counted",
+                "self.act(self.block(x))",
+                "self.act(self.block[1](nn.functional.conv2d(x, self.block[0].weight)))",
+                names=("operations of conv2d",),
+            ),
             Slip("momentum 0.3", "3e-2", "3e-1", names=("momentum",)),
             Slip("ReLU left out", "self.act(self.block(x))", "self.block(x)", names=("relu",)),
         ),
@@ -123,11 +129,7 @@ class FUSM(nn.Module):
         return torch.cat([x1, u2], dim=1)
 """,
             Slip("coarser first", "torch.cat([x3, u4], dim=1)", "torch.cat([u4, x3], dim=1)"),
-            Slip(
-                "bilinear at the end",
-                'u2 = resize(y, x1.shape[-2:], "bicubic", align_corners=True)',
-                "u2 = resize(y, x1.shape[-2:], align_corners=True)",
-            ),
+            Slip("bilinear at the end", 'x1.shape[-2:], "bicubic"', 'x1.shape[-2:], "bilinear"'),
         ),
         Style(
             "a loop from the coarsest on",
@@ -374,6 +376,7 @@ class FUSM(nn.Module):
                 "HRDecoder(cs, ccsf, attention)",
                 names=("decoder", "attention"),
             ),
+            Slip("the input's maps", "f3, f4 = self.bfem(f3, f4)", "f3, _ = self.bfem(f3, f4)"),
         ),
         Style(
             "BFEM replaced by nothing",
@@ -400,6 +403,12 @@ class Both(nn.Module):
 """,
             Slip("CCSF always", "ccsf=ccsf", "ccsf=True", names=("decoder",)),
             Slip("no attention", "attention=attention, ", 'attention="none", ', names=("decoder", "attention")),
+            Slip(
+                "FUSM turned round",
+                "{True: HRDecoder, False: Plain}",
+                "{False: HRDecoder, True: Plain}",
+                names=("decoder",),
+            ),
         ),
         Style(
             "head first, slices",
@@ -423,6 +432,7 @@ class Both(nn.Module):
 """,
             Slip("its maps exchanged", "list(self.bfem(*maps[2:]))", "list(self.bfem(*maps[2:]))[::-1]"),
             Slip("detached", "self.net(x)", "self.net(x.detach())", names=("detach",)),
+            Slip("BFEM as well as before", "maps[:2] + list(self.bfem", "maps[:2] + list(maps[2:]) or list(self.bfem"),
         ),
         Style(
             "a method for the two coarsest",
@@ -446,6 +456,7 @@ class Both(nn.Module):
 """,
             Slip("BFEM left out", "*self.coarse(maps[2:])", "*maps[2:]", names=("bfem",)),
             Slip("half as wide", "BFEM((4 * width, 8 * width))", "BFEM((2 * width, 4 * width))", names=("bfem",)),
+            Slip("BFEM twice", "pair = block(*pair)", "pair = block(*block(*pair))"),
         ),
         Style(
             "assigned by name, channels from the backbone",
@@ -469,9 +480,10 @@ class Both(nn.Module):
 """,
             Slip("at all places", "attention, attention_at)", 'attention, "all")', names=("decoder", "attention")),
             Slip("BFEM never asked", 'hasattr(self, "bfem")', 'hasattr(self, "BFEM")'),
+            Slip("never FUSM", "(HRDecoder if fusm else Plain)", "Plain", names=("decoder",)),
         ),
     ],
-    "12.5": readings("table_5", "d", "a", "b"),
+    "12.5": readings("table_5", "d", a="one GFLOPs figure", b="its parameters would differ"),
     "12.6": [
         Style(
             "thin in the middle",

@@ -1,7 +1,7 @@
 """Lesson 13 in other styles."""
 
 from styles import Slip, Style
-from styles.lesson_09 import readings
+from styles.choices import readings
 
 STYLES = {
     "13.1": [
@@ -21,6 +21,7 @@ def three_means(matrix):
 """,
             Slip("columns weighted", "real[:, None]", "real[None, :]"),
             Slip("background still in the mean", "without[:-1])", "without)"),
+            Slip("both sums in the union", "m.sum(0) + m.sum(1) - hits", "m.sum(0) + m.sum(1)"),
         ),
         Style(
             "plain loops",
@@ -41,6 +42,7 @@ def three_means(matrix):
 """,
             Slip("the second as the third", "mean(range(n - 1), range(n)),", "mean(range(n - 1), range(n - 1)),"),
             Slip("absent ones counted", "sum(found) / len(found)", "sum(found) / len(classes)"),
+            Slip("columns for rows", "int(matrix[t, c])", "int(matrix[c, t])"),
         ),
         Style(
             "the lesson's functions, rows cut off",
@@ -57,6 +59,7 @@ def three_means(matrix):
                 "float(np.nanmean(twenty)), float(np.nanmean(twenty[:-1])), float(np.nanmean(nineteen))",
                 "float(np.nanmean(nineteen)), float(np.nanmean(twenty)), float(np.nanmean(twenty[:-1]))",
             ),
+            Slip("background still in the mean", "[: len(matrix) - 1]", ""),
         ),
         Style(
             "row and column taken out, misses put back",
@@ -72,6 +75,7 @@ def three_means(matrix):
 """,
             Slip("misses left out", " + missed - diagonal", " - diagonal"),
             Slip("false alarms for misses", "matrix[:-1, -1]", "matrix[-1, :-1]"),
+            Slip("rows twice", "inner.sum(0) + inner.sum(1)", "inner.sum(1) + inner.sum(1)"),
         ),
         Style(
             "a copy, changed in a second step, masked arrays",
@@ -89,9 +93,10 @@ def three_means(matrix):
 """,
             Slip("row and column", "counts[-1, :] = 0", "counts[-1, :] = counts[:, -1] = 0"),
             Slip("the given matrix changed", "np.array(matrix, dtype=np.float64)", "matrix", names=("changed",)),
+            Slip("the second of all 20", "(False, None), (False, -1)", "(False, None), (False, None)"),
         ),
     ],
-    "13.2": readings("three_points", "d", "a", "b"),
+    "13.2": readings("three_points", "d", a="one over 19", b="background gains 1.59"),
     "13.3": [
         Style(
             "a sum of a generator",
@@ -192,6 +197,13 @@ def split(names, seed=0):
 """,
             Slip("parts exchanged", "return train, val", "return val, train", names=("a tenth",)),
             Slip("a fifth", "len(rides) // 10", "len(rides) // 5", names=("a tenth",)),
+            Slip(
+                "all in train",
+                'train = [n for n in names if n.split("_")[0] not in held]',
+                "train = list(names)",
+                names=("every frame",),
+            ),
+            Slip("Python's own generator", "chance.Random(seed).shuffle", "chance.shuffle", names=("called twice",)),
         ),
         Style(
             "a dict of rides",
@@ -210,6 +222,12 @@ def split(names, seed=0):
 """,
             Slip("order of the names", "sorted(names)", "names", names=("another order",)),
             Slip("seed fixed", "default_rng(seed)", "default_rng(0)", names=("seed does nothing",)),
+            Slip(
+                "numpy's own generator",
+                "draw = np.random.default_rng(seed)",
+                "draw = np.random.RandomState()",
+                names=("called twice",),
+            ),
         ),
         Style(
             "a hash of ride and seed",
@@ -235,6 +253,7 @@ def split(names, seed=0):
                 'train.append(name)\n        if name.rsplit("_", 1)[0] in held:\n            val.append(name)',
                 names=("every frame",),
             ),
+            Slip("a tenth of the frames", "-(-len(rides) // 10)", "-(-len(names) // 10)", names=("a tenth",)),
         ),
         Style(
             "a boolean array",
@@ -249,6 +268,12 @@ def split(names, seed=0):
 """,
             Slip("frames drawn", 'name.split("_")[0] for name', "name for name", names=("both sides",)),
             Slip("by the frame's number", 'name.split("_")[0] for', 'name.split("_")[1] for', names=("both sides",)),
+            Slip(
+                "parts exchanged",
+                "names[~out].tolist(), names[out].tolist()",
+                "names[out].tolist(), names[~out].tolist()",
+                names=("a tenth",),
+            ),
         ),
         Style(
             "groupby, torch",
@@ -268,7 +293,8 @@ def split(names, seed=0):
 """,
             Slip("seed left out", ", generator=torch.Generator().manual_seed(seed)", "", names=("two splits",)),
             Slip("one ride lost", "order[many:]", "order[many + 1 :]", names=("every frame",)),
+            Slip("order of the names", "groupby(sorted(names)", "groupby(names", names=("another order",)),
         ),
     ],
-    "13.5": readings("beside", "c", "a", "d"),
+    "13.5": readings("beside", "c", a="of other pictures", d="Trained on is VOC's val"),
 }

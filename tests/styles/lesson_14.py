@@ -1,7 +1,7 @@
 """Lesson 14 in other styles."""
 
 from styles import Slip, Style
-from styles.lesson_09 import readings
+from styles.choices import readings
 
 STYLES = {
     "14.1": [
@@ -24,6 +24,7 @@ def effect(log, row, against):
                 names=("other sign",),
             ),
             Slip("over n", "statistics.stdev", "statistics.pstdev"),
+            Slip("the spread", " / len(d) ** 0.5", ""),
         ),
         Style(
             "numpy, common seeds",
@@ -37,6 +38,7 @@ def effect(log, row, against):
 """,
             Slip("three best seeds", "d.mean(), d", "np.sort(d)[-3:].mean(), d"),
             Slip("ddof forgotten", "d.std(ddof=1)", "d.std()"),
+            Slip("one less in the root", "np.sqrt(d.size)", "np.sqrt(d.size - 1)"),
         ),
         Style(
             "a loop with running sums",
@@ -54,6 +56,7 @@ def effect(log, row, against):
 """,
             Slip("every pair of runs", ' and x["seed"] == y["seed"]', ""),
             Slip("over n", "/ (n - 1)", "/ n"),
+            Slip("absolute differences", 'x["miou"] - y["miou"]', 'abs(x["miou"] - y["miou"])'),
         ),
         Style(
             "a table with gaps",
@@ -70,6 +73,7 @@ def effect(log, row, against):
 """,
             Slip("gaps kept", "    d = d[~np.isnan(d)]\n", "", names=("nan",)),
             Slip("variance", "float(np.sqrt(d.var(ddof=1) / len(d)))", "float(d.var(ddof=1) / len(d))"),
+            Slip("all seeds", "/ len(d))), len(d)", "/ len(d))), seeds"),
         ),
         Style(
             "seed by seed from sorted lines",
@@ -89,6 +93,7 @@ def effect(log, row, against):
 """,
             Slip("seeds of the log", ", len(gains)\n", ", len(by_seed)\n"),
             Slip("relative", "found[row] - found[against]", "found[row] / found[against] - 1"),
+            Slip("no root of n", "s / math.sqrt(len(gains))", "s / len(gains)"),
         ),
     ],
     "14.2": [
@@ -103,6 +108,7 @@ def seeds_needed(spread, gain, reach=reach):
 """,
             Slip("from two", "count(3)", "count(2)"),
             Slip("that is not enough", "<= gain", ">= gain"),
+            Slip("less than the gain", "<= gain", "< gain"),
         ),
         Style(
             "recursion",
@@ -114,6 +120,11 @@ def seeds_needed(spread, gain, reach=reach, n=3):
 """,
             Slip("one too many", "        return n\n", "        return n + 1\n"),
             Slip("from two", "n=3):", "n=2):"),
+            Slip(
+                "its own reach forgotten",
+                "seeds_needed(spread, gain, reach, n + 1)",
+                "seeds_needed(spread, gain, n=n + 1)",
+            ),
         ),
         Style(
             "an endless loop, left by break",
@@ -128,6 +139,7 @@ def seeds_needed(spread, gain, reach=reach):
 """,
             Slip("from three, and on", "n = 2\n", "n = 3\n"),
             Slip("both sides", "reach(spread, n) > gain", "2 * reach(spread, n) > gain"),
+            Slip("in twos", "n += 1", "n += 2"),
         ),
         Style(
             "doubled, then halved",
@@ -146,6 +158,7 @@ def seeds_needed(spread, gain, reach=reach):
 """,
             Slip("not halved", "while low < high:", "while low > high:"),
             Slip("one below", "high = middle\n", "high = middle - 1\n"),
+            Slip("from two", "low, high = 3, 3", "low, high = 2, 2"),
         ),
         Style(
             "all at once",
@@ -157,6 +170,7 @@ def seeds_needed(spread, gain, reach=reach):
 """,
             Slip("how many are too few", "return tried[wide]", "return wide"),
             Slip("the normal distribution", "reach(spread, n) > gain", "1.96 * spread / n**0.5 > gain"),
+            Slip("the one before", "tried[wide]", "tried[wide - 1]"),
         ),
     ],
     "14.3": [
@@ -178,6 +192,7 @@ def plan(budget, questions, minutes):
 """,
             Slip("added up", "need[row] = max(need.get(row, 0), n)", "need[row] = need.get(row, 0) + n"),
             Slip("the fewest", "len(chosen) > most", "len(chosen) < most", names=("yours",)),
+            Slip("the last that fits", "best, most = need, len(chosen)", "best = need", names=("yours",)),
         ),
         Style(
             "with or without the first",
@@ -205,6 +220,7 @@ def plan(budget, questions, minutes):
                 "more = {**seeds, row: n + 1",
                 names=("wasted", "takes"),
             ),
+            Slip("the last question's seeds", "against: max(seeds.get(against, 0), n)", "against: n"),
         ),
         Style(
             "the largest set that can be paid, by max",
@@ -222,6 +238,7 @@ def plan(budget, questions, minutes):
 """,
             Slip("smallest need", "max(q[2] for", "min(q[2] for", names=("wasted",)),
             Slip("all but the last", "range(len(questions) + 1)", "range(len(questions))"),
+            Slip("not all of the budget", "cost(s) <= budget", "cost(s) < budget", names=("yours",)),
         ),
         Style(
             "from the largest sets down",
@@ -238,6 +255,7 @@ def plan(budget, questions, minutes):
 """,
             Slip("without a price", "np.dot([minutes[v] for v in seeds], list(seeds.values()))", "sum(seeds.values())"),
             Slip("what cannot be paid", "<= budget", "> budget", names=("takes",)),
+            Slip("the fewest seeds", "if n > seeds[v]", "if n < seeds[v]"),
         ),
         Style(
             "grown set by set",
@@ -257,9 +275,10 @@ def plan(budget, questions, minutes):
                 "the first that fits", "max(plans, key=lambda found: found[0])[1]", "plans[min(1, len(plans) - 1)][1]"
             ),
             Slip("one row paid", "for name in (row, against):", "for name in (row,):"),
+            Slip("one dict for all", "grown = dict(seeds)", "grown = seeds"),
         ),
     ],
-    "14.4": readings("reading", "c", "a", "b"),
+    "14.4": readings("reading", "c", a="has no gate at all", b="zero lies well inside"),
     "14.5": [
         Style(
             "numpy",
