@@ -70,9 +70,10 @@ def panel(
         names: one per row, on the left.
     """
     cells = [(i, colorize(t, table), colorize(p, table), error_map(p, t)) for i, t, p in rows]
-    figure = picture_grid(cells, [("image", "truth", "prediction", "errors")], names)
     handles = class_patches(range(len(table)), table, void=True, wrong=True)
-    figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=8, frameon=False)
+    below = 0.15 + 0.22 * math.ceil(len(handles) / 7) + (0.3 if title else 0.0)
+    figure = picture_grid(cells, [("image", "truth", "prediction", "errors")], names, below=below)
+    figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=9, frameon=False)
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
@@ -121,6 +122,7 @@ def picture_grid(
     names: Sequence[str] = (),
     least: float = 0.0,
     beside: float = 0.0,
+    below: float = 0.0,
 ) -> Figure:
     """Pictures in rows and columns, each under its head.
 
@@ -129,7 +131,7 @@ def picture_grid(
         heads: one text per picture; a single row of heads stands above the first row alone.
         names: one per row, on the left.
         least: height of the figure in inches that it has at least, for a legend.
-        beside: width in inches to leave for it.
+        beside, below: width or height in inches to leave for it.
     """
     from matplotlib.figure import Figure
 
@@ -137,8 +139,8 @@ def picture_grid(
     shapes = [next(picture.shape for picture in row if picture is not None) for row in rows]
     lines = [max((head.count("\n") + 1 for head in row if head), default=0) for row in heads]
     heights = [cell * height / width for height, width, _ in shapes]
-    size = (columns * cell + beside, max(least, sum(heights) + 0.17 * sum(lines) + (0.0 if beside else 0.93)))
-    figure = Figure(size, layout="constrained")
+    size = (columns * cell + beside + 0.25 * bool(names), max(least, sum(heights) + 0.2 * sum(lines) + below))
+    figure = Figure(size, layout="compressed")  # as "constrained", and no gaps between pictures of a fixed shape
     axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
     for i, row in enumerate(rows):
         for j, axis in enumerate(axes[i]):
@@ -151,7 +153,7 @@ def picture_grid(
             if i < len(heads) and j < len(heads[i]):
                 axis.set_title(heads[i][j], fontsize=10 if len(heads) == 1 else 9)
         if names:
-            axes[i, 0].set_ylabel(names[i], fontsize=7)
+            axes[i, 0].set_ylabel(names[i], fontsize=10)
     return figure
 
 

@@ -151,7 +151,7 @@ def _first_look(out: Path) -> Path:
     images = {f"test scene {i}": scenes[i][0] for i in (0, len(scenes) // 2, len(scenes) - 1)}
     images["the drive of `edgeseg live streets`"] = next(drive())[0]
     seen = [plots.overlay(image, segmenter.predict(image), scenes.table) for image in images.values()]
-    figure = plots.picture_grid([list(images.values()), seen], [list(images)])
+    figure = plots.picture_grid([list(images.values()), seen], [list(images)], below=0.7)
     handles = plots.class_patches(range(len(scenes.table)), scenes.table)
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False)
     figure.suptitle(f"Streets that {FINISHED} has not seen, and what it sees in them", fontsize=11)

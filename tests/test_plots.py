@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from edgeseg import plots
@@ -68,6 +70,24 @@ def test_a_run_that_was_never_scored_has_no_empty_panel(tmp_path):
     for rows, axes in (([step], 2), ([step, {"epoch": 1, "miou": 50.0, "pixel_accuracy": 80.0}], 3)):  # rate: its own
         log.write_text("".join(json.dumps(row) + "\n" for row in rows))
         assert len(plots.curves(log).axes) == axes
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 3), (3, 3), (6, 4), (2, 5)])
+@pytest.mark.parametrize("names", [False, True])
+def test_pictures_of_a_grid_stand_close_and_their_names_can_be_read(rows, columns, names):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    picture = plots.colorize(LABEL, CAMVID)
+    sides = ["all layers random"] * rows if names else []
+    figure = plots.picture_grid([[picture] * columns] * rows, [["head"] * columns], sides)
+    FigureCanvasAgg(figure).draw()
+    boxes = [axis.get_window_extent().transformed(figure.dpi_scale_trans.inverted()) for axis in figure.axes]
+    grid = [boxes[i * columns : (i + 1) * columns] for i in range(rows)]
+    gaps = [left.x0 - right.x1 for row in grid for right, left in pairwise(row)]
+    gaps += [upper.y0 - lower.y1 for above, below in pairwise(grid) for upper, lower in zip(above, below, strict=True)]
+    assert all(0 < gap < 0.2 for gap in gaps), f"inches between pictures: {gaps}"
+    heads = figure.axes[0].title.get_fontsize()
+    assert all(axis.yaxis.label.get_fontsize() >= heads for axis in figure.axes[::columns])
 
 
 def test_a_legend_of_all_classes_fits_below_a_lessons_figure_and_makes_it_higher():
