@@ -10,15 +10,20 @@ _REFUSE = """swallowed = [name for name in options if name not in known]
 
 MUTANTS = {
     "18.1": [
-        Mutant("every step", " if step.operation in multiplying]", "]", "and should be {'float32'"),
-        Mutant("linear forgotten", '"linear", ', "", "for Mixed your count is"),
-        Mutant("one-dimensional convolution for two", '"conv2d"', '"conv3d"', "for CCBAM your count is"),
-        Mutant("operations, not types", "[step.gives", "[step.operation", "for CCBAM your count is"),
+        Mutant("every step", " if step.operation in multiplying]", "]", "graph of relu and conv1d"),
+        Mutant("linear forgotten", '"linear", ', "", "graph of relu and linear"),
+        Mutant("one-dimensional convolution for two", '"conv2d"', '"conv3d"', "graph of relu and conv2d"),
+        Mutant("operations, not types", "[step.gives", "[step.operation", "{'conv1d': 1}"),
         Mutant(
-            "only half", "in multiplying]", "in multiplying and step.gives == 'float16']", "for CCBAM your count is"
+            "only half",
+            "in multiplying]",
+            "in multiplying and step.gives == 'float16']",
+            "one convolution gives float32",
         ),
-        Mutant("types without numbers", f"dict({_COUNT})", "{step.gives for step in steps}", "for CCBAM your count is"),
-        Mutant("pools count, too", '"matmul")', '"matmul", "mean")', "for CCBAM"),
+        Mutant(
+            "types without numbers", f"dict({_COUNT})", "{step.gives for step in steps}", "graph of relu and conv1d"
+        ),
+        Mutant("pools count, too", '"matmul")', '"matmul", "mean")', "graph of one mean"),
         Mutant(
             "right: a loop",
             f"return dict({_COUNT})",
@@ -37,9 +42,15 @@ MUTANTS = {
         ),
         Mutant("name missing", "{', '.join(swallowed)}", "something", "the error should name enabled_precisions"),
         Mutant("nothing handed back", "return build(*args, **options)", "build(*args, **options)", "you return None"),
+        Mutant(
+            "known ones refused",
+            "if name not in known]",
+            "if name in known]",
+            "names min_block_size, and yours refuses it",
+        ),
         Mutant("positional arguments lost", "build(*args, **options)", "build(args[0], **options)", "inputs"),
-        Mutant("options lost", "build(*args, **options)", "build(*args)", "you return 'float32'"),
-        Mutant("a list of its own", "not in known]", "== 'enabled_precisions']", "compile_2_9 would ignore"),
+        Mutant("options lost", "build(*args, **options)", "build(*args)", "the builder should be given"),
+        Mutant("a list of its own", "not in known]", "== 'enabled_precisions']", "it says: compile_2_9 would ignore"),
         Mutant(
             "right: a loop",
             "if swallowed:\n        raise TypeError(f\"{build.__name__} would ignore {', '.join(swallowed)}\")",
@@ -52,19 +63,24 @@ MUTANTS = {
             "pieces along the list",
             "return len({level[step.name] for step in steps if step.operation in supported})",
             "ends = [s.operation not in supported for s in steps]\n    return 1 + sum(ends)",
-            "answer is",
+            "yours is",
         ),
-        Mutant("every level", " if step.operation in supported}", "}", "answer is"),
-        Mutant("smallest parent", "level[step.name] = max(", "level[step.name] = min(", "answer is"),
+        Mutant("every level", " if step.operation in supported}", "}", "yours is"),
         Mutant(
-            "supported steps end an engine", "p.operation not in supported", "p.operation in supported", "answer is"
+            "last parent",
+            "max(before, default=0)",
+            "[0, *before][-1]",
+            "the first parent of sum has an odd step before it, the other has none: the largest decides",
         ),
+        Mutant("first parent", "max(before, default=0)", "[*before, 0][0]", "the second parent of sum"),
+        Mutant("smallest parent", "level[step.name] = max(", "level[step.name] = min(", "yours is"),
+        Mutant("supported steps end an engine", "p.operation not in supported", "p.operation in supported", "yours is"),
         Mutant(
             "right: the unsupported step itself begins the next level",
             "[level[p.name] + (p.operation not in supported) for p in parents]",
             "[level[p.name] + (step.operation not in supported) for p in parents]",
         ),
-        Mutant("one too many", "return len(", "return 1 + len(", "answer is"),
+        Mutant("one too many", "return len(", "return 1 + len(", "yours is"),
         Mutant("no step without parents", ", default=0", "", "It cannot be run"),
         Mutant(
             "right: a loop",
@@ -99,13 +115,13 @@ MUTANTS = {
             "max_pool2d",
         ),
         Mutant("dimensions dropped", ", keepdim=True", "", "the shape should be (2, 3, 1, 1)"),
-        Mutant("the mean", "x.amax((2, 3), keepdim=True)", "x.mean((2, 3), keepdim=True)", "the maxima should be"),
+        Mutant("the mean", "x.amax((2, 3), keepdim=True)", "x.mean((2, 3), keepdim=True)", ": the mean"),
         Mutant("the channels", "amax((2, 3)", "amax((1, 3)", "the shape should be"),
         Mutant(
             "nothing below zero",
             "x.amax((2, 3), keepdim=True)",
             "x.amax((2, 3), keepdim=True).clamp(min=0)",
-            "the maxima should be",
+            "the first maximum should be",
         ),
         Mutant("right: row by row", "x.amax((2, 3), keepdim=True)", "x.amax(3, keepdim=True).amax(2, keepdim=True)"),
         Mutant("right: flattened", "x.amax((2, 3), keepdim=True)", "x.flatten(2).amax(2)[:, :, None, None]"),

@@ -152,18 +152,31 @@ MUTANTS = {
         Mutant("right: fewer in val", "len(photos) / 4", "len(photos) / 5"),
     ],
     "20.4": [
-        Mutant("regions of the mask", "ours.groups(label == class_id", "ours.groups(mask == class_id", "answer["),
-        Mutant("least forgotten", ", least))", "))", "answer["),
-        Mutant("least fixed", ", least))", ", 20))", "answer["),
-        Mutant("half is not enough", "< 0.5", "<= 0.5", "answer[0]"),
-        Mutant("not one pixel", "< 0.5", "== 0", "answer[0]"),
-        Mutant("not whole", "< 0.5", "< 1", "answer[0]"),
-        Mutant("anything at all", "mask[r] == class_id", "mask[r] > 0", "answer[0]"),
-        Mutant("share of the picture", "np.mean(mask[r] == class_id)", "np.mean((mask == class_id) & r)", "answer[0]"),
-        Mutant("found for overlooked", "len(missed), len", "len(regions) - len(missed), len", "answer[0]"),
         Mutant(
-            "the wrong way round", "return len(missed), len(regions)", "return len(regions), len(missed)", "answer["
+            "regions of the mask", "ours.groups(label == class_id", "ours.groups(mask == class_id", "where the label"
         ),
+        Mutant("least forgotten", ", least))", "))", "only the large one has 20 pixels"),
+        Mutant("least fixed", ", least))", ", 20))", "with least=15 both count"),
+        Mutant("half is not enough", "< 0.5", "<= 0.5", "20 of them are found, just half"),
+        Mutant("not one pixel", "< 0.5", "== 0", "4 of them are found, less than half"),
+        Mutant("not whole", "< 0.5", "< 1", "20 of them are found"),
+        Mutant("anything at all", "mask[r] == class_id", "mask[r] > 0", "to another class"),
+        Mutant("one class for all", "label == class_id", "label == 2", "asked for class 1"),
+        Mutant("share of the picture", "np.mean(mask[r] == class_id)", "np.mean((mask == class_id) & r)", "all found"),
+        Mutant(
+            "all of the mask for each",
+            "np.mean(mask[r] == class_id)",
+            "(mask == class_id).sum() / r.sum()",
+            "the mask has the left one alone",
+        ),
+        Mutant("found for overlooked", "len(missed), len", "len(regions) - len(missed), len", "Overlooked should be 0"),
+        Mutant(
+            "the wrong way round",
+            "return len(missed), len(regions)",
+            "return len(regions), len(missed)",
+            "Overlooked should be 0",
+        ),
+        Mutant("one number", "return len(missed), len(regions)", "return len(missed)", "Two numbers are asked for"),
         Mutant(
             "right: in a loop",
             "missed = [r for r in regions if np.mean(mask[r] == class_id) < 0.5]",

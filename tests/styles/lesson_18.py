@@ -1,6 +1,7 @@
 """Lesson 18 in other styles."""
 
 from styles import Slip, Style
+from styles.choices import readings
 
 STYLES = {
     "18.1": [
@@ -14,9 +15,11 @@ def multiplying_types(steps):
             found[step.gives] = found.get(step.gives, 0) + 1
     return found
 """,
-            Slip("one operation forgotten", '"linear", ', "", names=("'float16': 1",)),
-            Slip("pools, too", '"matmul"}', '"matmul", "mean"}', names=("'float32': 10",)),
-            Slip("not added", "found.get(step.gives, 0) + 1", "1"),
+            Slip("one operation forgotten", '"linear", ', "", names=("relu and linear",)),
+            Slip("pools, too", '"matmul"}', '"matmul", "mean"}', names=("graph of one mean",)),
+            Slip(
+                "not added", "found.get(step.gives, 0) + 1", "1", names=("two convolutions and a linear give float16",)
+            ),
         ),
         Style(
             "skip, then a defaultdict",
@@ -32,8 +35,8 @@ def multiplying_types(steps):
         counts[s.gives] += 1
     return counts
 """,
-            Slip("every step", "if not is_work", "if False", names=("'float32': 31",)),
-            Slip("by operation", "counts[s.gives]", "counts[s.operation]", names=("'conv2d': 6",)),
+            Slip("every step", "if not is_work", "if False", names=("'float32': 1, 'float16': 1",)),
+            Slip("by operation", "counts[s.gives]", "counts[s.operation]", names=("'conv1d': 1",)),
             Slip("turned", "if not is_work", "if is_work"),
         ),
         Style(
@@ -44,12 +47,12 @@ def multiplying_types(steps):
     return Counter(s.gives for s in steps if s.operation in work)
 """,
             Slip("part of the word", "s.operation in work", "s.operation[:4] in work"),
-            Slip("as names", "s.gives for s", "s.name for s", names=("conv2d_5",)),
+            Slip("as names", "s.gives for s", "s.name for s", names=("'b': 1",)),
             Slip(
                 "a word of letters",
                 '"conv1d conv2d linear matmul".split()',
                 '"conv1d conv2d lin matmul".split()',
-                names=("'float16': 1",),
+                names=("relu and linear",),
             ),
         ),
         Style(
@@ -66,9 +69,14 @@ def multiplying_types(steps):
                 "convolutions alone",
                 '("matmul", "linear", "conv2d", "conv1d")',
                 '("conv2d", "conv1d")',
-                names=("'float16': 1",),
+                names=("relu and linear",),
             ),
-            Slip("number of kinds", "len(list(group)) for", "len(set(types)) for"),
+            Slip(
+                "number of kinds",
+                "len(list(group)) for",
+                "len(set(types)) for",
+                names=("two convolutions and a linear give float16",),
+            ),
         ),
         Style(
             "numpy's unique",
@@ -80,12 +88,18 @@ def multiplying_types(steps):
     kinds, numbers = np.unique([s.gives for s in products], return_counts=True)
     return dict(zip(kinds.tolist(), numbers.tolist()))
 """,
-            Slip("of all steps", "for s in products]", "for s in steps]", names=("'float32': 31",)),
+            Slip("of all steps", "for s in products]", "for s in steps]", names=("'float32': 1",)),
+            Slip(
+                "turned round",
+                "zip(kinds.tolist(), numbers.tolist())",
+                "zip(numbers.tolist(), kinds.tolist())",
+                names=("1: 'float16'",),
+            ),
             Slip(
                 "the number of types",
                 "return dict(zip(kinds.tolist(), numbers.tolist()))",
                 "return len(kinds)",
-                names=("your count is 1,",),
+                names=("yours is 1",),
             ),
         ),
     ],
@@ -103,7 +117,7 @@ def call_checked(build, *args, **options):
             Slip("nothing returned", "return build", "build", names=("you return None",)),
             Slip("another error", "raise TypeError", "raise ValueError", names=("ValueError",)),
             Slip("without the name", 'f"unknown option {option!r}"', '"unknown option"', names=("error should name",)),
-            Slip("options forgotten", "build(*args, **options)", "build(*args)", names=("enabled_precisions",)),
+            Slip("options forgotten", "build(*args, **options)", "build(*args)", names=("'min_block_size': 5}",)),
         ),
         Style(
             "a set difference",
@@ -125,12 +139,13 @@ def call_checked(build, *args, **options):
                 "turned difference",
                 "options.keys() - inspect.signature(build).parameters.keys()",
                 "inspect.signature(build).parameters.keys() - options.keys()",
+                names=("names min_block_size, and yours refuses it",),
             ),
             Slip(
                 "positional ones forgotten",
                 "result = build(*args, **options)",
                 "result = build(**options)",
-                names=("positional argument",),
+                names=("was given {'program': None, 'inputs': None",),
             ),
         ),
         Style(
@@ -147,7 +162,12 @@ def call_checked(build, *args, **options):
 """,
             Slip("any instead of all", "assert all(", "assert not options or any(", names=("lets it through",)),
             Slip("the known ones told", "{bad}", "{known}", names=("should name",)),
-            Slip("a dict for options", "build(*args, **options)", "build(*args, options)"),
+            Slip(
+                "a dict for options",
+                "build(*args, **options)",
+                "build(*args, options)",
+                names=("takes from 0 to 2 positional arguments but 3 were given",),
+            ),
         ),
         Style(
             "the code object's names",
@@ -160,8 +180,18 @@ def call_checked(build, *args, **options):
         raise TypeError(unknown)
     return build(*args, **options)
 """,
-            Slip("keyword-only ones forgotten", "code.co_argcount + code.co_kwonlyargcount", "code.co_argcount"),
-            Slip("kwargs asked", "code.co_argcount + code.co_kwonlyargcount", "code.co_argcount * 0"),
+            Slip(
+                "keyword-only ones forgotten",
+                "code.co_argcount + code.co_kwonlyargcount",
+                "code.co_argcount",
+                names=("names min_block_size, and yours refuses it",),
+            ),
+            Slip(
+                "no name is known",
+                "code.co_argcount + code.co_kwonlyargcount",
+                "code.co_argcount * 0",
+                names=("names min_block_size, and yours refuses it",),
+            ),
             Slip("told, not raised", "raise TypeError(unknown)", "return unknown", names=("lets it through",)),
         ),
         Style(
@@ -184,9 +214,9 @@ def call_checked(build, *args, **options):
                 "defaults for what was given",
                 "build(*bound.args, **bound.kwargs)",
                 "build(*bound.args)",
-                names=("enabled_precisions",),
+                names=("'min_block_size': 5}",),
             ),
-            Slip("bound alone", "return build(*bound.args, **bound.kwargs)", "return bound", names=("BoundArguments",)),
+            Slip("bound alone", "return build(*bound.args, **bound.kwargs)", "return bound", names=("given nothing",)),
         ),
     ],
     "18.3": [
@@ -204,7 +234,12 @@ def engines(steps, supported):
     held = {level[s.name] for s in steps if s.operation in supported}
     return len(held)
 """,
-            Slip("each level counts", " if s.operation in supported}", "}"),
+            Slip("each level counts", " if s.operation in supported}", "}", names=("level 1 holds an odd step alone",)),
+            Slip(
+                "last parent decides",
+                "level[s.name] = max(level[s.name], level[parent] + ends)",
+                "level[s.name] = level[parent] + ends",
+            ),
             Slip("smallest", "max(level[s.name], level", "min(level[s.name], level"),
         ),
         Style(
@@ -225,7 +260,12 @@ def engines(steps, supported):
 
     return len(set(level(s.name) for s in steps if s.operation in supported))
 """,
-            Slip("every parent plus 1", "plus = int(by_name[parent].operation not in supported)", "plus = 1"),
+            Slip(
+                "every parent plus 1",
+                "plus = int(by_name[parent].operation not in supported)",
+                "plus = 1",
+                names=("all have level 0",),
+            ),
             Slip(
                 "number of steps, not of levels",
                 "len(set(level(s.name) for s in steps if s.operation in supported))",
@@ -235,6 +275,7 @@ def engines(steps, supported):
                 "highest level",
                 "len(set(level(s.name) for s in steps if s.operation in supported))",
                 "max(level(s.name) for s in steps) + 1",
+                names=("level 1 holds an odd step alone",),
             ),
         ),
         Style(
@@ -273,7 +314,12 @@ def engines(steps, supported):
         done.update(outside)
     return count
 """,
-            Slip("empty ones counted", "count += len(inside) > 0", "count += 1"),
+            Slip(
+                "empty ones counted",
+                "count += len(inside) > 0",
+                "count += 1",
+                names=("level 1 holds an odd step alone",),
+            ),
             Slip(
                 "only finished parents",
                 "all(p in done or p in inside for p in s.parents)",
@@ -296,7 +342,9 @@ def engines(steps, supported):
             level[i] = (level[rows] + ~good[rows]).max()
     return len(np.unique(level[good]))
 """,
-            Slip("all levels", "np.unique(level[good])", "np.unique(level)"),
+            Slip(
+                "all levels", "np.unique(level[good])", "np.unique(level)", names=("level 1 holds an odd step alone",)
+            ),
             Slip("mean of the parents", ".max()\n", ".mean()\n"),
             Slip("one engine more", "len(np.unique(level[good]))", "len(np.unique(level[good])) + 1"),
         ),
@@ -334,7 +382,7 @@ class GlobalMaxPool(nn.Module):
 """,
             Slip("two dimensions lost", ".view(n, c, 1, 1)", "", names=("is (2, 3)",)),
             Slip("the pool", "x.flatten(2).amax(-1)", "nn.functional.adaptive_max_pool2d(x, 1)", names=("pool again",)),
-            Slip("mean", ".amax(-1)", ".mean(-1)"),
+            Slip("mean", ".amax(-1)", ".mean(-1)", names=(": the mean",)),
         ),
         Style(
             "negative dimensions, indexing by None",
@@ -360,7 +408,7 @@ class GlobalMaxPool(nn.Module):
         return -(-x).amin(self.dims, keepdim=True)
 """,
             Slip("sign forgotten", "return -(-x)", "return (-x)"),
-            Slip("no minus inside", "-(-x).amin", "-x.amin"),
+            Slip("no minus inside", "-(-x).amin", "-x.amin", names=("the minimum with the other sign",)),
             Slip("channels, too", "self.dims = (2, 3)", "self.dims = (1, 2, 3)", names=("(2, 1, 1, 1)",)),
         ),
         Style(
@@ -387,49 +435,5 @@ class GlobalMaxPool(nn.Module):
             Slip("sum", "row_best.amax(2)", "row_best.sum(2)"),
         ),
     ],
-    "18.5": [
-        Style(
-            "plain",
-            """
-def to_ship():
-    weights = "c"
-    return weights
-""",
-            Slip("the engine", '"c"', '"a"', names=("RTX 3090",)),
-            Slip("an engine for all", '"c"', '"b"', names=("hardware_compatible",)),
-        ),
-        Style(
-            "a lambda",
-            "to_ship = lambda: 'c'",
-            Slip("the version", "'c'", "'d'", names=("built already",)),
-            Slip("its number", "'c'", "3", names=("no reading '3'",)),
-        ),
-        Style(
-            "what is bound to a machine is left out",
-            """
-def to_ship():
-    bound = {"a": True, "b": True, "c": False, "d": True}
-    return [k for k, v in bound.items() if not v][0]
-""",
-            Slip("turned", "if not v", "if v", names=("RTX 3090",)),
-            Slip("a list", "if not v][0]", "if not v]"),
-        ),
-        Style(
-            "a method of a word",
-            """
-to_ship = "C".casefold
-""",
-            Slip("another method", "casefold", "upper", names=("no reading 'C'",)),
-            Slip("another word", '"C"', '"A"', names=("RTX 3090",)),
-        ),
-        Style(
-            "with a default",
-            """
-def to_ship(letters="abcd", place=2):
-    return letters[place]
-""",
-            Slip("from the end", "place=2", "place=-1", names=("built already",)),
-            Slip("counted from 1", "place=2", "place=1", names=("hardware_compatible",)),
-        ),
-    ],
+    "18.5": readings("to_ship", "c", a="RTX 3090", b="a Jetson is not among"),
 }

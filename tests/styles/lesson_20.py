@@ -1,6 +1,7 @@
 """Lesson 20 in other styles."""
 
 from styles import Slip, Style
+from styles.choices import readings
 
 STYLES = {
     "20.1": [
@@ -336,6 +337,7 @@ def split(photos, seed=0):
         val += named[i]
     return sorted(set(photos) - set(val)), val
 """,
+            Slip("not merged", ".union(*touching)", "", names=("one place",)),
             Slip("seed forgotten", "default_rng(seed), []", "default_rng(0), []", names=("seed does nothing",)),
             Slip("three quarters", "[: len(named) // 4]", "[len(named) // 4 :]", names=("75%",)),
         ),
@@ -353,9 +355,19 @@ def overlooked(mask, label, class_id, least=20):
             lost += 1
     return lost, total
 """,
-            Slip("half is lost", "2 * hit < np", "2 * hit <= np"),
-            Slip("regions of the mask", "ours.groups(label == class_id", "ours.groups(mask == class_id"),
-            Slip("least forgotten", "class_id, least):\n        total", "class_id):\n        total"),
+            Slip("half is lost", "2 * hit < np", "2 * hit <= np", names=("just half",)),
+            Slip(
+                "regions of the mask",
+                "ours.groups(label == class_id",
+                "ours.groups(mask == class_id",
+                names=("the mask sees two more",),
+            ),
+            Slip(
+                "least forgotten",
+                "class_id, least):\n        total",
+                "class_id):\n        total",
+                names=("only the large one has 20 pixels",),
+            ),
         ),
         Style(
             "shares in an array",
@@ -366,7 +378,7 @@ def overlooked(mask, label, class_id, least=20):
     return int((shares < 0.5).sum()), len(shares)
 """,
             Slip("found", "shares < 0.5", "shares >= 0.5"),
-            Slip("not found at all", "shares < 0.5", "shares == 0"),
+            Slip("not found at all", "shares < 0.5", "shares == 0", names=("4 of them are found, less than half",)),
             Slip("order", "int((shares < 0.5).sum()), len(shares)", "len(shares), int((shares < 0.5).sum())"),
         ),
         Style(
@@ -392,7 +404,12 @@ def overlooked(mask, label, class_id, least=20):
     return sum(map(int, verdicts)), len(verdicts)
 """,
             Slip("label for mask", "agree = (mask == class_id)", "agree = (label == class_id)"),
-            Slip("every wrong pixel", "agree.sum() < agree.size - agree.sum()", "not agree.all()"),
+            Slip(
+                "every wrong pixel",
+                "agree.sum() < agree.size - agree.sum()",
+                "not agree.all()",
+                names=("20 of them are found, just half",),
+            ),
             Slip(
                 "regions alone",
                 "return sum(map(int, verdicts)), len(verdicts)",
@@ -417,56 +434,7 @@ def overlooked(mask, label, class_id, least=20):
             Slip("one region", "numbers[region] = n", "numbers[region] = 1"),
         ),
     ],
-    "20.5": [
-        Style(
-            "plain",
-            """
-def twenty_photographs():
-    reading = "c"
-    return reading
-""",
-            Slip("seed 0", '"c"', '"a"', names=("standard error",)),
-            Slip("useless", '"c"', '"b"', names=("rules out neither",)),
-        ),
-        Style(
-            "a lambda",
-            "twenty_photographs = lambda: 'c'",
-            Slip("all the same", "'c'", "'d'", names=("way is lower",)),
-            Slip("its number", "'c'", "3", names=("no reading '3'",)),
-        ),
-        Style(
-            "mean and error decide",
-            """
-def twenty_photographs(mean=0.3, error=1.4):
-    if abs(mean) < 2 * error:
-        return "c"
-    return "a" if mean > 0 else "b"
-""",
-            Slip("error taken as 0", "error=1.4", "error=0.0", names=("standard error",)),
-            Slip("sign", "if abs(mean) < 2 * error", "if abs(mean) > 2 * error", names=("standard error",)),
-        ),
-        Style(
-            "popped",
-            """
-def twenty_photographs():
-    letters = list("abcd")
-    del letters[:2]
-    return letters.pop(0)
-""",
-            Slip("the last", "letters.pop(0)", "letters.pop()", names=("way is lower",)),
-            Slip("nothing thrown away", "letters[:2]", "letters[4:]", names=("standard error",)),
-        ),
-        Style(
-            "a partial",
-            """
-from functools import partial
-
-twenty_photographs = partial(min, "c", "d")
-""",
-            Slip("max", "min,", "max,", names=("way is lower",)),
-            Slip("a capital", '"c"', '"C"', names=("no reading 'C'",)),
-        ),
-    ],
+    "20.5": readings("twenty_photographs", "c", a="standard error", b="rules out neither"),
     "20.6": [
         Style(
             "ifs, one after another",

@@ -88,20 +88,44 @@ class _Mixed(nn.Module):
         return self.last(y.mean((2, 3)))
 
 
-def counts_a_graph(answer: Callable[[Sequence[Step]], Mapping[str, int]]) -> None:
-    """Convolutions and linear layers are counted by their type."""
+Counts = Callable[[Sequence[Step]], Mapping[str, int]]
+
+
+def counts_what_multiplies(answer: Counts) -> None:
+    """Each of the four operations counts."""
+    for operation in ("conv1d", "conv2d", "linear", "matmul"):
+        found = answer([Step("a", "relu", (), "float32"), Step("b", operation, ("a",), "float16")])
+        assert found == {"float16": 1}, (
+            f"in a graph of relu and {operation} the {operation} multiplies and gives float16: the count should be "
+            f"{{'float16': 1}}, and yours is {found}"
+        )
+
+
+def counts_no_others(answer: Counts) -> None:
+    """Casts, pools and sums multiply nothing."""
+    for operation in ("relu", "to", "mean", "add", "cat"):
+        found = answer([Step("a", operation, (), "float32")])
+        assert not found, f"a graph of one {operation} has nothing to count, and your count is {found}"
+
+
+def adds_up(answer: Counts) -> None:
+    """Steps of one type are counted together, others apart."""
+    of_half = ("conv2d", "linear", "conv2d")
+    steps = [Step("a", "conv2d", (), "float32"), *(Step(f"b{i}", o, ("a",), "float16") for i, o in enumerate(of_half))]
+    found, wanted = answer(steps), multiplying_types(steps)
+    assert found == wanted, (
+        f"one convolution gives float32; two convolutions and a linear give float16: the count should be {wanted}, and "
+        f"yours is {found}"
+    )
+
+
+def counts_a_graph(answer: Counts) -> None:
+    """The same for exported blocks."""
     for module, x in ((CCBAM(16), [torch.zeros(1, 16, 4, 5)] * 2), (_Mixed(), [torch.zeros(1, 4, 3, 3).half()])):
         program = export(module, *x)
         found, wanted = answer(steps_of(program)), multiplying_types(steps_of(program))
         assert wanted == compute_dtypes(program)
         assert found == wanted, f"for {type(module).__name__.strip('_')} your count is {found}, and should be {wanted}"
-
-
-def counts_no_others(answer: Callable[[Sequence[Step]], Mapping[str, int]]) -> None:
-    """Casts, pools and sums multiply nothing."""
-    steps = [Step("a", "relu", (), "float32"), Step("b", "to", ("a",), "float16"), Step("c", "mean", ("b",), "float16")]
-    found = answer(steps)
-    assert not found, f"a graph of relu, to and mean multiplies nothing, and your count is {found}"
 
 
 # builders -------------------------------------------------------------------------------------------------------------
@@ -138,16 +162,30 @@ def call_checked(build: Callable[..., Any], *args: Any, **options: Any) -> Any:
 
 def hands_on_what_is_known(answer: Callable[..., Any]) -> None:
     """Known options and the result go through."""
-    given = answer(compile_2_9, "program", enabled_precisions={"float16"}, min_block_size=1)
-    assert given == "float16", f"2.9 knows enabled_precisions and gives 'float16'; you return {given!r}"
+    wanted = {"program": "a graph", "inputs": ["x"], "min_block_size": 1}
     seen: dict[str, Any] = {}
 
-    def build(program: Any, inputs: Any, *, min_block_size: int = 5) -> None:
+    def build(program: Any = None, inputs: Any = None, *, min_block_size: int = 5) -> str:
         seen.update(program=program, inputs=inputs, min_block_size=min_block_size)
+        return "an engine"
 
-    answer(build, "a graph", ["x"], min_block_size=1)
-    wanted = {"program": "a graph", "inputs": ["x"], "min_block_size": 1}
+    given = _taken(answer, build, "a graph", ["x"], min_block_size=1)
     assert seen == wanted, f"the builder should be given {wanted}, and was given {seen or 'nothing'}"
+    assert given == "an engine", f"the builder returns 'an engine'; you return {given!r}"
+    given = _taken(answer, compile_2_9, "a graph", enabled_precisions={"float16"}, min_block_size=1)
+    assert given == "float16", f"compile_2_9 knows enabled_precisions and gives 'float16'; you return {given!r}"
+    assert _taken(answer, compile_2_9, "a graph") == "float32", "without options compile_2_9 gives 'float32'"
+
+
+def _taken(answer: Callable[..., Any], build: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """What an answer returns; to refuse is wrong here."""
+    try:
+        return answer(build, *args, **options)
+    except TypeError as error:
+        raise AssertionError(
+            f"{build.__name__} names {' and '.join(options) or 'all that it is given'}, and yours refuses "
+            f"{'them' if len(options) > 1 else 'it'}; it says: {error}"
+        ) from None
 
 
 def refuses_what_is_swallowed(answer: Callable[..., Any]) -> None:
@@ -214,11 +252,67 @@ def side_by_side() -> list[Step]:
     return [*steps, Step("sum", "add", ("conva", "convb"), "float32")]
 
 
-def skipped() -> list[Step]:
-    """Two branches, one without an unsupported step, joined; another such step behind them: three engines."""
+def skipped(turned: bool = False) -> list[Step]:
+    """Two branches, one without an unsupported step, joined; another such step behind them: three engines.
+
+    Args:
+        turned: the longer branch is the second parent of what joins them.
+    """
+    parents = ("side", "s2") if turned else ("s2", "side")
     steps = [*chain("conv2d", "odd", "conv2d"), Step("side", "relu", ("s0",), "float32")]
-    steps += [Step("sum", "add", ("s2", "side"), "float32"), Step("odd", "odd", ("sum",), "float32")]
+    steps += [Step("sum", "add", parents, "float32"), Step("odd", "odd", ("sum",), "float32")]
     return [*steps, Step("end", "relu", ("odd",), "float32")]
+
+
+def apart() -> list[Step]:
+    """Two chains that nothing joins, the second with an unsupported step: two engines."""
+    second = [Step("t0", "conv2d", (), "float32"), Step("t1", "odd", ("t0",), "float32")]
+    return [*chain("conv2d", "relu"), *second, Step("t2", "relu", ("t1",), "float32")]
+
+
+Engines = Callable[[Sequence[Step], Collection[str]], int]
+_SUPPORTED = frozenset({"conv2d", "relu", "add"})
+
+
+def _counted(answer: Engines, steps: Sequence[Step], what: str, why: str) -> None:
+    """An answer's count for a graph whose odd steps have no converter."""
+    found, wanted = answer(list(steps), set(_SUPPORTED)), engines(steps, _SUPPORTED)
+    level = levels(steps, _SUPPORTED)
+    told = ", ".join(f"{step.name} {step.operation} {level[step.name]}" for step in steps)
+    assert found == wanted, (
+        f"{what}: {why}, so the answer is {wanted}, and yours is {found}.\nSteps and their levels: {told}"
+    )
+
+
+def counts_levels(answer: Engines) -> None:
+    """One engine without an unsupported step, one more behind each in a chain."""
+    _counted(answer, chain("conv2d", "relu", "conv2d"), "Three supported steps in a chain", "all have level 0")
+    in_a_row = "a chain of conv2d, odd, relu, odd, conv2d"
+    _counted(
+        answer, chain("conv2d", "odd", "relu", "odd", "conv2d"), in_a_row, "levels 0, 1 and 2 hold a supported step"
+    )
+
+
+def leaves_out_empty_levels(answer: Engines) -> None:
+    """A level without a supported step is no engine."""
+    two = "Two odd steps in a row (conv2d, odd, odd, relu)"
+    _counted(answer, chain("conv2d", "odd", "odd", "relu"), two, "level 1 holds an odd step alone and is no engine")
+    _counted(answer, chain("odd", "odd"), "Two odd steps and nothing else", "no level holds a supported step")
+    _counted(answer, chain("odd", "relu"), "An odd step, then relu", "only level 1 holds a supported step")
+
+
+def shares_levels(answer: Engines) -> None:
+    """Branches: a level is a property of the parents, not of the place in the list."""
+    both = "Two branches with an odd step each"
+    _counted(answer, side_by_side(), both, "what follows both has level 1, and one engine takes it")
+    _counted(answer, apart(), "Two chains that nothing joins", "both begin at level 0 and share that engine")
+
+
+def takes_the_largest(answer: Engines) -> None:
+    """Of several parents the one with the most unsupported steps before it decides."""
+    for turned, which in ((False, "first"), (True, "second")):
+        what = f"Two branches; the {which} parent of sum has an odd step before it, the other has none"
+        _counted(answer, skipped(turned), what, "the largest decides: sum has level 1, and end level 2")
 
 
 class SplitMaxPool(nn.Module):
@@ -250,7 +344,18 @@ def gives_the_maxima(answer: type[nn.Module]) -> None:
         assert found.shape == wanted.shape, (
             f"for {tuple(x.shape)} the shape should be {tuple(wanted.shape)}, and is {tuple(found.shape)}"
         )
-        assert torch.equal(found, wanted), f"for {tuple(x.shape)} the maxima should be {wanted.flatten().tolist()[:3]}…"
+        assert torch.equal(found, wanted), (
+            f"for {tuple(x.shape)} the first maximum should be {float(wanted[0, 0]):.4g}, and is "
+            f"{float(found[0, 0]):.4g}{_instead(x, found)}"
+        )
+
+
+def _instead(x: Tensor, found: Tensor) -> str:
+    """What was computed in the maxima's place, where that can be said."""
+    flat = x.flatten(2)
+    others = {"the minimum": flat.amin(2), "the minimum with the other sign": -flat.amin(2)}
+    others |= {"the mean": flat.mean(2), "the sum": flat.sum(2), "the maximum with the other sign": -flat.amax(2)}
+    return next((f": {name}" for name, y in others.items() if torch.allclose(found.flatten(1), y)), "")
 
 
 def has_converters(answer: type[nn.Module]) -> None:

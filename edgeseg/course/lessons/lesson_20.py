@@ -403,9 +403,8 @@ def read_log(path: Path) -> dict[str, list[dict[str, float]]]:
 def row(pictures: Mapping[str, np.ndarray], table: ClassTable) -> Figure:
     """Photographs (H, W, 3) and class maps (H, W) side by side, each under its name, with a legend of the classes."""
     shown = [p if p.ndim == 3 else colorize(p, table) for p in pictures.values()]
-    figure = picture_grid([shown], [list(pictures)])
+    figure = picture_grid([shown], [list(pictures)], below=0.35)
     figure.set_dpi(75)  # noise of the night is large in a file
-    figure.set_figheight(figure.get_figheight() - 0.4)
     void = any((p == VOID).any() for p in pictures.values() if p.ndim == 2)
     handles = class_patches(range(len(table)), table, void=void)
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False)

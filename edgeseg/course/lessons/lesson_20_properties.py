@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from edgeseg.course.answers import Readings
-from edgeseg.course.checking import Case, case
 from edgeseg.course.drawing import Shape
 from edgeseg.course.lessons.lesson_20 import Own, Photos, Report
 from edgeseg.data.class_file import read_class_file
@@ -171,14 +170,27 @@ OUTLINES = (
 Split = Callable[[Photos, int], tuple[Sequence[str], Sequence[str]]]
 
 
-def _town() -> dict[str, tuple[str, str]]:
-    """Twenty recordings of four photographs; some pass two places or come back: they hang together in chains."""
-    second = {4: 5, 7: 8, 8: 9, 11: 11, 12: 11, 15: 16}  # recording → the place of its last two photographs
+_SEEDS = 12
+
+
+def _town(second: Mapping[int, int] | None = None, recordings: int = 20) -> dict[str, tuple[str, str]]:
+    """Recordings of four photographs; some pass two places or come back: they hang together in chains.
+
+    Args:
+        second: recording → the place of its last two photographs, where that is not its own.
+        recordings: how many.
+    """
+    second = {4: 5, 7: 8, 8: 9, 11: 11, 12: 11, 15: 16} if second is None else second
     return {
         f"rec{n:02}_{k}": (f"rec{n:02}", f"place{second.get(n, n) if k > 1 or n == 12 else n:02}")
-        for n in range(20)
+        for n in range(recordings)
         for k in range(4)
     }
+
+
+def _towns() -> tuple[dict[str, tuple[str, str]], ...]:
+    """Towns whose chains run upwards, downwards and through the middle: no order of joining is right by luck."""
+    return _town(), _town({3: 2, 9: 8, 10: 9, 14: 3, 19: 18}), _town({0: 23, 5: 17, 16: 17, 2: 1, 21: 2}, 24)
 
 
 def _parts(mine: Split, photos: Photos, seed: int) -> tuple[list[str], list[str]]:
@@ -188,10 +200,13 @@ def _parts(mine: Split, photos: Photos, seed: int) -> tuple[list[str], list[str]
 
 def holds_every_photograph(mine: Split) -> None:
     """Each one in one part, once."""
-    train, val = _parts(mine, _town(), 0)
-    assert sorted(train + val) == sorted(_town()), (
-        f"Every photograph belongs to one part, once: {len(_town())} came in, {len(train)} + {len(val)} came out."
-    )
+    for photos in _towns():
+        for seed in range(_SEEDS):
+            train, val = _parts(mine, photos, seed)
+            assert sorted(train + val) == sorted(photos), (
+                f"Every photograph belongs to one part, once: {len(photos)} came in, {len(train)} + {len(val)} came "
+                "out."
+            )
 
 
 def parts_no_recording(mine: Split) -> None:
@@ -205,18 +220,19 @@ def parts_no_place(mine: Split) -> None:
 
 
 def _apart(mine: Split, part: int, what: str) -> None:
-    photos = _town()
-    for seed in range(4):
-        train, val = ({photos[name][part] for name in names} for names in _parts(mine, photos, seed))
-        both = sorted(train & val)
-        assert not both, f"Seed {seed}: photographs of one {what} are on both sides, e.g. of {both[0]}."
+    for photos in _towns():
+        for seed in range(_SEEDS):
+            train, val = ({photos[name][part] for name in names} for names in _parts(mine, photos, seed))
+            both = sorted(train & val)
+            assert not both, f"Seed {seed}: photographs of one {what} are on both sides, e.g. of {both[0]}."
 
 
 def takes_about_a_quarter(mine: Split) -> None:
     """Enough to score, enough to learn from."""
-    for seed in range(4):
-        share = len(_parts(mine, _town(), seed)[1]) / len(_town())
-        assert 0.1 <= share <= 0.4, f"Seed {seed}: val has {share:.0%} of the photographs; a quarter was asked for."
+    for photos in _towns():
+        for seed in range(_SEEDS):
+            share = len(_parts(mine, photos, seed)[1]) / len(photos)
+            assert 0.1 <= share <= 0.4, f"Seed {seed}: val has {share:.0%} of the photographs; a quarter was asked for."
 
 
 def is_repeatable(mine: Split) -> None:
@@ -293,16 +309,87 @@ RELEASE = (lets_a_good_one_pass, finds_each_fault, finds_all_faults, asks_for_wh
 # nobody overlooked ----------------------------------------------------------------------------------------------------
 
 
-def crowds() -> list[Case]:
-    """Made-up labels and masks: people found, half found, lost, too small to count; and people who are not there."""
-    label, mask = np.zeros((30, 50), np.uint8), np.zeros((30, 50), np.uint8)
-    for place, (top, left, high, wide) in enumerate(((2, 2, 10, 4), (2, 10, 8, 6), (2, 20, 12, 4), (20, 2, 3, 5))):
-        label[top : top + high, left : left + wide] = 2
-        mask[top : top + high // (1, 2, 4, 1)[place], left : left + wide] = 2
-    label[15:28, 30:40], label[0:3, 40:50] = 1, VOID
-    mask[10:30, 32:48] = 2
-    return [case(mask, label, 2), case(mask, label, 2, 10), case(mask, label, 1), case(label[:8], mask[:8], 2, least=1)]
+Overlooked = Callable[..., tuple[int, int]]
+_PERSON = 2
+_Box = tuple[int, int, int, int]  # top, left, height, width
 
+
+def _picture(*boxes: _Box, class_id: int = _PERSON) -> np.ndarray:
+    picture = np.zeros((30, 50), np.uint8)
+    for top, left, high, wide in boxes:
+        picture[top : top + high, left : left + wide] = class_id
+    return picture
+
+
+def _counts(
+    mine: Overlooked, mask: np.ndarray, label: np.ndarray, wanted: tuple[int, int], what: str, **least: int
+) -> None:
+    found = mine(mask.copy(), label.copy(), _PERSON, **least)
+    pair = isinstance(found, (tuple, list)) and len(found) == 2
+    assert pair, f"Two numbers are asked for, (overlooked, all); yours gives {found!r}."
+    for got, right, which in zip(found, wanted, ("overlooked", "all"), strict=True):
+        assert got == right, f"{what}. {which.capitalize()} should be {right}, and yours is {got}."
+
+
+def counts_regions_of_the_label(mine: Overlooked) -> None:
+    """Regions lie in the label; what the mask has besides is no region."""
+    people = ((2, 2, 10, 4), (2, 10, 8, 6), (2, 20, 12, 4))
+    label = _picture(*people)
+    _counts(mine, label, label, (0, 3), "Three people, all found")
+    mask = _picture(*people, (20, 5, 8, 8), (20, 30, 8, 8))
+    _counts(mine, mask, label, (0, 3), "Three people, all found; the mask sees two more, where the label has none")
+    _counts(mine, label, _picture(), (0, 0), "Nobody in the label, three people in the mask")
+    label[20:28, 5:13], label[20:28, 30:38] = 1, VOID
+    _counts(mine, _picture(*people), label, (0, 3), "Three people, all found, a region of another class, and void")
+    got = tuple(mine(_picture(*people), label.copy(), 1))
+    assert got == (1, 1), (
+        f"The same, asked for class 1 in place of 2: one region, lost. That is (1, 1), and yours is {got}."
+    )
+
+
+def passes_over_small_ones(mine: Overlooked) -> None:
+    """`least` is handed on."""
+    small, large = (20, 2, 3, 5), (2, 2, 10, 4)
+    label, empty = _picture(small, large), _picture()
+    what = "A region of 15 pixels and one of 40, both lost"
+    _counts(mine, empty, label, (1, 1), f"{what}; only the large one has 20 pixels")
+    _counts(mine, empty, label, (2, 2), f"{what}; with least=15 both count", least=15)
+    _counts(mine, empty, label, (1, 1), f"{what}; with least=40 the large one counts", least=40)
+    _counts(mine, empty, label, (0, 0), f"{what}; with least=41 none counts", least=41)
+
+
+def asks_for_half_of_it(mine: Overlooked) -> None:
+    """Less than half of its pixels found: overlooked."""
+    for rows, lost in ((0, 1), (1, 1), (4, 1), (5, 0), (6, 0), (9, 0), (10, 0)):
+        what = f"One person of 40 pixels, {4 * rows} of them are found"
+        half = "less than half" if lost else "just half" if rows == 5 else "more than half"
+        mask = _picture((2, 2, rows, 4))
+        _counts(mine, mask, _picture((2, 2, 10, 4)), (lost, 1), f"{what}, {half}")
+
+
+def asks_each_by_its_own_pixels(mine: Overlooked) -> None:
+    """What is found of one person helps no other; another class is not found."""
+    left, right = (2, 2, 10, 4), (2, 20, 10, 4)
+    label = _picture(left, right)
+    _counts(mine, _picture(left), label, (1, 2), "Two people; the mask has the left one alone")
+    _counts(mine, _picture(right), label, (1, 2), "Two people; the mask has the right one alone")
+    near = _picture(left, (15, 0, 15, 50))
+    _counts(mine, near, label, (1, 2), "Two people; the mask has the left one, and a large area that is nobody's")
+    other = _picture(right, class_id=1) + _picture(left)
+    _counts(mine, other, label, (1, 2), "Two people; the mask gives the right one's pixels to another class")
+    three = _picture(left, right, (16, 30, 6, 6))
+    _counts(
+        mine,
+        _picture((2, 2, 3, 4), (16, 30, 4, 6)),
+        three,
+        (2, 3),
+        "Three people; only of the third more than half is found",
+    )
+
+
+NOBODY_OVERLOOKED = (
+    counts_regions_of_the_label, passes_over_small_ones, asks_for_half_of_it, asks_each_by_its_own_pixels,
+)  # fmt: skip
 
 TWENTY_PHOTOGRAPHS = Readings(
     "c",
