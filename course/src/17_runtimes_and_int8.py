@@ -39,7 +39,7 @@ from edgeseg.deploy.parity import check_parity
 from edgeseg.deploy.quantise import calibration_images, quantise_weight
 from edgeseg.inference import load_segmenter
 from edgeseg.metrics import score
-from edgeseg.plots import colorize
+from edgeseg.plots import colorize, with_legend
 
 take_turns = course.mine("16.3", timing.take_turns)
 speed_up = course.mine("16.4", timing.speed_up)
@@ -78,7 +78,7 @@ drawn = {
     "float": colorize(mask, scenes.table),
     "8 bits": colorize(lost, scenes.table),
 }
-picture_row(drawn)
+with_legend(picture_row(drawn), scenes.table)
 
 # %% [markdown]
 # The lamp post is gone. Of the person on the road a spot is left. Most pixels are as before. Whoever looks at that one
@@ -105,8 +105,8 @@ picture_row(drawn)
 # %% [markdown]
 # ## 1 · 256 codes
 # ### Exercise 17.1 · Scale and zero point   ●●○○○ · 8 minutes
-# Values lie between `low` and `high`. Code 0 is for `low`, code 255 for `high`. Give the step, and the code of the value
-# 0 (an `int`, rounded).
+# Values lie between `low` and `high`. Code 0 is for `low`, code 255 for `high`. Give the step (a `float`), and the code of
+# the value 0 (an `int`, rounded): plain numbers, no tensors.
 #
 # The value 0 *must* have a code: zeros are added at the border of every padded convolution. So if 0 is not inside
 # `low`…`high`, widen the range until it is.
@@ -123,22 +123,23 @@ def scale_and_zero(low, high):
 
 
 # %% tags=["check"]
-scale_and_zero = course.check(
+scale_and_zero = course.prove(
     scale_and_zero,
     ours.scale_and_zero,
-    course.case(-1.5, 3.0),
-    course.case(-2.1, 1.9),
-    course.case(0.4, 6.0),
-    course.case(-3.0, -1.0),
+    ours.gives_plain_numbers,
+    ours.reaches_both_ends,
+    ours.widens_to_zero,
+    ours.gives_zero_a_code,
     exercise="17.1",
 )
 
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>
 #
-# - *answer[0] a little too small*: 256 codes have 255 steps between them.
-# - *only (0.4, 6.0) or (−3.0, −1.0) differs*: the range must hold 0. `min(low, 0.0)`.
-# - *answer[1] has a fraction, or the sign is wrong*: `round(-low / scale)`.
+# - *255 of your steps are too many, or too few*: 256 codes have 255 steps between them.
+# - *does not hold 0*: widen the range. `min(low, 0.0)`.
+# - *the code of 0 has a fraction, or the other sign*: `round(-low / scale)`.
+# - *a plain number is asked for*: of a tensor `.item()` makes one; `float(…)` and `int(…)` do, too.
 #
 # </details>
 
@@ -301,7 +302,10 @@ w_steps = torch.tensor([0.1, 0.02, 0.3, 0.004])
 conv_int8 = course.check(
     conv_int8,
     ours.conv_int8,
+    course.case(bytes_, 0.02, 0, w_bytes, w_steps),
     course.case(bytes_, 0.02, 85, w_bytes, w_steps),
+    course.case(bytes_, 0.02, 85, w_bytes, w_steps, stride=2),
+    course.case(bytes_, 0.02, 85, w_bytes, w_steps, padding=1),
     course.case(bytes_, 0.02, 85, w_bytes, w_steps, stride=2, padding=1),
     exercise="17.4",
 )
@@ -368,24 +372,21 @@ def alike(expected, got, least=0.001):
 
 
 # %% tags=["check"]
-before = np.array([[1, 1, 1, 5], [1, 1, 5, 5], [9, 1, 1, 1]])
-after = np.array([[1, 1, 1, 1], [1, 5, 5, 5], [1, 1, 4, 1]])
-alike = course.check(
+alike = course.prove(
     alike,
     ours.alike,
-    course.case(before, after),
-    course.case(before, after, least=0.1),
-    course.case(10 - before, 10 - after, least=0.1),
-    course.case(before.repeat(30, 0), after.repeat(30, 0), 0.3),
+    ours.tells_every_class,
+    ours.leaves_out_small_classes,
+    ours.gives_the_iou,
     exercise="17.5",
 )
 
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>
 #
-# - *a class too many*: 4 occurs only in `got`. Go over the classes of `expected`.
-# - *a class is missing*: 9 is lost altogether. Its IoU is 0, and it must be told.
-# - *only `least=…` differs*: the share of `expected`, not of the union.
+# - *class 4 is in got alone*: go over the classes of `expected`.
+# - *class 9 is lost in got*: its IoU is 0, and it must be told.
+# - *least=…*: the share of `expected`, not of the union.
 #
 # </details>
 
@@ -632,7 +633,8 @@ else:
     cured = final(image)
 print(f"{(cured == mask).mean():.1%} of the pixels as in float")
 drawn = {"float": mask, "8 bits, from streets": cured, "8 bits, from sky": lost}
-picture_row({name: colorize(ids, scenes.table) for name, ids in drawn.items()})
+drawn = {name: colorize(ids, scenes.table) for name, ids in drawn.items()}
+with_legend(picture_row(drawn), scenes.table)
 
 # %% [markdown]
 # Cured: post and person are back, in a file of a quarter of the size. Whether int8 is *faster* is the processor's doing

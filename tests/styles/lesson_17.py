@@ -15,9 +15,14 @@ def scale_and_zero(low, high):
     step = (high - low) / 255
     return step, int(round(-low / step))
 """,
-            Slip("256 steps", "(high - low) / 255", "(high - low) / 256"),
-            Slip("positive ranges not widened", "    if low > 0:\n        low = 0.0\n", "", names=("(0.4, 6.0)",)),
-            Slip("sign", "round(-low / step)", "round(low / step)", names=("-85, and should be 85",)),
+            Slip("256 steps", "(high - low) / 255", "(high - low) / 256", names=("255 of your steps are 4.482",)),
+            Slip(
+                "positive ranges not widened",
+                "    if low > 0:\n        low = 0.0\n",
+                "",
+                names=("6.0 does not hold 0",),
+            ),
+            Slip("sign", "round(-low / step)", "round(low / step)", names=("yours is -85",)),
         ),
         Style(
             "sorted with the 0",
@@ -27,7 +32,7 @@ def scale_and_zero(low, high):
     width = largest - smallest
     return width / 255, round(255 * (0 - smallest) / width)
 """,
-            Slip("0 forgotten", "sorted([low, 0.0, high])", "sorted([low, high])", names=("(0.4, 6.0)",)),
+            Slip("0 forgotten", "sorted([low, 0.0, high])", "sorted([low, high])", names=("6.0 does not hold 0",)),
             Slip("distance to the top", "(0 - smallest) / width", "largest / width"),
             Slip(
                 "a fraction", "round(255 * (0 - smallest) / width)", "255 * (0 - smallest) / width", names=("133.875",)
@@ -55,9 +60,9 @@ def scale_and_zero(low, high):
     scale = half / 127.5
     return scale, round(127.5 - centre / scale)
 """,
-            Slip("middle at 128", "half / 127.5", "half / 128"),
+            Slip("middle at 128", "half / 127.5", "half / 128", names=("255 of your steps are 4.482",)),
             Slip("plus the middle", "127.5 - centre / scale", "127.5 + centre / scale"),
-            Slip("negative ranges not widened", "max(0, high)", "high", names=("(-3.0, -1.0)",)),
+            Slip("negative ranges not widened", "max(0, high)", "high", names=("-1.0 does not hold 0",)),
         ),
         Style(
             "torch",
@@ -69,9 +74,12 @@ def scale_and_zero(low, high):
     zero = (-bottom / scale).round().int().item()
     return scale, zero
 """,
-            Slip("cut off, not rounded", ".round().int()", ".int()"),
-            Slip("0 left out", "ends.aminmax()", "ends[:2].aminmax()", names=("(0.4, 6.0)",)),
+            Slip("cut off, not rounded", ".round().int()", ".int()", names=("133.875 steps above -2.1",)),
+            Slip("0 left out", "ends.aminmax()", "ends[:2].aminmax()", names=("6.0 does not hold 0",)),
             Slip("half the range", "(top - bottom) / 255", "top / 255"),
+            Slip(
+                "tensors", "(-bottom / scale).round().int().item()", "(-bottom / scale).round()", names=("is a Tensor",)
+            ),
         ),
     ],
     "17.2": [
@@ -314,7 +322,12 @@ def conv_int8(codes, scale, zero, w_codes, w_scales, stride=1, padding=0):
 """,
             Slip("true convolution, kernel turned", "w_codes[:, :, i, j]", "w_codes[:, :, k - 1 - i, k - 1 - j]"),
             Slip("kernel transposed", "w_codes[:, :, i, j]", "w_codes[:, :, j, i]"),
-            Slip("padded before the zero point", "= codes.double() - zero", "= codes.double()\n    wide -= zero"),
+            Slip(
+                "padded before the zero point",
+                "= codes.double() - zero",
+                "= codes.double()\n    wide -= zero",
+                names=("padding=1",),
+            ),
         ),
         Style(
             "a module",
@@ -331,7 +344,7 @@ def conv_int8(codes, scale, zero, w_codes, w_scales, stride=1, padding=0):
     return y
 """,
             Slip("step of the images", "y[:, o] *= w_scales[o]", "y[o % len(y)] *= w_scales[o]"),
-            Slip("zero not taken off", ".sub(zero)", ""),
+            Slip("zero not taken off", ".sub(zero)", "", names=("0.02, 85,",)),
             Slip("a bias", "bias=False", "bias=True"),
         ),
     ],
@@ -348,10 +361,10 @@ def alike(expected, got, least=0.001):
                 "classes of the other map",
                 "np.unique(expected, return_counts=True)",
                 "np.unique(got, return_counts=True)",
-                names=("is [1, 4, 5]",),
+                names=("class 4 is in got alone",),
             ),
-            Slip("recall", "np.sum((expected == i) | (got == i))", "np.sum(expected == i)"),
-            Slip("number, not share", "n / expected.size >= least", "n >= least", names=("[1, 5, 9]",)),
+            Slip("recall", "np.sum((expected == i) | (got == i))", "np.sum(expected == i)", names=("is recall",)),
+            Slip("number, not share", "n / expected.size >= least", "n >= least", names=("(0.083); least=0.1",)),
         ),
         Style(
             "one table of pairs",
@@ -367,14 +380,19 @@ def alike(expected, got, least=0.001):
             result[k] = float(both[k] / (mine[k] + other[k] - both[k]))
     return result
 """,
-            Slip("both counted twice", "other[k] - both[k])", "other[k])"),
+            Slip("both counted twice", "other[k] - both[k])", "other[k])", names=("in both twice below",)),
             Slip(
                 "share of the other map",
                 "mine[k] and mine[k] >= least",
                 "mine[k] and other[k] >= least",
-                names=("is [1, 5]",),
+                names=("class 9 is lost in got",),
             ),
-            Slip("Dice", "both[k] / (mine[k] + other[k] - both[k])", "2 * both[k] / (mine[k] + other[k])"),
+            Slip(
+                "Dice",
+                "both[k] / (mine[k] + other[k] - both[k])",
+                "2 * both[k] / (mine[k] + other[k])",
+                names=("is Dice",),
+            ),
         ),
         Style(
             "sets of places",
@@ -397,13 +415,13 @@ def alike(expected, got, least=0.001):
                 "lost classes left out",
                 "for k, where in a.items()\n",
                 "for k, where in a.items()\n        if k in b\n",
-                names=("is [1, 5]",),
+                names=("class 9 is lost in got",),
             ),
             Slip(
                 "more than, of the union",
                 "if len(where) >= least",
                 "if len(where | b.get(k, set())) >= least",
-                names=("is [1, 5]",),
+                names=("least=",),
             ),
             Slip("symmetric difference", "len(where & b", "len(where ^ b"),
         ),
@@ -419,9 +437,14 @@ def alike(expected, got, least=0.001):
     return dict(zip(ids[enough].tolist(), iou[enough].tolist()))
 """,
             Slip("limit the other way", "a.mean(1) >= least", "a.mean(1) <= least", names=("keys",)),
-            Slip("limit forgotten", "a.mean(1) >= least", "a.mean(1) >= 0", names=("is [1, 5, 9]",)),
+            Slip("limit forgotten", "a.mean(1) >= least", "a.mean(1) >= 0", names=("(0.083); least=0.1",)),
             Slip("exclusive or", "(a | b)", "(a ^ b | ~a)"),
-            Slip("pixels, not a share", "(a & b).sum(1) / (a | b).sum(1)", "(a & b).sum(1) + 0.0"),
+            Slip(
+                "pixels, not a share",
+                "(a & b).sum(1) / (a | b).sum(1)",
+                "(a & b).sum(1) + 0.0",
+                names=("counts pixels",),
+            ),
         ),
         Style(
             "torch",
@@ -440,7 +463,7 @@ def alike(expected, got, least=0.001):
             Slip(
                 "large classes left out", "if x.mean().item() < least", "if x.mean().item() >= least", names=("keys",)
             ),
-            Slip("of the sum", "(x + y - x * y).sum()", "(x + y).sum()"),
+            Slip("of the sum", "(x + y - x * y).sum()", "(x + y).sum()", names=("in both twice below",)),
             Slip("names, not ids", "answer[k] =", "answer[str(k)] =", names=("'1', '5', '9'",)),
         ),
     ],

@@ -95,7 +95,7 @@ class Machine:
 
 
 def stopwatch(run: Act, wait: Act, clock: Clock) -> float:
-    """Milliseconds of one run: nothing waits when it starts, nothing is left when it ends."""
+    """Time of one run in the clock's unit: nothing waits when it starts, nothing is left when it ends."""
     wait()
     started = clock()
     run()
@@ -106,7 +106,10 @@ def stopwatch(run: Act, wait: Act, clock: Clock) -> float:
 def measure(
     model: nn.Module, run: Act, wait: Act, clock: Clock, warm_up: int = 3, calls: int = 20
 ) -> list[float]:  # as long as the exercise's
-    """Milliseconds of every call after some that do not count, the model in evaluation mode; its mode is put back."""
+    """Time of every call after some that do not count, the model in evaluation mode; its mode is put back.
+
+    Times are in the clock's unit.
+    """
     mode = model.training
     model.eval()
     try:
@@ -119,7 +122,7 @@ def measure(
 
 
 def take_turns(runs: Mapping[str, Act], wait: Act, clock: Clock, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds by name, one a round; in each round every variant runs once, and each begins with the next one."""
+    """Times by name in the clock's unit, one a round: every variant once, each round beginning with the next one."""
     names = list(runs)
     found: dict[str, list[float]] = {name: [] for name in names}
     for r in range(rounds):
@@ -140,174 +143,6 @@ def least_time(macs: float, moved: float, gflops: float, gigabytes: float) -> tu
     """Milliseconds that so many multiply-adds and bytes take at a machine's peaks, and which of the two decides."""
     arithmetic, memory = 1e3 * 2 * macs / (gflops * 1e9), 1e3 * moved / (gigabytes * 1e9)
     return max(arithmetic, memory), "arithmetic" if arithmetic > memory else "memory"
-
-
-# Properties -----------------------------------------------------------------------------------------------------------
-
-
-def _shown(value: object) -> str:
-    """A number as the messages show it."""
-    return f"{value:g}" if isinstance(value, (int, float)) else repr(value)
-
-
-def _is(value: object, wanted: float) -> bool:
-    return isinstance(value, (int, float)) and abs(value - wanted) < 1e-6
-
-
-def waits_at_the_end(mine: Stopwatch) -> None:
-    """The work is done when the clock is read the second time."""
-    gpu = Machine({"net": 20.0}, launch=0.5, queue=True)
-    got = mine(gpu.run, gpu.wait, gpu.clock)
-    assert _is(got, 20.5), (
-        f"Nothing was in the queue. 0.5 ms to launch and 20 ms of work make 20.5 ms, and yours says {_shown(got)}. "
-        "What must have happened when the clock is read the second time?"
-    )
-
-
-def waits_at_the_start(mine: Stopwatch) -> None:
-    """What was handed over before is not counted."""
-    gpu = Machine({"net": 20.0}, launch=0.5, queue=True)
-    for _ in range(3):
-        gpu.run()
-    got = mine(gpu.run, gpu.wait, gpu.clock)
-    assert _is(got, 20.5), (
-        f"Three runs were still in the queue, and yours says {_shown(got)} ms for one of 20.5. What must have happened "
-        "when the clock is read the first time?"
-    )
-
-
-def runs_once(mine: Stopwatch) -> None:
-    """One run, on a machine without a queue as well."""
-    cpu = Machine({"net": 8.0})
-    got = mine(cpu.run, cpu.wait, cpu.clock)
-    assert len(cpu.ran) == 1, f"A stopwatch runs once; yours ran {len(cpu.ran)} times."
-    assert _is(got, 8.0), f"On a machine without a queue a run takes 8 ms, and yours says {_shown(got)}."
-
-
-Measure = Callable[..., Any]
-
-
-def _measured(mine: Measure, machine: Machine, model: nn.Module | None = None, **settings: int) -> list[float]:
-    """What a timer says of a machine; it must be a list of as many numbers as calls were asked for."""
-    got = mine(model or nn.Identity(), machine.run, machine.wait, machine.clock, **settings)
-    assert isinstance(got, list), f"A list of milliseconds is asked for, and a {type(got).__name__} came."
-    assert len(got) == settings["calls"], (
-        f"{settings['calls']} calls were asked for, and the list has {len(got)} numbers. One call, one number; "
-        "what warms up has none."
-    )
-    return got
-
-
-def times_each_call(mine: Measure) -> None:
-    """One number a call, of that call alone."""
-    machine = Machine({"net": 20.0}, launch=0.5, queue=True, hiccups={6: 30.0})
-    got = _measured(mine, machine, warm_up=2, calls=10)
-    wanted = [20.5] * 4 + [50.5] + [20.5] * 5
-    assert np.allclose(got, wanted), (
-        f"Call 5 of 10 was interrupted and took 50.5 ms, the others 20.5. Yours says {[round(t, 1) for t in got]}: "
-        "time each call by itself, with stopwatch."
-    )
-
-
-def leaves_out_the_warm_up(mine: Measure) -> None:
-    """Runs before the timed ones, as many as asked for."""
-    for warm_up in (3, 1):
-        machine = Machine({"net": 20.0}, cold=(5, 3, 2))
-        got = _measured(mine, machine, warm_up=warm_up, calls=4)
-        assert len(machine.ran) == warm_up + 4, (
-            f"warm_up={warm_up} and calls=4 are {warm_up + 4} runs; yours made {len(machine.ran)}."
-        )
-        wanted = [20.0 * f for f in (5, 3, 2)[warm_up:]] + [20.0] * 4
-        assert np.allclose(got, wanted[:4]), (
-            f"The first runs are cold: 100, 60, 40 ms, then 20. With warm_up={warm_up} the list must begin with "
-            f"{wanted[0]:g}; yours is {[round(t, 1) for t in got]}."
-        )
-
-
-def runs_in_evaluation(mine: Measure) -> None:
-    """In evaluation mode, and without what a gradient needs."""
-    model, seen = nn.Dropout().train(), []
-    machine = Machine({"net": 20.0})
-
-    def watched() -> None:
-        machine.run()
-        seen.append((model.training, torch.is_grad_enabled()))
-
-    mine(model, watched, machine.wait, machine.clock, warm_up=1, calls=2)
-    assert not any(training for training, _ in seen), "While it ran, the model was in training mode: model.eval()."
-    assert not any(gradient for _, gradient in seen), (
-        "While it ran, PyTorch kept all that a gradient needs: torch.inference_mode(), warm-up included."
-    )
-
-
-def puts_the_mode_back(mine: Measure) -> None:
-    """The mode is what it was, also where a run fails."""
-    for mode in (True, False):
-        model, machine = nn.Dropout().train(mode), Machine({"net": 20.0})
-        _measured(mine, machine, model, warm_up=0, calls=1)
-        assert model.training == mode, f"Before, model.training was {mode}; afterwards it is {model.training}."
-    model = nn.Dropout().train()
-
-    def failing() -> None:
-        raise MemoryError
-
-    try:
-        mine(model, failing, machine.wait, machine.clock, warm_up=0, calls=1)
-    except MemoryError:
-        assert model.training, "A run failed, and the model was left in evaluation mode: try … finally."
-    else:
-        raise AssertionError("A run failed (MemoryError), and nobody was told: let the error pass.")
-
-
-Turns = Callable[[Mapping[str, Act], Act, Clock, int], Mapping[str, Sequence[float]]]
-_THREE = {"a": 20.0, "b": 10.0, "c": 5.0}
-
-
-def _turns(mine: Turns, machine: Machine, names: Iterable[str], rounds: int) -> Mapping[str, Sequence[float]]:
-    """What take_turns says of pieces of work of a machine."""
-    runs = {name: (lambda name=name: machine.run(name)) for name in names}
-    got = mine(runs, machine.wait, machine.clock, rounds)
-    assert isinstance(got, dict), f"A dict is asked for, and a {type(got).__name__} came."
-    assert set(got) == set(runs), f"The keys must be {sorted(runs)}, and are {sorted(map(str, got))}."
-    return got
-
-
-def everyone_runs_in_each_round(mine: Turns) -> None:
-    """Every variant once a round, timed by itself."""
-    machine = Machine(_THREE, launch=0.5, queue=True)
-    got = _turns(mine, machine, _THREE, 4)
-    ran = machine.ran
-    assert len(ran) == 12, f"4 rounds of 3 variants are 12 runs; yours made {len(ran)}."
-    for r in range(4):
-        now = ran[3 * r : 3 * r + 3]
-        assert sorted(now) == ["a", "b", "c"], f"Round {r} ran {now}: every variant once, then the next round."
-    for name, work in _THREE.items():
-        assert np.shape(got[name]) == (4,), f"got['{name}'] must hold 4 numbers, one a round, and is {got[name]!r}."
-        assert np.allclose(got[name], [work + 0.5] * 4), (
-            f"{name} takes {work + 0.5:g} ms in each of 4 rounds; yours says {list(got[name])}. Use stopwatch."
-        )
-
-
-def each_round_begins_with_the_next(mine: Turns) -> None:
-    """Nobody is always first."""
-    machine = Machine(_THREE)
-    _turns(mine, machine, _THREE, 5)
-    firsts = machine.ran[::3]
-    assert firsts == ["a", "b", "c", "a", "b"], (
-        f"The rounds begin with {firsts}. Whoever is first pays for waking the machine: round 0 begins with a, "
-        "round 1 with b, round 2 with c, round 3 with a again."
-    )
-    assert machine.ran[3:6] == ["b", "c", "a"], f"Round 1 runs {machine.ran[3:6]}; after b come c and a."
-
-
-def the_ratio_outlives_a_neighbour(mine: Turns) -> None:
-    """A machine that is slow for a while does not change who is faster."""
-    machine = Machine({"old": 20.0, "new": 16.0}, busy=[(600.0, 1200.0, 1.5)])
-    got = _turns(mine, machine, ("old", "new"), 30)
-    ratio = float(np.median(np.asarray(got["old"]) / np.asarray(got["new"])))
-    assert abs(ratio - 1.25) < 0.01, (
-        f"20 ms over 16 ms are 1.25; with a neighbour on the machine yours gives {ratio:g}."
-    )
 
 
 # The judgement --------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor, nn
 
+from edgeseg.course.lessons.lesson_16_properties import known_as
 from edgeseg.data.streets import Streets
 from edgeseg.deploy import Artefact, DeployError, compile
 from edgeseg.inference import Segmenter
@@ -71,6 +73,114 @@ def ship(rows: Sequence[Row], frame: float) -> str | None:
     """The name of the row with the highest mIoU that is fast enough and loses no class; else ``None``."""
     fit = [row for row in rows if row["ms"] <= frame and row["worst"] >= 0.5]
     return max(fit, key=lambda row: row["miou"])["name"] if fit else None
+
+
+# Properties of `scale_and_zero` ---------------------------------------------------------------------------------------
+
+
+def gives_plain_numbers(mine: Range) -> None:
+    """A step, which may have a fraction, and a code, which has none; no tensors."""
+    found = mine(-2.1, 1.9)
+    kind = type(found).__name__
+    assert isinstance(found, (tuple, list)), f"The answer is a pair, (step, code of 0); yours is a {kind}."
+    assert len(found) == 2, f"The answer is a pair, (step, code of 0); yours has the length {len(found)}."
+    scale, zero = found
+    for value, what in ((scale, "step"), (zero, "code of 0")):
+        assert not isinstance(value, (Tensor, np.ndarray)), (
+            f"The {what} is a {type(value).__name__}, and a plain number is asked for: .item() gives it."
+        )
+        assert isinstance(value, Real), f"The {what} is a number; yours is a {type(value).__name__}."
+    assert isinstance(zero, Integral), (
+        f"The code of 0 is a whole number, an int; yours is {zero}, a {type(zero).__name__}: round it."
+    )
+
+
+def reaches_both_ends(mine: Range) -> None:
+    """Code 0 for the low end, code 255 for the high one: 255 steps lie between."""
+    for low, high in ((-1.5, 3.0), (-2.1, 1.9)):
+        _is_step(mine, low, high, f"From code 0 to code 255 the codes go from {low} to {high}")
+
+
+def widens_to_zero(mine: Range) -> None:
+    """A range without 0 is widened until it holds it."""
+    for low, high in ((0.4, 6.0), (-3.0, -1.0)):
+        a, b = min(low, 0), max(high, 0)
+        _is_step(mine, low, high, f"{low}…{high} does not hold 0 and becomes {a}…{b}")
+
+
+def _is_step(mine: Range, low: float, high: float, what: str) -> None:
+    found, (wanted, _) = 255 * mine(low, high)[0], scale_and_zero(low, high)
+    assert np.isclose(found, 255 * wanted, rtol=1e-6), (
+        f"Tried with ({low}, {high}). {what}, over a width of {255 * wanted:.4g}; 255 of your steps are {found:.4g}."
+    )
+
+
+def gives_zero_a_code(mine: Range) -> None:
+    """As many steps above the low end as 0 is, rounded."""
+    for low, high in ((-1.5, 3.0), (-2.1, 1.9), (0.4, 6.0), (-3.0, -1.0)):
+        found, (scale, zero) = mine(low, high)[1], scale_and_zero(low, high)
+        low_end = min(low, 0.0)
+        assert found == zero, (
+            f"Tried with ({low}, {high}). The value 0 lies {-low_end / scale:.3f} steps above {low_end:g}, which has "
+            f"code 0; rounded, its code is {zero}, and yours is {found}."
+        )
+
+
+# Properties of `alike` ------------------------------------------------------------------------------------------------
+
+Alike = Callable[..., Mapping[int, float]]
+_BEFORE = np.array([[1, 1, 1, 5], [1, 1, 5, 5], [9, 1, 1, 1]])
+_AFTER = np.array([[1, 1, 1, 1], [1, 5, 5, 5], [1, 1, 4, 1]])
+
+
+def tells_every_class(mine: Alike) -> None:
+    """The classes of `expected`, lost ones too; the others of `got` are none of them."""
+    _has_classes(mine, _BEFORE, _AFTER, "Class 9 has 1 of 12 pixels and is lost in got; class 4 is in got alone")
+    _has_classes(mine, _BEFORE % 2, _AFTER % 2, "One class, 1, on every pixel of expected")
+
+
+def leaves_out_small_classes(mine: Alike) -> None:
+    """`least` is a share of the pixels of `expected`; just as much is enough."""
+    few = "Of 12 pixels of expected class 1 has 8, class 5 has 3 (0.25) and class 9 has 1 (0.083)"
+    for least in (0.1, 0.25, 0.26, 0.7):
+        _has_classes(mine, _BEFORE, _AFTER, f"{few}; least={least}", least=least)
+    large = "Of 360 pixels of expected class 1 has 240, class 5 has 90 (0.25) and class 9 has 30; got has 90 of class 5"
+    for least in (0.2, 0.3):
+        _has_classes(mine, _BEFORE.repeat(30, 0), _AFTER.repeat(30, 0), f"{large}; least={least}", least)
+
+
+def _has_classes(mine: Alike, expected: np.ndarray, got: np.ndarray, what: str, *args: float, **least: float) -> None:
+    found, wanted = mine(expected.copy(), got.copy(), *args, **least), alike(expected, got, *args, **least)
+    assert isinstance(found, Mapping), f"A dictionary is asked for; yours is a {type(found).__name__}."
+    assert set(found) == set(wanted), f"{what}. The keys should be {sorted(wanted)}, and are {list(found)}."
+
+
+def gives_the_iou(mine: Alike) -> None:
+    """Pixels in both areas over pixels in one of them, or both."""
+    for expected, got in (
+        (_BEFORE, _AFTER),
+        (10 - _BEFORE, 10 - _AFTER),
+        (_BEFORE.repeat(30, 0), _AFTER.repeat(30, 0)),
+    ):
+        found, wanted = mine(expected.copy(), got.copy()), alike(expected, got)
+        for k in sorted(wanted, key=lambda k: -int((expected == k).sum())):
+            a, b = (int((m == k).sum()) for m in (expected, got))
+            both = int(((expected == k) & (got == k)).sum())
+            others = {
+                "that is recall, of the pixels of expected": both / a,
+                "that is precision, of the pixels of got": both / max(b, 1),
+                "that is Dice, twice the pixels in both over the sum": 2 * both / (a + b),
+                "that counts the pixels in both twice below": both / (a + b),
+                "that counts pixels, and a share is asked for": float(both),
+                "that is the share of the whole picture": both / expected.size,
+                "that is per cent": 100 * wanted[k],
+                "that is 1 - IoU": 1 - wanted[k],
+            }
+            value = float(found[k])
+            assert np.isclose(value, wanted[k], rtol=1e-6), (
+                f"Class {k} has {a} pixels in expected, {b} in got and {both} in both: the IoU is {wanted[k]:.4g}, and "
+                f"yours is {value:.4g}{known_as(value, others)}."
+            )
 
 
 # Properties of `ship` -------------------------------------------------------------------------------------------------
