@@ -16,8 +16,8 @@ _GROUPS = """groups = [[]]
 
 MUTANTS = {
     "19.1": [
-        Mutant("no delay", "labels[frames:]", "labels", "and should be"),
-        Mutant("one frame, whatever is asked", "labels[frames:]", "labels[1:]", "and should be"),
+        Mutant("no delay", "labels[frames:]", "labels", "that is without delay"),
+        Mutant("one frame, whatever is asked", "labels[frames:]", "labels[1:]", "that is one frame more"),
         Mutant(
             "right: the other way round, IoU being symmetric",
             "zip(labels, labels[frames:]",
@@ -28,10 +28,16 @@ MUTANTS = {
             "void of the mask scored",
             "(shown, np.where(shown == 255, 255, now))",
             "(np.where(shown == 255, 0, shown), now)",
-            "and should be",
+            "that scores void of the mask as class 0",
         ),
-        Mutant("share, not per cent", "100 * matrix", "matrix", "and should be"),
-        Mutant("pixel accuracy", "compute().miou", "compute().pixel_accuracy", "and should be"),
+        Mutant("share, not per cent", "100 * matrix", "matrix", "that is a share, not per cent"),
+        Mutant("pixel accuracy", "compute().miou", "compute().pixel_accuracy", "that is the pixel accuracy"),
+        Mutant(
+            "labels written to",
+            "return 100 * matrix",
+            "labels[:] = 0\n    return 100 * matrix",
+            "labels were changed",
+        ),
         Mutant(
             "right: places in a loop",
             "for shown, now in zip(labels, labels[frames:], strict=False):",
@@ -69,19 +75,45 @@ MUTANTS = {
         Mutant("a queue", "self._frames = [frame]", "self._frames = [frame, *self._frames]", "the newest is c"),
         Mutant("every put counts", "+= len(self._frames)", "+= 1", "dropped should be 2, and is 3"),
         Mutant("nothing counts", "+= len(self._frames)", "+= 0", "dropped should be 2, and is 0"),
-        Mutant("given twice", "self._frames.pop()", "self._frames[-1]", "dropped should still be 2"),
+        Mutant("given twice", "self._frames.pop()", "self._frames[-1]", "the place is empty after one take"),
         Mutant(
             "None where there is none",
             _TAKE,
             "return self._frames.pop() if self._frames else None",
-            "wait for b, and gave None",
+            "wait for the next frame, and gave None",
         ),
-        Mutant("nobody is told", "            self._changed.notify()\n", "", "should wait for b, and gave 'nothing'"),
+        Mutant("nobody is told", "            self._changed.notify()\n", "", "put must wake it (notify)"),
         Mutant(
             "in circles",
             _TAKE,
             "while not self._frames:\n            pass\n        return self._frames.pop()",
             "looks again and again",
+        ),
+        Mutant(
+            "in circles, and keeps the lock",
+            _TAKE,
+            "with self._changed:\n            while not self._frames:\n                pass\n"
+            "            return self._frames.pop()",
+            "put('d') did not end within 2 seconds",
+        ),
+        Mutant(
+            "sleeps, and keeps the lock",
+            _TAKE,
+            "with self._changed:\n            while not self._frames:\n                threading.Event().wait(0.01)\n"
+            "            return self._frames.pop()",
+            "put('d') did not end within 2 seconds",
+        ),
+        Mutant(
+            "a put that never ends",
+            "self._frames = [frame]",
+            "self._frames = [frame]\n            while self._frames:\n                pass",
+            "put('a') did not end within 2 seconds",
+        ),
+        Mutant(
+            "an error where it should wait",
+            "            self._changed.wait_for(lambda: self._frames)\n",
+            "",
+            "take must wait where nothing lies, and yours stops: IndexError",
         ),
         Mutant("right: notify all", "notify()", "notify_all()"),
         Mutant(

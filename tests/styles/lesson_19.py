@@ -1,6 +1,7 @@
 """Lesson 19 in other styles."""
 
 from styles import Slip, Style
+from styles.choices import readings
 
 STYLES = {
     "19.1": [
@@ -15,11 +16,12 @@ def late_miou(labels, frames):
     matrix.update(masks[both][None], truths[both][None])
     return matrix.compute().miou * 100
 """,
-            Slip("a share", ".miou * 100", ".miou", names=("a hundredth",)),
+            Slip("a share", ".miou * 100", ".miou", names=("a share, not per cent",)),
             Slip(
                 "masks and truths exchanged in time",
                 "masks, truths = labels[:n], labels[frames:]",
                 "masks, truths = labels[:n], labels[:n]",
+                names=("without delay",),
             ),
         ),
         Style(
@@ -34,7 +36,12 @@ def late_miou(labels, frames):
         cm.update(mask, truth)
     return 100.0 * cm.compute().miou
 """,
-            Slip("void of the mask is scored", "        truth[labels[t] == 255] = 255\n", ""),
+            Slip(
+                "void of the mask is scored",
+                "        truth[labels[t] == 255] = 255\n",
+                "",
+                names=("scores void of the mask as class 10",),
+            ),
             Slip("always one frame late", "labels[t + frames]", "labels[t + 1 if t + 1 < len(labels) else t]"),
             Slip("not copied", "labels[t + frames].copy()", "labels[t + frames]"),
         ),
@@ -53,7 +60,7 @@ def late_miou(labels, frames):
     return 100 * float(np.mean(ious))
 """,
             Slip("one void forgotten", "(shown < 255) & (now < 255)", "(now < 255)"),
-            Slip("over all eleven", "np.mean(ious)", "(np.sum(ious) / 11)"),
+            Slip("over all eleven", "np.mean(ious)", "(np.sum(ious) / 11)", names=("a mean over eleven classes",)),
         ),
         Style(
             "bincount",
@@ -72,8 +79,9 @@ def late_miou(labels, frames):
                 "pixel accuracy",
                 "(np.diag(table)[union > 0] / union[union > 0]).mean()",
                 "(table.trace() / table.sum())",
+                names=("the pixel accuracy",),
             ),
-            Slip("the diagonal twice", "- np.diag(table)", "+ 0"),
+            Slip("the diagonal twice", "- np.diag(table)", "+ 0", names=("the intersection twice in the union",)),
         ),
         Style(
             "zip and where",
@@ -92,8 +100,13 @@ def late_miou(labels, frames):
                 "    for truth in labels[frames:]:\n",
                 "    for truth in labels[frames:]:\n        total = ConfusionMatrix(11)\n",
             ),
-            Slip("void becomes road", "np.where(mask == 255, mask, truth)", "truth"),
-            Slip("accuracy", "result.miou", "result.pixel_accuracy"),
+            Slip(
+                "void becomes road",
+                "np.where(mask == 255, mask, truth)",
+                "truth",
+                names=("scores void of the mask as class 0",),
+            ),
+            Slip("accuracy", "result.miou", "result.pixel_accuracy", names=("the pixel accuracy",)),
         ),
     ],
     "19.2": [
@@ -234,7 +247,7 @@ class Newest:
         self.condition.release()
         return frame
 """,
-            Slip("nobody is woken", "        self.condition.notify_all()\n", ""),
+            Slip("nobody is woken", "        self.condition.notify_all()\n", "", names=("must wake it (notify)",)),
             Slip(
                 "every frame counts as dropped",
                 "        if self.there:\n            self.dropped += 1\n",
@@ -273,11 +286,12 @@ class Newest:
                 "self._cond.release()\n                self._cond.acquire()",
                 names=("looks again and again",),
             ),
+            Slip("looks, and keeps the lock", "self._cond.wait()", "pass", names=("hold the lock",)),
             Slip(
                 "does not wait",
                 "            while self._box is _NOTHING:\n                self._cond.wait()\n",
                 "",
-                names=("should wait for b",),
+                names=("should wait for the next frame",),
             ),
             Slip(
                 "drops when empty",
@@ -350,7 +364,7 @@ class Newest:
                 "self.frames.append(frame)\n            self.dropped += len(self.frames)",
                 names=("dropped should be 2",),
             ),
-            Slip("looks, does not take", "self.frames.popleft()", "self.frames[0]"),
+            Slip("looks, does not take", "self.frames.popleft()", "self.frames[0]", names=("empty after one take",)),
             Slip(
                 "wakes without the lock",
                 "        with self.news:\n            self.dropped",
@@ -383,10 +397,16 @@ class Newest:
             Slip("counts what was taken", "int(self._new)", "int(not self._new)", names=("dropped should be 2",)),
             Slip("never old", "            self._new = False\n", ""),
             Slip(
+                "a permit for every put",
+                "if not self._new:\n                self._new = True\n                self._count",
+                "if True:\n                self._new = True\n                self._count",
+                names=("empty after one take",),
+            ),
+            Slip(
                 "one permit from the start",
                 "threading.Semaphore(0)",
                 "threading.Semaphore(1)",
-                names=("should wait for b",),
+                names=("should wait for the next frame",),
             ),
         ),
         Style(
@@ -412,9 +432,14 @@ class Newest:
                     self.full.clear()
                     return self.frame
 """,
-            Slip("not cleared", "                    self.full.clear()\n", ""),
+            Slip("not cleared", "                    self.full.clear()\n", "", names=("empty after one take",)),
             Slip("no sleep", "            self.full.wait()\n", "", names=("looks again and again",)),
-            Slip("not set", "            self.full.set()\n", "            self.full.clear()\n", names=("still waits",)),
+            Slip(
+                "not set",
+                "            self.full.set()\n",
+                "            self.full.clear()\n",
+                names=("take did not end",),
+            ),
         ),
     ],
     "19.4": [
@@ -538,61 +563,5 @@ def fewest_threads(stages, fps):
             ),
         ),
     ],
-    "19.5": [
-        Style(
-            "plain",
-            """
-def what_is_wrong():
-    answer = "b"
-    return answer
-""",
-            Slip("heat", '"b"', '"a"', names=("segment_ms is 24",)),
-            Slip("drops", '"b"', '"c"', names=("dropped stays 0",)),
-        ),
-        Style(
-            "a lambda",
-            "what_is_wrong = lambda: 'b'",
-            Slip("drawing", "'b'", "'d'", names=("draw_ms is 3",)),
-            Slip("its number", "'b'", "2", names=("no reading '2'",)),
-        ),
-        Style(
-            "what is ruled out",
-            """
-def what_is_wrong():
-    constant = {"net": "a", "dropped": "c", "draw": "d"}
-    return min(set("abcd") - set(constant.values()))
-""",
-            Slip("only one is ruled out", "set(constant.values())", 'set("bcd")', names=("segment_ms is 24",)),
-            Slip("largest", 'min(set("abcd")', 'max(set("abcde")', names=("no reading 'e'",)),
-        ),
-        Style(
-            "match",
-            """
-def what_is_wrong(grows="wait"):
-    match grows:
-        case "net":
-            return "a"
-        case "wait":
-            return "b"
-    return None
-""",
-            Slip("nothing", 'grows="wait"', 'grows="draw"', names=("no reading 'None'",)),
-            Slip("the network", 'grows="wait"', 'grows="net"', names=("segment_ms is 24",)),
-        ),
-        Style(
-            "a callable object",
-            """
-class Says:
-    def __init__(self, letter):
-        self.letter = letter
-
-    def __call__(self):
-        return self.letter
-
-what_is_wrong = Says("b")
-""",
-            Slip("drops", '"b"', '"c"', names=("dropped stays 0",)),
-            Slip("capital", '"b"', '"B"', names=("no reading 'B'",)),
-        ),
-    ],
+    "19.5": readings("what_is_wrong", "b", a="segment_ms is 24", c="dropped stays 0"),
 }

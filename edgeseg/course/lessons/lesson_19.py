@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -43,13 +46,91 @@ def late_miou(labels: np.ndarray, frames: int) -> float:
     return 100 * matrix.compute().miou
 
 
-def short_ride(move: int = 3, frames: int = 8) -> np.ndarray:
-    """A made-up ride for checks: two classes, whose border moves by `move` pixels a frame, and void that moves, too."""
+def short_ride(move: int = 3, frames: int = 8, void: bool = True) -> np.ndarray:
+    """A made-up ride for checks: three classes, whose border moves by `move` pixels a frame, and void that moves, too.
+
+    Args:
+        move: pixels.
+        frames: how many.
+        void: whether there is void.
+
+    Returns:
+        (frames, 12, 40) uint8 labels.
+    """
     columns = np.arange(40)[None]
     labels = np.stack([np.broadcast_to((columns < 5 + move * t).astype(np.uint8), (12, 40)) for t in range(frames)])
+    labels[:, 9:][labels[:, 9:] == 0] = 2
     for t, label in enumerate(labels):
-        label[: 1 + t % 3] = 255
+        label[: (1 + t % 3) * void] = 255
     return labels
+
+
+LateMiou = Callable[[np.ndarray, int], float]
+
+
+def scores_late_masks(mine: LateMiou) -> None:
+    """Per cent, one matrix for the whole ride; without void."""
+    for move, frames in ((3, 0), (3, 1), (2, 3)):
+        _late(mine, short_ride(move, void=False), frames, "A ride of three classes, without void")
+
+
+def leaves_out_void(mine: LateMiou) -> None:
+    """Void in the mask or in the truth is not scored."""
+    for move, frames in ((3, 0), (3, 1), (2, 3)):
+        _late(mine, short_ride(move), frames, "The same ride with void that moves")
+
+
+def leaves_labels_alone(mine: LateMiou) -> None:
+    """What was given is not written to."""
+    labels = short_ride()
+    mine(labels, 1)
+    assert np.array_equal(labels, short_ride()), "The score is right, but labels were changed: copy what you write to."
+
+
+def _late(mine: LateMiou, labels: np.ndarray, frames: int, ride: str) -> None:
+    found, wanted = float(mine(labels.copy(), frames)), late_miou(labels, frames)
+    others = {"that is a share, not per cent": wanted / 100} | _other_scores(labels, frames)
+    said = next((f": {name}" for name, score in others.items() if np.isclose(found, score)), "")
+    assert np.isclose(found, wanted), (
+        f"{ride}, {frames} frame{'s' * (frames != 1)} late: the mIoU is {wanted:.4g} per cent, and yours is "
+        f"{found:.4g}{said}."
+    )
+
+
+def _other_scores(labels: np.ndarray, frames: int) -> dict[str, float]:
+    """What is easily taken for the score of `late_miou`, in per cent."""
+    one = _matrix(labels, frames)
+    pairs = [_matrix(labels[t : t + frames + 1], frames) for t in range(len(labels) - frames)]
+    ious = [100 * m.diagonal()[m.any(0) | m.any(1)] / _unions(m)[m.any(0) | m.any(1)] for m in (one, *pairs)]
+    there = _unions(one) > 0
+    twice = 100 * one.diagonal()[there] / (one.sum(0) + one.sum(1))[there]
+    return {
+        "that is the pixel accuracy": 100 * float(one.trace() / one.sum()),
+        "that is the mean of the scores of single pairs": float(np.mean([iou.mean() for iou in ious[1:]])),
+        "that is a mean over eleven classes, with 0 for those that occur nowhere": float(ious[0].sum() / len(one)),
+        "that counts the intersection twice in the union": float(twice.mean()),
+        **{f"that scores void of the mask as class {k}": _mean_iou(_matrix(labels, frames, k)) for k in (0, 10)},
+        "that is one frame more than asked for": late_miou(labels, frames + 1),
+        **({"that is without delay": late_miou(labels, 0)} if frames else {}),
+    }
+
+
+def _matrix(labels: np.ndarray, frames: int, instead_of_void: int | None = None) -> np.ndarray:
+    """(11, 11) counts, truth by mask; void of a mask is left out, or taken for a class."""
+    masks, truths = labels[: len(labels) - frames].astype(int), labels[frames:].astype(int)
+    if instead_of_void is not None:
+        masks = np.where(masks == 255, instead_of_void, masks)
+    scored = (masks != 255) & (truths != 255)
+    return np.bincount(11 * truths[scored] + masks[scored], minlength=121).reshape(11, 11)
+
+
+def _unions(matrix: np.ndarray) -> np.ndarray:
+    return matrix.sum(0) + matrix.sum(1) - matrix.diagonal()
+
+
+def _mean_iou(matrix: np.ndarray) -> float:
+    there = _unions(matrix) > 0
+    return 100 * float((matrix.diagonal()[there] / _unions(matrix)[there]).mean())
 
 
 # queues ---------------------------------------------------------------------------------------------------------------
@@ -99,39 +180,97 @@ class Newest:
             return self._frame
 
 
+_SECONDS = 2.0  # after which a call that has no reason to wait has not ended
+
+
 def gives_the_newest(answer: type) -> None:
     """Of several frames the last is taken."""
     box = answer()
-    for frame in "abc":
-        box.put(frame)
-    taken = _within(box.take)
+    _put(box, *"abc")
+    taken = _within(box.take, "a frame lies there, and take")
     assert taken == "c", f"after put a, b, c the newest is c; take gave {taken!r}"
+
+
+def gives_no_frame_twice(answer: type) -> None:
+    """A frame that was taken is gone: a second take waits for the next, also where others were replaced before."""
+    for frames, put in (("a", "a was put"), ("abc", "a, b, c were put")):
+        box = answer()
+        _put(box, *frames)
+        taken = _within(box.take, "a frame lies there, and take")
+        with _Waiting(box) as second:
+            early = second.early()
+            assert not early, (
+                f"{put} and {taken} was taken; the second take should wait for the next frame, and gave {early[0]!r}: "
+                "the place is empty after one take"
+            )
+            _put(box, "d")
+            second.thread.join(_SECONDS)
+            assert second.found, f"{put} and {taken} was taken; then d was put, and {_NOT_WOKEN}"
+            assert second.found == ["d"], f"d was put last; the take that waited for it gave {second.found[0]!r}"
 
 
 def counts_what_it_drops(answer: type) -> None:
     """`dropped` counts frames that nobody took, and no others."""
     box = answer()
-    for frame in "abc":
-        box.put(frame)
+    _put(box, *"abc")
     assert box.dropped == 2, f"a and b were replaced; dropped should be 2, and is {box.dropped}"
-    _within(box.take)
-    box.put("d")
+    _within(box.take, "a frame lies there, and take")
+    _put(box, "d")
     assert box.dropped == 2, f"c was taken, so d replaces nothing; dropped should still be 2, and is {box.dropped}"
 
 
 def waits_for_a_frame(answer: type) -> None:
     """Who comes early waits, and sleeps while waiting."""
     box = answer()
-    found: list[Any] = []
-    thread = threading.Thread(target=lambda: found.append(box.take()), daemon=True)
-    thread.start()
-    time.sleep(0.05)
-    early, asleep = list(found), all(_sleeps(thread) for _ in range(5))
-    box.put("late")  # whatever it did: no thread is left waiting, or running in circles
-    assert not early, f"nothing was put yet, and take gave {early[0]!r}: it must wait"
-    assert asleep, "take looks again and again while it waits: let the Condition wake it (wait_for)"
-    thread.join(1)
-    assert found == ["late"], "a frame was put, and the thread that waited did not get it: notify it"
+    with _Waiting(box) as first:
+        early, asleep = first.early(), all(_sleeps(first.thread) for _ in range(5))
+        assert not early, f"nothing was put yet, and take gave {early[0]!r}: it must wait"
+        assert asleep, "take looks again and again while it waits: let the Condition wake it (wait_for)"
+        _put(box, "late")
+        first.thread.join(_SECONDS)
+        assert first.found == ["late"], f"a frame was put, and {_NOT_WOKEN}"
+
+
+_NOT_WOKEN = "the take that waited still waits: put must wake it (notify)"
+
+
+class _Waiting:
+    """A thread that takes a frame; at the end it does not wait any more, nor run in circles, whatever it did."""
+
+    def __init__(self, box: Any) -> None:
+        self.found: list[Any] = []
+        self.error: BaseException | None = None
+        self.thread = threading.Thread(target=self._take, args=(box,), daemon=True)
+        self._box = box
+
+    def _take(self, box: Any) -> None:
+        try:
+            self.found.append(box.take())
+        except BaseException as error:  # also what `_end` raises
+            self.error = error
+
+    def early(self) -> list[Any]:
+        """What it has got while there is nothing to take."""
+        time.sleep(0.05)
+        if isinstance(self.error, NotImplementedError):
+            raise self.error
+        assert self.error is None, f"take must wait where nothing lies, and yours stops: {type(self.error).__name__}"
+        return list(self.found)
+
+    def __enter__(self) -> _Waiting:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.thread.is_alive():
+            threading.Thread(target=_quietly, args=(self._box.put, None), daemon=True).start()
+            self.thread.join(0.2)
+            _end(self.thread)
+
+
+def _quietly(call: Callable[..., Any], *args: Any) -> None:
+    with contextlib.suppress(BaseException):
+        call(*args)
 
 
 def _sleeps(thread: threading.Thread) -> bool:
@@ -141,40 +280,38 @@ def _sleeps(thread: threading.Thread) -> bool:
     return frame is not None and frame.f_code.co_filename == threading.__file__
 
 
-def gives_no_frame_twice(answer: type) -> None:
-    """A frame that was taken is gone: a second take waits for the next."""
-    box = answer()
-    found: list[Any] = []
-    box.put("a")
-    _within(box.take)
-    thread = threading.Thread(target=lambda: found.append(box.take()), daemon=True)
-    thread.start()
-    time.sleep(0.05)
-    box.put("b")
-    thread.join(1)
-    assert found == ["b"], (
-        f"a was taken already; the second take should wait for b, and gave {(found or ['nothing'])[0]!r}"
-    )
+def _put(box: Any, *frames: Any) -> None:
+    for frame in frames:
+        _within(partial(box.put, frame), f"put({frame!r})")
 
 
-def _within(take: Callable[[], Any], seconds: float = 2.0) -> Any:
-    """What `take` gives, or an error where it waits for ever."""
+def _within(call: Callable[[], Any], what: str) -> Any:
+    """What a call gives, or an error where it does not end; its thread is ended then."""
     found: list[Any] = []
     errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            found.append(take())
+            found.append(call())
         except BaseException as error:
             errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(seconds)
+    thread.join(_SECONDS)
     if errors:
         raise errors[0]
-    assert found, "a frame lies there, and take still waits for one"
+    if not found:
+        _end(thread)
+    assert found, f"{what} did not end within {_SECONDS:g} seconds: does somebody wait, and hold the lock?"
     return found[0]
+
+
+def _end(thread: threading.Thread) -> None:
+    """Raise `SystemExit` in a thread that may run in circles: nothing else stops one. What sleeps stays asleep."""
+    if thread.ident is not None and thread.is_alive():
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+        thread.join(0.2)
 
 
 # stages ---------------------------------------------------------------------------------------------------------------
