@@ -71,9 +71,9 @@ def panel(
     """
     cells = [(i, colorize(t, table), colorize(p, table), error_map(p, t)) for i, t, p in rows]
     handles = class_patches(range(len(table)), table, void=True, wrong=True)
-    below = 0.15 + 0.22 * math.ceil(len(handles) / 7) + (0.3 if title else 0.0)
+    below = 0.3 + 0.22 * math.ceil(len(handles) / 7) + (0.3 if title else 0.0)
     figure = picture_grid(cells, [("image", "truth", "prediction", "errors")], names, below=below)
-    figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=9, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=8, frameon=False)
     if title:
         figure.suptitle(title, fontsize=11)
     return figure

@@ -147,7 +147,7 @@ MUTANTS = {
             "columns only",
             "((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1]))",
             "((np.s_[:, 1:], np.s_[:, :-1]),)",
-            "another class at (3, 3) alone",
+            "look at borders between rows, too",
         ),
         Mutant(
             "the label is spoilt",

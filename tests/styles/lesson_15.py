@@ -1,6 +1,7 @@
 """Lesson 15 in other styles."""
 
 from styles import Slip, Style
+from styles.choices import readings
 
 STYLES = {
     "15.1": [
@@ -64,7 +65,7 @@ def heat_map(maps, rest, class_id, region):
     values = np.tensordot(weights, maps.detach().numpy()[0], axes=1)
     return np.where(values > 0, values, 0)
 """,
-            Slip("below 0 kept", "np.where(values > 0, values, 0)", "np.abs(values)"),
+            Slip("below 0 kept", "np.where(values > 0, values, 0)", "np.abs(values)", names=("the other sign (abs)",)),
             Slip("all classes", "asked = rest(z)[:, class_id]", "asked = rest(z).sum(1)", names=("all classes",)),
         ),
         Style(
@@ -79,8 +80,18 @@ def heat_map(maps, rest, class_id, region):
     flat = pooled @ source.detach().view(K, h * w)
     return torch.relu(flat).view(h, w)
 """,
-            Slip("ReLU of the weights", "torch.relu(flat)", "(torch.relu(pooled) @ source.detach().view(K, h * w))"),
-            Slip("divided by the channels", "slopes.sum(dim=1) / (h * w)", "slopes.sum(dim=1) / K"),
+            Slip(
+                "ReLU of the weights",
+                "torch.relu(flat)",
+                "(torch.relu(pooled) @ source.detach().view(K, h * w))",
+                names=("only negative weights set to 0",),
+            ),
+            Slip(
+                "divided by the channels",
+                "slopes.sum(dim=1) / (h * w)",
+                "slopes.sum(dim=1) / K",
+                names=("divides by that of the channels",),
+            ),
             Slip("transposed", ".view(h, w)", ".view(h, w).T", names=("has the shape",)),
         ),
         Style(
@@ -102,7 +113,12 @@ def heat_map(maps, rest, class_id, region):
                 "weighted.mean(dim=1)",
                 names=("yours takes their mean",),
             ),
-            Slip("maximum pool", "adaptive_avg_pool2d(dx, 1)", "adaptive_max_pool2d(dx, 1)"),
+            Slip(
+                "maximum pool",
+                "adaptive_avg_pool2d(dx, 1)",
+                "adaptive_max_pool2d(dx, 1)",
+                names=("yours is the largest",),
+            ),
             Slip(
                 "ReLU before",
                 "weighted = per_channel * x",
@@ -148,7 +164,7 @@ def sanity(model, heat, layers):
     return likeness
 """,
             Slip("each by itself", "layers[:end]", "layers[end - 1 : end]", names=("by itself",)),
-            Slip("one layer behind", "range(1, len(layers) + 1)", "range(len(layers))"),
+            Slip("one layer behind", "range(1, len(layers) + 1)", "range(len(layers))", names=("one layer behind",)),
             Slip("one too few", "range(1, len(layers) + 1)", "range(1, len(layers))", names=("has 2 numbers",)),
         ),
         Style(
@@ -220,57 +236,7 @@ def sanity(model, heat, layers):
             ),
         ),
     ],
-    "15.3": [
-        Style(
-            "a name for it",
-            """
-def fig_8():
-    cause_unknown = "c"
-    return cause_unknown
-""",
-            Slip("as the paper says", '"c"', '"a"', names=("column Car",)),
-            Slip("no effect", '"c"', '"b"', names=("no effect",)),
-        ),
-        Style(
-            "what is left over",
-            """
-def fig_8():
-    contradicted = {"a", "b", "d"}
-    (left,) = set("abcd") - contradicted
-    return left
-""",
-            Slip("lightness compared", '{"a", "b", "d"}', '{"a", "b", "c"}', names=("lightest",)),
-            Slip("one letter in upper case", "return left", "return left.upper()", names=("no reading 'C'",)),
-        ),
-        Style(
-            "a lambda",
-            "fig_8 = lambda: 'c'",
-            Slip("lightness compared", "'c'", "'d'", names=("lightest",)),
-            Slip("its number", "'c'", "3", names=("no reading '3'",)),
-        ),
-        Style(
-            "a partial, which has no name",
-            """
-import functools
-
-fig_8 = functools.partial(str, "c")
-""",
-            Slip("no such reading", '"c"', '"e"', names=("no reading 'e'",)),
-            Slip("the paper's", '"c"', '"a"', names=("column Car",)),
-        ),
-        Style(
-            "a callable object",
-            """
-class Chosen:
-    def __call__(self):
-        return dict(two="c").get("two")
-
-fig_8 = Chosen()
-""",
-            Slip("nothing", '.get("two")', '.get("three")', names=("no reading 'None'",)),
-            Slip("no effect", '"c"', '"b"', names=("no effect",)),
-        ),
-    ],
+    "15.3": readings("fig_8", "c", a="column Car", b="no effect"),
     "15.4": [
         Style(
             "scipy's chessboard distance",
@@ -291,8 +257,8 @@ def boundary_distance(label, farthest):
     return np.where(known, np.minimum(steps, farthest + 1), 0)
 """,
             Slip("steps round the corner", '"chessboard"', '"taxicab"', names=("diagonal step",)),
-            Slip("border at 0", 'metric="chessboard") + 1', 'metric="chessboard")'),
-            Slip("one side", "    edge[1:] |= below\n", ""),
+            Slip("border at 0", 'metric="chessboard") + 1', 'metric="chessboard")', names=("counted from 0",)),
+            Slip("one side", "    edge[1:] |= below\n", "", names=("borders between rows",)),
             Slip("void makes a border", "& known[:, 1:] & known[:, :-1]", "", names=("beside void is no border",)),
         ),
         Style(
@@ -351,9 +317,9 @@ def boundary_distance(label, farthest):
     return torch.where(ok, farthest + 1 - count, 0).numpy()
 """,
             Slip("grown once too often", "range(farthest - 1)", "range(farthest)"),
-            Slip("rows alone", "for axis in (0, 1)", "for axis in (0,)"),
-            Slip("5×5", "max_pool2d(grown, 3, 1, 1)", "max_pool2d(grown, 5, 1, 2)"),
-            Slip("counted upwards", "farthest + 1 - count", "count"),
+            Slip("rows alone", "for axis in (0, 1)", "for axis in (0,)", names=("no border was found",)),
+            Slip("5×5", "max_pool2d(grown, 3, 1, 1)", "max_pool2d(grown, 5, 1, 2)", names=("two pixels a step",)),
+            Slip("counted upwards", "farthest + 1 - count", "count", names=("larger towards the border",)),
         ),
         Style(
             "breadth first",
@@ -375,14 +341,14 @@ def boundary_distance(label, farthest):
     far[label == 255] = 0
     return far
 """,
-            Slip("one side", "front |= {(y, x), (v, u)}", "front |= {(y, x)}"),
+            Slip("one side", "front |= {(y, x), (v, u)}", "front |= {(y, x)}", names=("on one side alone",)),
             Slip(
                 "no diagonal steps",
                 "{(y + i, x + j) for y, x in front for i in (-1, 0, 1) for j in (-1, 0, 1)}",
                 "{(y + i, x + j) for y, x in front for i, j in ((0, 1), (1, 0), (0, -1), (-1, 0))}",
                 names=("diagonal step",),
             ),
-            Slip("begins at 0", "range(1, farthest + 1)", "range(farthest + 1)"),
+            Slip("begins at 0", "range(1, farthest + 1)", "range(farthest + 1)", names=("counted from 0",)),
             Slip(
                 "void is a class", " and 255 not in (label[y, x], label[v, u])", "", names=("beside void is no border",)
             ),

@@ -1,6 +1,7 @@
 """Lesson 16 in other styles."""
 
 from styles import Slip, Style
+from styles.choices import readings
 
 STYLES = {
     "16.1": [
@@ -17,8 +18,8 @@ def stopwatch(run, wait, clock):
     return idle() - begin
 """,
             Slip("no wait at all", "        wait()\n", "", names=("second time",)),
-            Slip("negative", "idle() - begin", "begin - idle()"),
-            Slip("twice", "    run()\n", "    run()\n    run()\n"),
+            Slip("negative", "idle() - begin", "begin - idle()", names=("the other sign",)),
+            Slip("twice", "    run()\n", "    run()\n    run()\n", names=("two runs",)),
         ),
         Style(
             "a list of readings",
@@ -35,7 +36,7 @@ def stopwatch(run, wait, clock):
 """,
             Slip("waits at the end alone", "    at = []\n    wait()\n", "    at = []\n", names=("first time",)),
             Slip("waits at the start alone", "    run()\n    wait()\n", "    run()\n", names=("second time",)),
-            Slip("half of it", "last - first", "(last - first) / 2"),
+            Slip("half of it", "last - first", "(last - first) / 2", names=("half the time",)),
         ),
         Style(
             "a context manager",
@@ -100,7 +101,7 @@ def stopwatch(run, wait, clock):
                 "None, clock(), run(), wait(), clock()",
                 names=("first time",),
             ),
-            Slip("seconds", "after - before", "(after - before) / 1000"),
+            Slip("seconds", "after - before", "(after - before) / 1000", names=("seconds, and the clock",)),
             Slip("wait before run", "run(), wait(), clock()", "wait(), run(), clock()", names=("second time",)),
         ),
     ],
@@ -151,7 +152,7 @@ def measure(model, run, wait, clock, warm_up=3, calls=20):
                 "return every[:calls]",
                 names=("first runs are cold",),
             ),
-            Slip("sorted", "return every[warm_up:]", "return sorted(every[warm_up:])"),
+            Slip("sorted", "return every[warm_up:]", "return sorted(every[warm_up:])", names=("in another order",)),
             Slip("turned round", "if training:", "if not training:", names=("afterwards it is False",)),
         ),
         Style(
@@ -233,6 +234,7 @@ def measure(model, run, wait, clock, warm_up=3, calls=20):
                 "one clock around all",
                 "stopwatch(run, wait, clock) for _ in [None] * calls]",
                 "stopwatch(lambda: [run() for _ in range(calls)], wait, clock) / calls] * calls",
+                names=("each call is timed by itself",),
             ),
             Slip("warm-up forgotten", "n = warm_up", "n = 0", names=("yours made 4",)),
             Slip(
@@ -372,12 +374,13 @@ def speed_up(reference, other):
     each = [a / b for a, b in zip(reference, other)]
     return tuple(float(np.percentile(each, p)) for p in (10, 50, 90))
 """,
-            Slip("turned round", "a / b for", "b / a for"),
-            Slip("quartiles", "(10, 50, 90)", "(25, 50, 75)"),
+            Slip("turned round", "a / b for", "b / a for", names=("the ratios turned round",)),
+            Slip("quartiles", "(10, 50, 90)", "(25, 50, 75)", names=("the 25th",)),
             Slip(
                 "mean in the middle",
                 "float(np.percentile(each, p)) for p in (10, 50, 90)",
                 "float(np.mean(each)) if p == 50 else float(np.percentile(each, p)) for p in (10, 50, 90)",
+                names=("the mean of the ratios",),
             ),
         ),
         Style(
@@ -388,9 +391,14 @@ def speed_up(reference, other):
     p10, p50, p90 = np.quantile(r, [0.1, 0.5, 0.9]).tolist()
     return p10, p50, p90
 """,
-            Slip("highest first", "return p10, p50, p90", "return p90, p50, p10"),
-            Slip("ends for percentiles", "[0.1, 0.5, 0.9]", "[0, 0.5, 1]"),
-            Slip("sorted first", "np.divide(reference, other)", "np.divide(np.sort(reference), np.sort(other))"),
+            Slip("highest first", "return p10, p50, p90", "return p90, p50, p10", names=("of the other end",)),
+            Slip("ends for percentiles", "[0.1, 0.5, 0.9]", "[0, 0.5, 1]", names=("the smallest of all",)),
+            Slip(
+                "sorted first",
+                "np.divide(reference, other)",
+                "np.divide(np.sort(reference), np.sort(other))",
+                names=("rounds are torn apart",),
+            ),
         ),
         Style(
             "sorted by hand, between two neighbours",
@@ -408,12 +416,16 @@ def speed_up(reference, other):
 """,
             Slip("length for last place", "(len(ratios) - 1)\n        low", "len(ratios)\n        low"),
             Slip(
-                "not between", "return ratios[low] + (place - low) * (ratios[high] - ratios[low])", "return ratios[low]"
+                "not between",
+                "return ratios[low] + (place - low) * (ratios[high] - ratios[low])",
+                "return ratios[low]",
+                names=("not between two neighbours",),
             ),
             Slip(
                 "not sorted",
                 "sorted(x / y for x, y in zip(reference, other, strict=True))",
                 "[x / y for x, y in zip(reference, other, strict=True)]",
+                names=("the median without sorting",),
             ),
         ),
         Style(
@@ -424,9 +436,14 @@ def speed_up(reference, other):
     q = torch.quantile(a / b, torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64))
     return q[0].item(), q[1].item(), q[2].item()
 """,
-            Slip("differences", "a / b", "a - b"),
-            Slip("ratio of the medians", "q[1].item()", "(a.median() / b.median()).item()"),
-            Slip("the same end twice", "q[2].item()", "q[0].item()"),
+            Slip("differences", "a / b", "a - b", names=("the median of the differences",)),
+            Slip(
+                "ratio of the medians",
+                "q[1].item()",
+                "(a.median() / b.median()).item()",
+                names=("the ratio of the two medians",),
+            ),
+            Slip("the same end twice", "q[2].item()", "q[0].item()", names=("of the other end",)),
         ),
         Style(
             "statistics",
@@ -438,13 +455,13 @@ def speed_up(reference, other):
     tenths = statistics.quantiles(quotients, n=10, method="inclusive")
     return tenths[0], statistics.median(quotients), tenths[-1]
 """,
-            Slip("exclusive", '"inclusive"', '"exclusive"'),
-            Slip("twentieths", "n=10", "n=20"),
+            Slip("exclusive", '"inclusive"', '"exclusive"', names=("stays inside this one",)),
+            Slip("twentieths", "n=10", "n=20", names=("the 5th",)),
             Slip(
                 "per cent",
                 "statistics.median(quotients)",
                 "100 * statistics.median(quotients)",
-                names=("a hundred times",),
+                names=("per cent, and a factor",),
             ),
         ),
     ],
@@ -459,8 +476,8 @@ def least_time(macs, moved, gflops, gigabytes):
         return computing * 1000, "arithmetic"
     return moving * 1000, "memory"
 """,
-            Slip("one operation each", "2 * macs", "macs"),
-            Slip("seconds", "moving * 1000", "moving"),
+            Slip("one operation each", "2 * macs", "macs", names=("two operations",)),
+            Slip("seconds", "moving * 1000", "moving", names=("seconds, not",)),
             Slip("the shorter", "if computing > moving", "if computing < moving"),
         ),
         Style(
@@ -470,7 +487,7 @@ def least_time(macs, moved, gflops, gigabytes):
     times = [(2e-6 * macs / gflops, "arithmetic"), (1e-6 * moved / gigabytes, "memory")]
     return max(times)
 """,
-            Slip("min", "max(times)", "min(times)"),
+            Slip("min", "max(times)", "min(times)", names=("the shorter one",)),
             Slip("microseconds", '(1e-6 * moved / gigabytes, "memory")', '(1e-3 * moved / gigabytes, "memory")'),
             Slip("peaks exchanged", "2e-6 * macs / gflops", "2e-6 * macs / gigabytes"),
         ),
@@ -482,14 +499,14 @@ def least_time(macs, moved, gflops, gigabytes):
     bound = max(ms, key=ms.get)
     return ms[bound], bound
 """,
-            Slip("the sum", "return ms[bound], bound", "return sum(ms.values()), bound"),
+            Slip("the sum", "return ms[bound], bound", "return sum(ms.values()), bound", names=("their sum",)),
             Slip(
                 "order of the answer",
                 "return ms[bound], bound",
                 "return bound, ms[bound]",
                 names=("should be a number",),
             ),
-            Slip("longest name", "key=ms.get", "key=len"),
+            Slip("longest name", "key=ms.get", "key=len", names=("the shorter one",)),
         ),
         Style(
             "compares intensity with the knee",
@@ -507,7 +524,7 @@ def least_time(macs, moved, gflops, gigabytes):
                 "intensity, knee = operations / moved",
                 "intensity, knee = 0.02 * operations / moved",
             ),
-            Slip("words exchanged", '1e3, "arithmetic"', '1e3, "memory"', names=("'memory', and should be",)),
+            Slip("words exchanged", '1e3, "arithmetic"', '1e3, "memory"', names=("yours says 'memory'",)),
         ),
         Style(
             "numpy",
@@ -518,64 +535,14 @@ def least_time(macs, moved, gflops, gigabytes):
     return float(both[which]) / 1e6, ("arithmetic", "memory")[which]
 """,
             Slip("mean", "float(both[which])", "float(both.mean())"),
-            Slip("1e9", "/ 1e6", "/ 1e9"),
+            Slip("1e9", "/ 1e6", "/ 1e9", names=("seconds, not",)),
             Slip(
                 "names exchanged",
                 '("arithmetic", "memory")',
                 '("memory", "arithmetic")',
-                names=("'memory', and should be",),
+                names=("yours says 'memory'",),
             ),
         ),
     ],
-    "16.6": [
-        Style(
-            "plain",
-            """
-def reading():
-    answer = "d"
-    return answer
-""",
-            Slip("the lower median", '"d"', '"a"', names=("two medians",)),
-            Slip("nine of ten", '"d"', '"b"', names=("lower end",)),
-        ),
-        Style(
-            "a lambda",
-            "reading = lambda: 'd'",
-            Slip("the version", "'d'", "'c'", names=("AVX-512",)),
-            Slip("its number", "'d'", "4", names=("no reading '4'",)),
-        ),
-        Style(
-            "a choice from what was found",
-            """
-def reading():
-    holds = {"a": False, "b": False, "c": False, "d": True}
-    return next(letter for letter, true in holds.items() if true)
-""",
-            Slip("the first that does not hold", "if true)", "if not true)", names=("two medians",)),
-            Slip(
-                "all that do not hold",
-                "return next(letter for letter, true in holds.items() if true)",
-                "return [letter for letter, true in holds.items() if not true]",
-            ),
-        ),
-        Style(
-            "a partial",
-            """
-from functools import partial
-
-reading = partial("abcd".__getitem__, 3)
-""",
-            Slip("counted from 1", "3)", "2)", names=("AVX-512",)),
-            Slip("from the end", "3)", "-3)", names=("lower end",)),
-        ),
-        Style(
-            "by its number",
-            """
-def reading(k=4):
-    return chr(ord("a") + k - 1)
-""",
-            Slip("one too far", "+ k - 1", "+ k", names=("no reading 'e'",)),
-            Slip("the number itself", 'chr(ord("a") + k - 1)', "k", names=("no reading '4'",)),
-        ),
-    ],
+    "16.6": readings("reading", "d", a="two medians", b="lower end"),
 }

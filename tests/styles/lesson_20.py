@@ -414,7 +414,7 @@ def overlooked(mask, label, class_id, least=20):
                 "regions alone",
                 "return sum(map(int, verdicts)), len(verdicts)",
                 "return sum(map(int, verdicts))",
-                names=("is a int",),
+                names=("Two numbers are asked for",),
             ),
         ),
         Style(

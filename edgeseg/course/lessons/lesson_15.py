@@ -150,6 +150,18 @@ _SLIPS: Mapping[str, Callable[[Tensor, Rest, int, Tensor], Tensor]] = {
     "only negative weights set to 0 is something else: the ReLU is of the weighted sum": lambda m, r, c, g: (
         (_slopes(m, r, c, g).mean((2, 3), keepdim=True).relu() * m).sum(1)[0].relu()
     ),
+    "only negative weights set to 0, and nothing done to the sum: the ReLU is of the weighted sum": lambda m, r, c, g: (
+        _slopes(m, r, c, g).mean((2, 3), keepdim=True).relu() * m
+    ).sum(1)[0],
+    "what speaks against the class is left out, at 0 (ReLU); yours gives it the other sign (abs)": lambda m, r, c, g: (
+        (_slopes(m, r, c, g).mean((2, 3), keepdim=True) * m).sum(1)[0].abs()
+    ),
+    "a channel's weight is the mean of its slopes; yours is the largest": lambda m, r, c, g: (
+        (_slopes(m, r, c, g).amax((2, 3), keepdim=True) * m).sum(1)[0].relu()
+    ),
+    "a channel's weight is the sum of its slopes over the number of places; yours divides by that of the channels": (
+        lambda m, r, c, g: (_slopes(m, r, c, g).sum((2, 3), keepdim=True) / m.shape[1] * m).sum(1)[0].relu()
+    ),
     "the channels are added up; yours takes their mean": lambda m, r, c, g: heat_map(m, r, c, g) / m.shape[1],
     "the logits are summed over the region; yours takes their mean": lambda m, r, c, g: heat_map(m, r, c, g) / g.sum(),
     "the logits are summed over the region only; yours takes the whole picture": lambda m, r, c, g: heat_map(
@@ -295,6 +307,9 @@ def is_against_the_trained(answer: Sanity) -> None:
     assert not np.allclose(found, alone), "each layer is random by itself; go on with one copy"
     assert not np.allclose(found, sanity(_little(), _weights_as_heat, _LAYERS[::-1])), (
         "the layers are made random in the order of the list; yours begins at its end"
+    )
+    assert not np.allclose(found, [1, *wanted[:-1]]), (
+        "one layer behind: your first number is of the trained network itself, your second of the first random layer"
     )
     raise AssertionError(
         f"a made-up network of three layers should give {_short(wanted)}, and yours gives {_short(found)}: is every "
@@ -462,7 +477,7 @@ def read_back(rows: Mapping[str, Sequence[np.ndarray]]) -> dict[str, list[float]
 def strips_picture(rows: Mapping[str, Sequence[np.ndarray]], classes: Mapping[str, int]) -> Photo:
     """The stored heat maps as a grid: a network a row, a class a column."""
     pictures = [row[1:] for row in rows.values()]
-    return Photo(picture_grid(pictures, [list(classes)], list(rows)), 0.64, 72)
+    return Photo(picture_grid(pictures, [list(classes)], list(rows)), 0.64, 76)
 
 
 FIG_8 = Readings(

@@ -42,7 +42,23 @@ def _away(answer: Distance, label: np.ndarray, farthest: int) -> np.ndarray:
 def counts_from_the_border(answer: Distance) -> None:
     """Both sides of a border are at 1, the next pixels at 2."""
     row, wanted = _away(answer, _halves(), 9)[3].tolist(), [5, 4, 3, 2, 1, 1, 2, 3, 4, 5]
-    assert row == wanted, f"five pixels of one class beside five of another are {wanted}; yours are {row}"
+    others = {
+        "counted from 0: the pixels at the border are at 1": [d - 1 for d in wanted],
+        "the pixels at the border on one side alone are at 1": [5, 4, 3, 2, 1, 2, 3, 4, 5, 6],
+        "the pixels at the border on the other side alone are at 1": [6, 5, 4, 3, 2, 1, 2, 3, 4, 5],
+        "larger towards the border, and it should be smaller": [10 - d for d in wanted],
+        "no border was found": [10] * 10,
+        "two pixels a step": [(d + 2) // 2 for d in wanted],
+        "twice as far": [2 * d for d in wanted],
+        "where the border is, and how far it is was asked for": [int(d == 1) for d in wanted],
+    }
+    said = next((f": {name}" for name, other in others.items() if row == other), "")
+    assert row == wanted, f"five pixels of one class beside five of another are {wanted}; yours are {row}{said}"
+    tall = _away(answer, _halves().T, 9)[:, 3].tolist()
+    assert tall == wanted, (
+        f"the same, one class above the other, are {wanted} from top to bottom; yours are {tall}: look at borders "
+        "between rows, too"
+    )
 
 
 def moves_like_a_king(answer: Distance) -> None:
