@@ -24,7 +24,6 @@ from torch import nn
 from edgeseg import course
 from edgeseg.bench.roofline import Peaks, measure_roofline
 from edgeseg.course.lessons import lesson_16 as ours
-from edgeseg.course.lessons import lesson_16_properties as held
 from edgeseg.course.lessons.lesson_05 import picture_row
 from edgeseg.course.lessons.lesson_08 import find_log
 from edgeseg.data.streets import Streets
@@ -225,6 +224,8 @@ def stopwatch(run, wait, clock):
 
 
 # %% tags=["check"]
+from edgeseg.course.lessons import lesson_16_properties as held
+
 stopwatch = course.prove(
     stopwatch,
     ours.stopwatch,

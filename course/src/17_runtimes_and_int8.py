@@ -622,12 +622,9 @@ print(
 final = next((a for name, a in built.items() if "int8" in name), None)
 if final is None:  # no runtime is installed: your own eight bits
     with ours.eight_bits(
-        segmenter,
-        ours.input_ranges(segmenter, images),
-        scale_and_zero,
-        quantise,
+        segmenter, ours.input_ranges(segmenter, images), scale_and_zero, quantise,
         weight_codes,
-    ):
+    ):  # fmt: skip
         cured = segmenter.predict(image)
 else:
     cured = final(image)

@@ -375,7 +375,7 @@ for seed, scores in enumerate(log["S, streets"]):
 # do better (this one was tuned for no start), and anything about classes that no weight knows.
 #
 # ### Exercise 20.5 · Judge: twenty photographs   ●●○○○ · 8 minutes
-# Compare *S, streets*, three seeds, with *S, classes put together*, which is not trained. Which reading holds?
+# Compare *S, streets* with *S, classes put together*. Which reading holds?
 #
 # - `"a"`: Twenty photographs gain: seed 0 has two points of mIoU more.
 # - `"b"`: Twenty photographs are useless: their mean gains a third of a point.
