@@ -236,6 +236,7 @@ some = torch.randn(
 weight_codes = course.check(
     weight_codes,
     ours.weight_codes,
+    course.case(torch.tensor([127, -60.75, 12.5, -25.5]).view(2, 1, 1, 2)),
     course.case(some),
     course.case(-some[:2, :, :1, :1].abs()),
     exercise="17.3",
@@ -245,7 +246,8 @@ weight_codes = course.check(
 # <details><summary>Help</summary>
 #
 # - *answer[1] is one number or has another shape*: `weight.flatten(1)` has one row per output channel.
-# - *the second case differs*: it has only negative weights. Take `abs()` first.
+# - *only negative weights*, or a step too small: take `abs()` first.
+# - *-60 instead of -61*: round, then change the type; the type alone cuts the fraction off.
 # - *sizes do not match*: give the steps the shape (out, 1, 1, 1) before you divide.
 # - *numbers near −128 or wrong signs*: round before you change the type.
 #
@@ -384,8 +386,8 @@ alike = course.prove(
 # %% [markdown] tags=["help"]
 # <details><summary>Help</summary>
 #
-# - *class 4 is in got alone*: go over the classes of `expected`.
-# - *class 9 is lost in got*: its IoU is 0, and it must be told.
+# - *Class 4 is in got alone*: go over the classes of `expected`.
+# - *Class 9 … is lost in got*: its IoU is 0, and it must be told.
 # - *least=…*: the share of `expected`, not of the union.
 #
 # </details>

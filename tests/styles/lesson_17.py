@@ -175,7 +175,7 @@ def weight_codes(weight):
 """,
             Slip("128 steps", "/ 127", "/ 128"),
             Slip("largest, not of absolute", "channel.abs().max()", "channel.max()"),
-            Slip("cut off", "torch.round(channel / step)", "(channel / step)"),
+            Slip("cut off", "torch.round(channel / step)", "(channel / step)", names=("-60 instead of -61",)),
         ),
         Style(
             "amax over three dimensions",
@@ -202,7 +202,7 @@ def weight_codes(weight):
     return whole.reshape(weight.shape), s
 """,
             Slip("mean", "top, _ = flat.abs().max(dim=1)", "top = flat.abs().mean(dim=1)"),
-            Slip("unsigned", "torch.int8", "torch.uint8"),
+            Slip("unsigned", "torch.int8", "torch.uint8", names=("instead of -",)),
             Slip("flat codes", "whole.reshape(weight.shape)", "whole", names=("has the shape",)),
             Slip(
                 "order of the answer",
@@ -289,7 +289,7 @@ def conv_int8(codes, scale, zero, w_codes, w_scales, stride=1, padding=0):
     return torch.einsum("nohw,o->nohw", out, w_scales.double()) * scale
 """,
             Slip("bytes subtracted", "codes.double() - zero", "(codes - zero).double()"),
-            Slip("padding forgotten", "k, padding=padding, stride", "k, padding=0, stride"),
+            Slip("padding forgotten", "k, padding=padding, stride", "k, padding=0, stride", names=("padding=1",)),
             Slip("divided by the step", "w_scales.double()) * scale", "w_scales.double()) / scale"),
         ),
         Style(
@@ -385,7 +385,7 @@ def alike(expected, got, least=0.001):
                 "share of the other map",
                 "mine[k] and mine[k] >= least",
                 "mine[k] and other[k] >= least",
-                names=("class 9 is lost in got",),
+                names=("is lost in got",),
             ),
             Slip(
                 "Dice",
@@ -415,7 +415,7 @@ def alike(expected, got, least=0.001):
                 "lost classes left out",
                 "for k, where in a.items()\n",
                 "for k, where in a.items()\n        if k in b\n",
-                names=("class 9 is lost in got",),
+                names=("is lost in got",),
             ),
             Slip(
                 "more than, of the union",
