@@ -60,7 +60,7 @@ MUTANTS = {
         Mutant("per tensor", _STEPS, "scales = (weight.abs().max() / 127).expand(len(weight))", "answer[0]"),
         Mutant("128 steps", "/ 127", "/ 128", "answer"),
         Mutant("maximum without abs", ".abs().amax(1)", ".amax(1)", "answer"),
-        Mutant("per input channel", _STEPS, "scales = weight.abs().amax((0, 2, 3)) / 127", "It cannot be run"),
+        Mutant("per input channel", _STEPS, "scales = weight.abs().amax((0, 2, 3)) / 127", "answer"),
         Mutant("cut off, not rounded", ".round().to(torch.int8)", ".to(torch.int8)", "answer[0]"),
         Mutant("as floats", ".round().to(torch.int8)", ".round()", "int8"),
         Mutant("whole range", "/ 127", "/ 255", "answer"),
