@@ -105,8 +105,8 @@ late_miou = course.prove(
     late_miou,
     ours.late_miou,
     ours.scores_late_masks,
-    ours.leaves_out_void,
     ours.leaves_labels_alone,
+    ours.leaves_out_void,
     exercise="19.1",
 )
 

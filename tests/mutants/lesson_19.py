@@ -36,7 +36,7 @@ MUTANTS = {
             "labels written to",
             "return 100 * matrix",
             "labels[:] = 0\n    return 100 * matrix",
-            "labels were changed",
+            "After it labels are others",
         ),
         Mutant(
             "right: places in a loop",

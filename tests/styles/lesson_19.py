@@ -43,7 +43,7 @@ def late_miou(labels, frames):
                 names=("scores void of the mask as class 10",),
             ),
             Slip("always one frame late", "labels[t + frames]", "labels[t + 1 if t + 1 < len(labels) else t]"),
-            Slip("not copied", "labels[t + frames].copy()", "labels[t + frames]"),
+            Slip("not copied", "labels[t + frames].copy()", "labels[t + frames]", names=("copy what you write to",)),
         ),
         Style(
             "IoU by hand",
@@ -59,7 +59,12 @@ def late_miou(labels, frames):
             ious.append((a & b).sum() / (a | b).sum())
     return 100 * float(np.mean(ious))
 """,
-            Slip("one void forgotten", "(shown < 255) & (now < 255)", "(now < 255)"),
+            Slip(
+                "one void forgotten",
+                "(shown < 255) & (now < 255)",
+                "(now < 255)",
+                names=("counts void of the mask as missed",),
+            ),
             Slip("over all eleven", "np.mean(ious)", "(np.sum(ious) / 11)", names=("a mean over eleven classes",)),
         ),
         Style(

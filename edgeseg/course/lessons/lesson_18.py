@@ -313,6 +313,24 @@ def takes_the_largest(answer: Engines) -> None:
     for turned, which in ((False, "first"), (True, "second")):
         what = f"Two branches; the {which} parent of sum has an odd step before it, the other has none"
         _counted(answer, skipped(turned), what, "the largest decides: sum has level 1, and end level 2")
+    for seed in range(12):
+        graph = _made_up(seed)
+        held = sorted({levels(graph, _SUPPORTED)[step.name] for step in graph if step.operation in _SUPPORTED})
+        _counted(
+            answer, graph, "A made-up graph, steps with up to three parents", f"levels {held} hold a supported step"
+        )
+
+
+def _made_up(seed: int) -> list[Step]:
+    """A random graph of nine steps."""
+    random = np.random.default_rng(seed)
+    steps: list[Step] = []
+    for place in range(9):
+        operation = str(random.choice(["conv2d", "relu", "odd"], p=[0.35, 0.3, 0.35]))
+        chosen = random.permutation(place)[: random.integers(1, 4)]
+        name = f"{operation}{'_' * int(random.integers(0, 3))}{place}"
+        steps.append(Step(name, operation, tuple(steps[i].name for i in chosen), "float32"))
+    return steps
 
 
 class SplitMaxPool(nn.Module):

@@ -84,7 +84,7 @@ def leaves_labels_alone(mine: LateMiou) -> None:
     """What was given is not written to."""
     labels = short_ride()
     mine(labels, 1)
-    assert np.array_equal(labels, short_ride()), "The score is right, but labels were changed: copy what you write to."
+    assert np.array_equal(labels, short_ride()), "After it labels are others than before: copy what you write to."
 
 
 def _late(mine: LateMiou, labels: np.ndarray, frames: int, ride: str) -> None:
@@ -110,6 +110,7 @@ def _other_scores(labels: np.ndarray, frames: int) -> dict[str, float]:
         "that is a mean over eleven classes, with 0 for those that occur nowhere": float(ious[0].sum() / len(one)),
         "that counts the intersection twice in the union": float(twice.mean()),
         **{f"that scores void of the mask as class {k}": _mean_iou(_matrix(labels, frames, k)) for k in (0, 10)},
+        "that counts void of the mask as missed": _with_void_missed(labels, frames),
         "that is one frame more than asked for": late_miou(labels, frames + 1),
         **({"that is without delay": late_miou(labels, 0)} if frames else {}),
     }
@@ -122,6 +123,12 @@ def _matrix(labels: np.ndarray, frames: int, instead_of_void: int | None = None)
         masks = np.where(masks == 255, instead_of_void, masks)
     scored = (masks != 255) & (truths != 255)
     return np.bincount(11 * truths[scored] + masks[scored], minlength=121).reshape(11, 11)
+
+
+def _with_void_missed(labels: np.ndarray, frames: int) -> float:
+    masks, truths = labels[: len(labels) - frames], labels[frames:]
+    pairs = [((masks == k) & (truths != 255), truths == k) for k in np.unique(truths[truths != 255])]
+    return 100 * float(np.mean([(a & b).sum() / (a | b).sum() for a, b in pairs]))
 
 
 def _unions(matrix: np.ndarray) -> np.ndarray:
