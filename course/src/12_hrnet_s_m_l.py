@@ -111,7 +111,8 @@ for how in ways:
 # %% [markdown]
 # ### Exercise 12.1 · CCSF   ●○○○○ · 5 minutes
 # A 1×1 convolution **without** bias, batch normalisation with `eps=1e-3` and `momentum=0.03`, ReLU. Use modules, and
-# not functions: counting tools see modules only.
+# not functions: the paper's counting tool sees modules only, and section 3 counts with its rules. (It does not count
+# ReLU: there a function will do.)
 
 
 # %% tags=["exercise", "build"]
@@ -139,6 +140,7 @@ CCSF = course.check(
     course.case(6, 4, inputs=[(2, 6, 5, 7)]),
     course.case(8, 8, inputs=[(1, 8, 4, 4)]),
     exercise="12.1",
+    counted="12",
 )
 
 # %% [markdown] tags=["help"]
@@ -147,6 +149,7 @@ CCSF = course.check(
 # - *a bias has no counterpart*: batch normalisation has its own; `bias=False`.
 # - *evaluation agrees, after a training step the statistics differ*: `momentum=0.03`.
 # - *all numbers a little off*: `eps=1e-3`.
+# - *"its tool sees modules only"*: `nn.Conv2d` and `nn.BatchNorm2d` in `__init__`, called in `forward`.
 #
 # </details>
 

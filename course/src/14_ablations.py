@@ -148,12 +148,16 @@ def effect(log, row, against):
 
 # %% tags=["check"]
 extra = [{"variant": "se_aspp+ccbam", "seed": 9, "miou": 10.0}]
+made = [("a", 7, 41.0), ("b", 2, 41.1), ("c", 2, 9.0), ("b", 7, 40.2)]
+made += [("a", 2, 43.5), ("b", 5, 70.0), ("a", 0, 38.0), ("b", 0, 39.9)]
+made = [dict(zip(("variant", "seed", "miou"), line)) for line in made]
 effect = course.check(
     effect,
     ours.effect,
     course.case(log[::-1], "cross_cbam_m", "se_aspp+ccbam"),
     course.case(extra + log, "se_aspp+ccbam", "ccbam"),
     course.case(early, "cross_cbam_m", "fusion_add"),
+    course.case(made, "a", "b"),
     exercise="14.1",
 )
 

@@ -72,7 +72,21 @@ _CALLED = (
     *("@.tolist()", "@.item()", "@.long()", "@.T", "@.mT", "100 * @", "@ / 100", "@ ** 0.5", "@ + 2", "@ - 2"),
     *("max(@, 0)", "max(@, 1)", "max(@, 4)", "min(@, 1)", "@.byte()", '@.astype("uint8")', "@.abs()"),
 )
-_JOINED = ("@ + ?", "@ * ?", "@ - ?", "@ / ?", "? - @", "? / @", "@[?]", "@[?:]", "@[:?]", "max(@, ?)", "min(@, ?)")
+_JOINED = (
+    "@ + ?",
+    "@ * ?",
+    "@ - ?",
+    "@ / ?",
+    "? - @",
+    "? / @",
+    "@[?]",
+    "?[@]",
+    "@[?:]",
+    "@[:?]",
+    "max(@, ?)",
+    "min(@, ?)",
+    "@ / len(?) ** 0.5",
+)
 _TESTS = (
     *("@ and ?", "@ or ?", "@ & ?", "@ | ?", "@ and ? > 0", "@ or ? < 0", "@ and ? != 0", "@ or ? == 0"),
     "@ & (? != 255)",
@@ -211,6 +225,7 @@ class _Writer:
             yield from ((1, other) for other in others)
         if isinstance(node, ast.Name):
             yield from ((4, number) for number in "10")
+            yield from ((4, f"len({other})") for other in others if not other.startswith("self."))
         inside = f"({own})"
         yield from ((3, f"({pattern.replace('@', inside)})") for pattern in _AROUND)
         yield from ((4, f"{other}{inside}") for other in others if other.startswith("self."))
@@ -300,8 +315,9 @@ class _Writer:
             yield from (Edit(node.lineno, start, end, other, 1) for other in others)
         items: list[Any] = [*node.args, *node.keywords] if isinstance(node, ast.Call) else getattr(node, "elts", [])
         if items and not any(isinstance(item, ast.GeneratorExp) for item in items):
-            end = self.span(items[-1])[1]
-            yield from (Edit(items[-1].end_lineno, end, end, f", {other}", 3) for other in others)
+            last = node.args[-1] if isinstance(node, ast.Call) and node.args else items[-1]
+            end = self.span(last)[1]
+            yield from (Edit(last.end_lineno, end, end, f", {other}", 3) for other in others)
 
     def with_keyword(self, node: ast.Call) -> Iterator[Edit]:
         end = self.span(node)[1]
@@ -459,4 +475,4 @@ def _constants(value: Any) -> Iterator[Any]:
     elif isinstance(value, str):
         yield from (s for group in _STRINGS if value in group for s in group if s != value)
     elif value is None:
-        yield from (0, 1, True)
+        yield from (0, 1, -1, True)

@@ -30,9 +30,10 @@ from edgeseg.course.trace import Line, file_of
 
 _PATIENCE = 12.0  # seconds on the clock: where a change runs without end, what was found before it counts
 _SECONDS, _SECONDS_MORE = 4.0, 1.5  # until one is found, and after that for others
+_SECONDS_ONE = 0.2  # for one change, beside four times what the answer itself takes: it may loop without end
 _MOST_LINES = 3  # more than these tell nothing
 _STEP, _MOST_STEPS = "__step__", 100_000  # turns of loops and calls of one try: a change can make a loop endless
-_CLOCK_STEPS = 1000  # between two looks at the clock, which can take longer than a step
+_CLOCK_STEPS = 300  # between two looks at the clock, which can take longer than a step
 _MOST_BYTES = 2 << 30
 _LASTING = {  # what is called so outlives a try: files, other programs, threads, what the learner sees
     *("open", "unlink", "rmdir", "rmtree", "remove", "rename", "mkdir", "makedirs", "touch", "write_text"),
@@ -85,10 +86,13 @@ def _places(answer: Any, file: str, accepts: Callable[[Any], bool]) -> list[_Pla
     def search(tell: Callable[[str], None]) -> None:
         found: set[_Place] = set()
         until = time.thread_time() + _SECONDS
+        patience = _SECONDS_ONE + 4 * _took(
+            lambda: _passes(source.encode(), file, {**scope, _STEP: int}, name, accepts)
+        )
         for edit in changes(source, definitions):
             if time.thread_time() > until or len(found) > _MOST_LINES:
                 break
-            own = {**scope, _STEP: _counter(until)}
+            own = {**scope, _STEP: _counter(min(until, time.thread_time() + patience))}
             place = "new" if edit.is_new_line else "same" if len(edit.lines) > 1 else "one", edit.lines
             if place not in found and _passes(edit.of(source.encode()), file, own, name, accepts):
                 until = min(until, time.thread_time() + _SECONDS_MORE)
@@ -97,6 +101,13 @@ def _places(answer: Any, file: str, accepts: Callable[[Any], bool]) -> list[_Pla
 
     found = [(kind, tuple(map(int, lines))) for kind, *lines in map(str.split, _apart(search) if _SECONDS else ())]
     return found if len(found) <= _MOST_LINES else []
+
+
+def _took(call: Callable[[], Any]) -> float:
+    """Seconds of processor time."""
+    begin = time.thread_time()
+    call()
+    return time.thread_time() - begin
 
 
 def _apart(search: Callable[[Callable[[str], None]], None]) -> list[str]:
@@ -159,7 +170,9 @@ def _lasts(definitions: Sequence[ast.stmt]) -> bool:
     names = {n.id for n in nodes if isinstance(n, ast.Name)}
     calls = [n for n in nodes if isinstance(n, ast.Call)]
     called = {n.func.id for n in calls if isinstance(n.func, ast.Name)}
-    called |= {n.attr for n in nodes if isinstance(n, ast.Attribute)}
+    called |= {
+        n.attr for n in nodes if isinstance(n, ast.Attribute) and n.attr != "remove"
+    }  # of lists; os stays outside
     moves = any(getattr(n.func, "attr", "") == "replace" and len(n.args) == 1 for n in calls)  # a path, and no text
     others = any(isinstance(n, (ast.Global, ast.Nonlocal, ast.Await)) for n in nodes)
     return bool(names & _OUTSIDE or called & _LASTING) or moves or others

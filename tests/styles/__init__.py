@@ -49,7 +49,8 @@ _LAYERS = (  # how a message says that something is missing, or does not fit
     r"[Yy]our (\S+)  \S.* (?:has no counterpart|stands where)",
     r"Without a counterpart: your (\S+)  .*; of the package's (\S+)  ",
 )
-_POINTER = r"^ +(?:your line|or|called from|which uses): +(.*)$"
+_POINTER = r"^ +(?:your line|or|and|called from|which uses): +(.*)$"
+_TRIED = re.compile(r"^One (?:small change|more line)", re.MULTILINE)  # how it begins what was found by trying
 NAMED, ELSEWHERE, NUMBERS, MISLEADING = "named", "elsewhere", "numbers", "misleading"
 
 
@@ -63,11 +64,13 @@ def worth(message: str, style: Style, slip: Slip) -> str:
 
     A line is wrong if the slip changed it, if it is part of a changed statement, or if it calls the attribute that a
     changed line of ``__init__`` makes. Where text was only taken away, the lines beside the gap count. The line in
-    which Python raised an error is a fact, not a pointer.
+    which Python raised an error is a fact, not a pointer; lines in which a small change mends it are pointers.
     """
     faults, hits = [], []
     wrong = _wrong_lines(style, slip)
-    pointed = [] if "Error: " in message else re.findall(_POINTER, message, re.MULTILINE)
+    tried = _TRIED.search(message)
+    pointing = message if "Error: " not in message else message[tried.start() :] if tried else ""
+    pointed = re.findall(_POINTER, pointing, re.MULTILINE)
     if pointed:
         (hits if any(_is_wrong(line, wrong) for line in pointed) else faults).append("line")
     for pattern in _LAYERS:
@@ -77,7 +80,7 @@ def worth(message: str, style: Style, slip: Slip) -> str:
     told = message.lower()
     if any(name.lower() in told for name in slip.names):
         hits.append("name")
-    if "One small change in" in message and faults == ["line"]:
+    if tried and faults == ["line"]:
         return NAMED if hits else ELSEWHERE
     return MISLEADING if faults else NAMED if hits else NUMBERS
 

@@ -164,7 +164,7 @@ def seeds_needed(spread, gain, reach=reach):
             "all at once",
             """
 def seeds_needed(spread, gain, reach=reach):
-    tried = range(3, 5000)
+    tried = range(3, 500)
     wide = sum(1 for n in tried if reach(spread, n) > gain)
     return tried[wide]
 """,

@@ -182,6 +182,8 @@ _PLANS: tuple[tuple[float, tuple[Question, ...]], ...] = (
     (100, (("big", "m", 9), ("m", "add", 6), ("cat", "own", 5))),
     (62, (("m", "add", 8), ("own", "cat", 8))),
     (45, (("m", "add", 4), ("m", "cat", 4), ("own", "big", 3))),  # the last alone can be paid, and so can the others
+    (80, (("m", "add", 8), ("own", "add", 5))),
+    (80, (("own", "add", 5), ("m", "add", 8))),
     (84, (("own", "big", 4), ("m", "add", 8), ("m", "cat", 8))),  # two of which one variant is shared fill it exactly
 )
 
