@@ -488,7 +488,12 @@ def least_time(macs, moved, gflops, gigabytes):
     return max(times)
 """,
             Slip("min", "max(times)", "min(times)", names=("the shorter one",)),
-            Slip("microseconds", '(1e-6 * moved / gigabytes, "memory")', '(1e-3 * moved / gigabytes, "memory")'),
+            Slip(
+                "microseconds",
+                '(1e-6 * moved / gigabytes, "memory")',
+                '(1e-3 * moved / gigabytes, "memory")',
+                names=("memory's time in microseconds",),
+            ),
             Slip("peaks exchanged", "2e-6 * macs / gflops", "2e-6 * macs / gigabytes"),
         ),
         Style(
