@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import os
 import signal
 import textwrap
@@ -69,6 +70,8 @@ SLIPS = {  # wrong, right; the change between them is among those that are tried
     "a place for what is there": ("return b", "return a[b]"),
     "a length": ("return i", "return len(a)"),
     "the root of how many": ("return i", "return i / len(a) ** 0.5"),
+    "in the parent's constructor": ("super().__init__(nn.GELU())", "super().__init__(nn.ReLU())"),
+    "at least four": ("return a // b", "return max(a // b, 4)"),
     "an element forgotten": ("return [a, a * b]", "return [a, a * b, b]"),
     "all for some": ("a[:] = 0\nreturn a", "a[b] = 0\nreturn a"),
     "inner and outer index": ("return b + a[b][i](a)", "return b + a[i][b](a)"),
@@ -189,6 +192,13 @@ def test_nothing_is_said_where_no_small_change_helps_or_many_do():
 def test_an_endless_change_ends():
     text = "def answer(n):\n    i = 0\n    while i < n:\n        i += 1\n    return i * 2\n"
     assert "return i * 2" in _told(text, 100, 100)
+
+
+def test_an_answer_that_draws_from_an_endless_generator_is_searched():
+    answer, _ = _answer("def answer(n):\n    return next(k for k in count(2) if k > n)\n", count=itertools.count)
+    wanted = {0: 3, 1: 3, 5: 6}
+    said = repair.told(answer, lambda changed: {n: changed(n) for n in wanted} == wanted)
+    assert "count(2)" in said
 
 
 def test_an_endless_change_in_a_generator_ends_without_harm():

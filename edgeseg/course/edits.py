@@ -268,6 +268,8 @@ class _Writer:
             yield f"{b} {written} {a}"
         if isinstance(operator, ast.Add):
             yield from (f"{name}({a}, {b})" for name in ("max", "min"))
+        if isinstance(operator, ast.FloorDiv):
+            yield from (f"max({a} // {b}, {least})" for least in (1, 4))
 
     # parts of expressions that are none -------------------------------------------------------------------------------
 
@@ -446,8 +448,11 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_super(node: ast.AST) -> bool:
-    found = (n.func for n in ast.walk(node) if isinstance(n, ast.Call)) if isinstance(node, ast.Expr) else ()
-    return any(isinstance(f, ast.Name) and f.id == "super" for f in found)
+    """Whether a statement calls the parent's constructor and gives it nothing, so that nothing can be wrong there."""
+    call = node.value if isinstance(node, ast.Expr) else None
+    if not isinstance(call, ast.Call) or call.args or call.keywords:
+        return False
+    return any(isinstance(n, ast.Name) and n.id == "super" for n in ast.walk(call.func))
 
 
 def _read(node: ast.AST) -> Iterator[ast.expr]:

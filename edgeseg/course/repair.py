@@ -86,9 +86,8 @@ def _places(answer: Any, file: str, accepts: Callable[[Any], bool]) -> list[_Pla
     def search(tell: Callable[[str], None]) -> None:
         found: set[_Place] = set()
         until = time.thread_time() + _SECONDS
-        patience = _SECONDS_ONE + 4 * _took(
-            lambda: _passes(source.encode(), file, {**scope, _STEP: int}, name, accepts)
-        )
+        unchanged = {**scope, _STEP: _counter(until)}
+        patience = _SECONDS_ONE + 4 * _took(lambda: _passes(source.encode(), file, unchanged, name, accepts))
         for edit in changes(source, definitions):
             if time.thread_time() > until or len(found) > _MOST_LINES:
                 break
