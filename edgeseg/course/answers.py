@@ -58,7 +58,9 @@ def choose(answer: Callable[[], str], readings: Readings, *, exercise: str) -> C
         if not isinstance(key, str):
             kind = type(key).__name__
             given = "nothing" if key is None else f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
-            raise AssertionError(f"It returns {given}, and should return one of {', '.join(map(repr, known))}.")
+            raise AssertionError(
+                f"It returns {given}, and should return a reading's key: {', '.join(map(repr, known))}."
+            )
         if key != readings.right:
             raise AssertionError(readings.because.get(key) or f"There is {unknown('reading', key, known)}.")
 
