@@ -43,7 +43,8 @@ def slow_machine(monkeypatch):
 
 @pytest.fixture
 def interrupt_at(monkeypatch):
-    """Press Ctrl-C when that many steps are done."""
+    """Press Ctrl-C when that many steps are done; Python's own handler takes it, whatever ran before in this process."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def arrange(step):
         class Log(RunLog):
@@ -54,7 +55,8 @@ def interrupt_at(monkeypatch):
 
         monkeypatch.setattr(quickstart, "RunLog", Log)
 
-    return arrange
+    yield arrange
+    signal.signal(signal.SIGINT, before)
 
 
 def report_of(folder):
