@@ -317,9 +317,9 @@ class _Writer:
             yield from (Edit(node.lineno, start, end, other, 1) for other in others)
         items: list[Any] = [*node.args, *node.keywords] if isinstance(node, ast.Call) else getattr(node, "elts", [])
         if items and not any(isinstance(item, ast.GeneratorExp) for item in items):
-            last = node.args[-1] if isinstance(node, ast.Call) and node.args else items[-1]
+            last: Any = node.args[-1] if isinstance(node, ast.Call) and node.args else items[-1]
             end = self.span(last)[1]
-            yield from (Edit(last.end_lineno, end, end, f", {other}", 3) for other in others)
+            yield from (Edit(last.end_lineno or last.lineno, end, end, f", {other}", 3) for other in others)
 
     def with_keyword(self, node: ast.Call) -> Iterator[Edit]:
         end = self.span(node)[1]
