@@ -56,7 +56,7 @@ MUTANTS = {
         Mutant("one too many", "return n", "return n + 1", "answer"),
         Mutant("the whole interval", _LOOP, "while 2 * reach(spread, n) > gain:", "answer"),
         Mutant("the normal's quantile", _LOOP, "while 1.96 * spread / math.sqrt(n) > gain:", "answer"),
-        Mutant("its own reach", _LOOP, "while ours.reach(spread, n) > gain:", "lambda"),
+        Mutant("its own reach", _LOOP, "while ours.reach(spread, n) > gain:", "a function"),
         Mutant("gain and spread exchanged", _LOOP, "while reach(gain, n) > spread:", "answer"),
         Mutant(
             "next(), right as well",
