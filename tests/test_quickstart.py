@@ -43,7 +43,7 @@ def slow_machine(monkeypatch):
 
 @pytest.fixture
 def interrupt_at(monkeypatch):
-    """Press Ctrl-C when that many steps are done; Python's own handler takes it, whatever ran before in this process."""
+    """Press Ctrl-C when that many steps are done; Python takes it, whatever ran before in this process."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def arrange(step):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -18,6 +21,7 @@ from compiled_networks import (
 )
 from edgeseg.deploy import Artefact, DeployError, get_runtime
 from edgeseg.deploy.runtimes.base import without_telemetry
+from edgeseg.deploy.runtimes.openvino import compare_in_turn
 from edgeseg.inference import Segmenter
 
 pytestmark = needs("openvino")
@@ -49,6 +53,40 @@ def test_int8_is_int8_but_for_what_was_kept():
     # NNCF itself leaves the squeeze-and-excitation's convolutions on one pixel in float
     assert len(names) <= facts["dtypes"]["float32"] <= len(names) + 2
     assert sum(facts["dtypes"].values()) == CONVOLUTIONS
+
+
+class Largest(nn.Module):
+    """Whole numbers from the pixels: many of the five maps are equally large."""
+
+    def forward(self, x):
+        red, green, blue = (x.float() / 64).round().split(1, 1)
+        return torch.cat([red, green, blue, red, green], 1).argmax(1).to(torch.int32)
+
+
+@pytest.mark.parametrize("dims", [{}, {0: "batch", 2: "height", 3: "width"}], ids=["fixed", "open"])
+def test_the_class_is_found_by_comparing_and_the_first_of_equal_ones_wins(tmp_path, dims):
+    x = torch.randint(0, 256, (2, 3, 8, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    source = torch.onnx.export(
+        Largest(), (x,), dynamo=True, opset_version=18, verbose=False, input_names=["image"],
+        dynamic_shapes=(dict.fromkeys(dims, torch.export.Dim.DYNAMIC),) if dims else None,
+    )  # fmt: skip
+    openvino = without_telemetry("openvino")
+    model = openvino.convert_model(io.BytesIO(source.model_proto.SerializeToString()))
+    compare_in_turn(model)
+    assert "TopK" not in {operation.get_type_name() for operation in model.get_ops()}
+    given = openvino.Core().compile_model(model, "CPU")([x.numpy()])[0]
+    assert given.dtype == np.int32
+    assert np.array_equal(given, Largest()(x).numpy())
+
+
+def test_artefacts_in_float32_hold_no_topk_and_those_in_bfloat16_do():
+    for precision, rest in (("fp32", None), ("int8", "fp32"), ("bf16", None)):
+        if get_runtime("openvino").why_not(precision):
+            continue
+        options = {"rest": rest} if rest else {}
+        artefact = compiled(trained_segmenter(), "openvino", precision, "labels", **options)
+        model = without_telemetry("openvino").Core().read_model(artefact.folder / "labels.xml")
+        assert ("TopK" in {operation.get_type_name() for operation in model.get_ops()}) == (precision == "bf16")
 
 
 class Scaled(nn.Module):

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,6 +29,7 @@ _NAMES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "u8": "int8", 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 _BIASED = "/WithoutBiases"  # a convolution with a bias becomes two operations
 _FOLDED = ("Mul", "Div", "Add", "Sub", "BatchNormalization")
+_IN_TURN = 14  # classes that compare_in_turn was seen to be faster with; with 19 OpenVINO no longer joins them
 _HEAVY = ("Convolution", "Deconvolution", "FullyConnected", "MatMul")
 
 
@@ -77,6 +79,8 @@ class OpenVINO(Runtime):
             layers = _layer_operations(model, source)
             kept = select_layers(layers, options["keep"])
             model = _quantised(model, [layers[name] for name in sorted(kept)], graph.calibration)
+        if hint == "f32":
+            compare_in_turn(model)
         try:
             openvino.save_model(model, path, compress_to_fp16=False)
         except RuntimeError as error:  # in its own words, whatever the reason
@@ -184,6 +188,32 @@ def _quantised(model: Any, ignored: Sequence[str], calibration: Sequence[Tensor]
         preset=nncf.QuantizationPreset.PERFORMANCE,
         ignored_scope=nncf.IgnoredScope(names=list(ignored)) if ignored else None,
     )
+
+
+def compare_in_turn(model: Any) -> None:
+    """Write an argmax over few channels as comparisons in turn, in place; the first of equal ones wins, as before.
+
+    OpenVINO joins them to one pass over the maps, where its own TopK in float32 takes twice as long
+    (``benchmarks/argmax.py``). In bfloat16 TopK is the faster one: leave it there.
+    """
+    from openvino import opset13 as opset
+
+    for top in [op for op in model.get_ops() if op.get_type_name() == "TopK" and op.get_axis() == 1]:
+        values, indices = top.outputs()
+        maps = top.input_value(0)
+        classes = maps.get_partial_shape()[1]
+        one = not values.get_target_inputs() and indices.get_partial_shape()[1] == 1
+        if not one or classes.is_dynamic or classes.get_length() > _IN_TURN:
+            continue
+        # by the index of one class each: what a Split gives is copied first
+        first, *others = (opset.gather(maps, np.int64(c), np.int64(1)).output(0) for c in range(classes.get_length()))
+        best, index = first, opset.constant(0.0, np.float32).output(0)
+        for number, scores in enumerate(others, 1):
+            larger = opset.greater(scores, best)
+            index = opset.select(larger, opset.constant(float(number), np.float32), index).output(0)
+            best = opset.maximum(best, scores).output(0)
+        whole = opset.convert(index, indices.get_element_type())
+        indices.replace(opset.unsqueeze(whole, np.int64(1)).output(0))
 
 
 def _what_runs(compiled: Any) -> dict[str, int]:
