@@ -3,7 +3,8 @@
     python benchmarks/argmax.py [HxW] [CLASSES …]
 
 Logits at 1/8 are enlarged eight times (bilinear) and give the class of every pixel, as at the end of the networks here.
-More than 14 classes stay with TopK. Both graphs take turns; printed are medians on one thread and their ratio within each turn. Measure on a quiet machine.
+More than 14 classes stay with TopK. Both graphs take turns; printed are medians on one thread and their ratio within
+each turn. Measure on a quiet machine.
 """
 
 from __future__ import annotations
