@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from dataclasses import replace
 
 import pytest
@@ -43,20 +42,18 @@ def slow_machine(monkeypatch):
 
 @pytest.fixture
 def interrupt_at(monkeypatch):
-    """Press Ctrl-C when that many steps are done; Python takes it, whatever ran before in this process."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """What Ctrl-C raises, when that many steps are done; a real signal could end the process that runs the tests."""
 
     def arrange(step):
         class Log(RunLog):
             def bar(self, progress, done, *rest):
                 super().bar(progress, done, *rest)
                 if done == step:
-                    signal.raise_signal(signal.SIGINT)
+                    raise KeyboardInterrupt
 
         monkeypatch.setattr(quickstart, "RunLog", Log)
 
-    yield arrange
-    signal.signal(signal.SIGINT, before)
+    return arrange
 
 
 def report_of(folder):

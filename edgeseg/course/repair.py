@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import faulthandler
+import gc
 import io
 import linecache
 import os
@@ -146,6 +147,7 @@ def _search_and_exit(search: Callable[[Callable[[str], None]], None], write: int
         for stream in (0, 1, 2):
             os.dup2(nowhere, stream)
         torch.set_num_threads(1)
+        gc.freeze()  # a collection that visits what was there before would copy the whole process, page by page
         _bound_memory()
         with _quiet():
             search(lambda text: _send(write, text))

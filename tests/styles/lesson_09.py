@@ -113,7 +113,6 @@ class BasicBlock(nn.Sequential):
 """,
             Slip("GELU", "nn.ReLU()", "nn.GELU()", names=("relu",)),
             Slip("no shortcut", "super().forward(x) + x", "super().forward(x)", names=("add",)),
-            Slip("ReLUs exchanged", "(1, 0)", "(0, 1)", names=("relu",)),
         ),
     ],
     "09.2": [
@@ -137,7 +136,6 @@ class Path(nn.Module):
 """,
             Slip("3×3 upwards", "kernel=1, ", "", names=("net", "convs")),
             Slip("one too few", "range(source, target)", "range(source + 1, target)", names=("net", "convs")),
-            Slip("always ReLU", "relu=not last", "relu=True", names=("relu",)),
         ),
         Style(
             "widths in pairs",
@@ -160,7 +158,6 @@ class Path(nn.Module):
 """,
             Slip("widened first", "[c] * n + [last]", "[c] + [last] * n", names=("steps", "convs")),
             Slip("3×3 upwards", "(c, last, 1, relu", "(c, last, relu", names=("steps", "convs")),
-            Slip("ReLU at the end too", "relu=k + 1 < n", "relu=k < n", names=("relu",)),
         ),
         Style(
             "raw layers, early return",
@@ -185,7 +182,6 @@ class Path(nn.Module):
 """,
             Slip("no norm", "last, 1, bias=False), nn.BatchNorm2d(last)", "last, 1, bias=False)", names=("convs",)),
             Slip("a bias", "2, 1, bias=False", "2, 1", names=("layers", "convs")),
-            Slip("stride forgotten", "3, stride=2, padding=1, bias=False)", "3, padding=1, bias=False)"),
         ),
         Style(
             "by recursion",
@@ -241,7 +237,6 @@ class Path(nn.Module):
 """,
             Slip("one halving too many", "range(halvings - 1)", "range(halvings)", names=("body", "convs")),
             Slip("directions exchanged", "self.up(a, b)", "self.up(b, a)", names=("body", "convs")),
-            Slip("ReLU upwards", "ConvBNReLU(a, b, 1, relu=False)", "ConvBNReLU(a, b, 1)", names=("relu",)),
         ),
     ],
     "09.3": [

@@ -438,7 +438,6 @@ class Newest:
                     return self.frame
 """,
             Slip("not cleared", "                    self.full.clear()\n", "", names=("empty after one take",)),
-            Slip("no sleep", "            self.full.wait()\n", "", names=("looks again and again",)),
             Slip(
                 "not set",
                 "            self.full.set()\n",
