@@ -79,6 +79,20 @@ def test_the_class_is_found_by_comparing_and_the_first_of_equal_ones_wins(tmp_pa
     assert np.array_equal(given, Largest()(x).numpy())
 
 
+class Smallest(nn.Module):
+    def forward(self, x):
+        return (x.float() / 64).round().argmin(1)
+
+
+def test_an_argmin_stays_one():
+    x = torch.randint(0, 256, (2, 3, 8, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    source = torch.onnx.export(Smallest(), (x,), dynamo=True, opset_version=18, verbose=False)
+    openvino = without_telemetry("openvino")
+    model = openvino.convert_model(io.BytesIO(source.model_proto.SerializeToString()))
+    compare_in_turn(model)
+    assert np.array_equal(openvino.Core().compile_model(model, "CPU")([x.numpy()])[0], Smallest()(x).numpy())
+
+
 def test_artefacts_in_float32_hold_no_topk_and_those_in_bfloat16_do():
     for precision, rest in (("fp32", None), ("int8", "fp32"), ("bf16", None)):
         if get_runtime("openvino").why_not(precision):

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import chain, islice, permutations, product, zip_longest
-from math import prod
 from typing import Any
 
 import torch
@@ -171,19 +170,21 @@ def _in_order(own: list[Entry], theirs: list[Entry]) -> Pairing | None:
 
 def _by_kind(own: list[Entry], theirs: list[Entry]) -> list[Pairing]:
     """Layers of one kind go with layers of that kind, in every order as long as these are few, else in theirs."""
-    mine, package = _layers(own), _layers(theirs)
-    if Counter(a.kind for a in mine) != Counter(b.kind for b in package):
-        return []
-    kinds = list(dict.fromkeys(b.kind for b in package))
-    alike = [[b for b in package if b.kind == kind] for kind in kinds]
+    ways = list(islice(_orders(_layers(own), _layers(theirs), lambda layer: layer.kind), _MOST_ORDERS + 1))
+    return ways if len(ways) <= _MOST_ORDERS else ways[:1]
+
+
+def _orders(mine: list[_Layer], package: list[_Layer], of: Callable[[_Layer], Any]) -> Iterator[Pairing]:
+    """Every way to pair layers of which ``of`` says the same, theirs first; of four or more alike only theirs."""
+    if Counter(map(of, mine)) != Counter(map(of, package)):
+        return
+    alike = [[b for b in package if of(b) == key] for key in dict.fromkeys(map(of, package))]
     orders = [list(permutations(group)) if len(group) < 4 else [tuple(group)] for group in alike]
-    if prod(map(len, orders)) > _MOST_ORDERS:
-        orders = [o[:1] for o in orders]
-    placed = [a for kind in kinds for a in mine if a.kind == kind]
-    return [
-        [pair for a, b in zip(placed, chain(*chosen), strict=True) for pair in zip(a.entries, b.entries, strict=True)]
-        for chosen in product(*orders)
-    ]
+    placed = [a for group in alike for a in mine if of(a) == of(group[0])]
+    for chosen in product(*orders):
+        yield [
+            pair for a, b in zip(placed, chain(*chosen), strict=True) for pair in zip(a.entries, b.entries, strict=True)
+        ]
 
 
 def _by_shape(own: list[Entry], theirs: list[Entry]) -> list[Pairing]:
@@ -195,17 +196,7 @@ def _by_shape(own: list[Entry], theirs: list[Entry]) -> list[Pairing]:
     Args:
         own, theirs: in the order in which they are first read.
     """
-    mine, package = _pieces(own), _pieces(theirs)
-    if Counter(a.shapes for a in mine) != Counter(b.shapes for b in package):
-        return []
-    shapes = list(dict.fromkeys(b.shapes for b in package))
-    alike = [[b for b in package if b.shapes == s] for s in shapes]
-    orders = [list(permutations(group)) if len(group) < 4 else [tuple(group)] for group in alike]
-    placed = [a for s in shapes for a in mine if a.shapes == s]
-    return [
-        [pair for a, b in zip(placed, chain(*chosen), strict=True) for pair in zip(a.entries, b.entries, strict=True)]
-        for chosen in islice(product(*orders), _MOST_ORDERS)
-    ]
+    return list(islice(_orders(_pieces(own), _pieces(theirs), lambda piece: piece.shapes), _MOST_ORDERS))
 
 
 def _pieces(found: list[Entry]) -> list[_Layer]:

@@ -190,11 +190,15 @@ def _quantised(model: Any, ignored: Sequence[str], calibration: Sequence[Tensor]
     )
 
 
-def compare_in_turn(model: Any) -> None:
+def compare_in_turn(model: Any, most: int = _IN_TURN) -> None:
     """Write an argmax over few channels as comparisons in turn, in place; the first of equal ones wins, as before.
 
     OpenVINO joins them to one pass over the maps, where its own TopK in float32 takes twice as long
     (``benchmarks/argmax.py``). In bfloat16 TopK is the faster one: leave it there.
+
+    Args:
+        model: an ``openvino.Model``; an argmax over its axis 1 is what is looked for.
+        most: classes; an argmax over more stays.
     """
     from openvino import opset13 as opset
 
@@ -202,8 +206,9 @@ def compare_in_turn(model: Any) -> None:
         values, indices = top.outputs()
         maps = top.input_value(0)
         classes = maps.get_partial_shape()[1]
-        one = not values.get_target_inputs() and indices.get_partial_shape()[1] == 1
-        if not one or classes.is_dynamic or classes.get_length() > _IN_TURN:
+        largest = top.get_attributes()["mode"] == "max"
+        one = largest and not values.get_target_inputs() and indices.get_partial_shape()[1] == 1
+        if not one or classes.is_dynamic or classes.get_length() > most:
             continue
         # by the index of one class each: what a Split gives is copied first
         first, *others = (opset.gather(maps, np.int64(c), np.int64(1)).output(0) for c in range(classes.get_length()))
