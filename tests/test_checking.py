@@ -353,6 +353,36 @@ def test_the_same_operation_on_the_same_numbers_is_about_its_settings(capsys):
     assert "look at its settings" in text
 
 
+class Chain(nn.Module):
+    """Layers that one line of a loop runs."""
+
+    strides, last = (2, 2), False
+
+    def __init__(self):
+        super().__init__()
+        relus = (True, self.last)
+        self.steps = nn.ModuleList(ConvBNReLU(4, 4, 3, s, relu=r) for s, r in zip(self.strides, relus, strict=True))
+
+    def forward(self, x):
+        for step in self.steps:
+            x = step(x)
+        return x
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"last": True}, "right until the last step, which is too much:   relu in steps.1."),
+        ({"strides": (2, 1)}, "The package has there:   conv2d 3×3, 4→4, stride 2"),
+    ],
+)
+def test_a_line_that_runs_a_container_is_not_to_blame_for_what_stands_in_it(change, words, capsys, monkeypatch):
+    monkeypatch.setattr("edgeseg.course.repair._SECONDS", 0.0)
+    text = said(capsys, type("Wrong", (Chain,), change), Chain, [course.case(inputs=[(2, 4, 16, 16)])], "09.2")[1]
+    assert words in text
+    assert "your line" not in text
+
+
 def test_a_function_is_no_module_where_a_later_lesson_counts(capsys):
     def checked(**more):
         course.check(Rewritten, CCBAM, PAIR, exercise="05.3", **more)

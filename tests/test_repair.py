@@ -280,6 +280,11 @@ def test_what_outlives_a_try_is_not_tried(call, monkeypatch):
     assert not tried
 
 
+def test_what_is_handed_over_may_be_called_whatever_its_name():
+    answer, _ = _answer("def answer(run):\n    return run() + run()\n")
+    assert "return run() + run()" in repair.told(answer, lambda changed: changed(lambda: 3) == 0)
+
+
 def test_answers_that_are_not_in_a_cell_are_left_alone():
     def inner(n):
         return n + 2

@@ -213,6 +213,7 @@ MSCA = course.check(
     course.case(6, inputs=[(2, 6, 14, 23)]),
     course.case(4, strips="parallel", inputs=[(1, 4, 24, 9)]),
     exercise="11.2",
+    counted="12",
 )
 
 # %% [markdown] tags=["help"]
@@ -344,6 +345,7 @@ MSCAN = course.check(
     course.case(4, inputs=[(2, 4, 9, 12)]),
     course.case(6, strips="parallel", inputs=[(1, 6, 8, 7)]),
     exercise="11.4",
+    counted="12",
 )
 
 # %% [markdown] tags=["help"]

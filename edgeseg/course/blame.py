@@ -7,7 +7,8 @@ is blamed for being different. Two things are known for sure:
 - if one step is made to give a number of the package's, and what follows then falls into place, the fault lies in that
   step or in those before it that the package lacks.
 
-The lines of these steps are named, and what they use, if they are few. If not, nothing is named.
+The lines of these steps are named, and what they use, if they are few. If not, nothing is named. A line that runs a
+container is not to blame for what stands in it: there the layer is named, where its settings or its place are wrong.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgeseg.course import comparing
 from edgeseg.course.trace import Line, Step, Trace, alike, describe, file_of
@@ -72,6 +73,9 @@ def explain(ours: Trace, its: Trace, answer: Any, rerun: Rerun) -> str:
     if all(same[m].any() for m, _ in roots):
         return _stopped(roots, same, ours, its)
     region = _before([m for m, _ in roots], ours.steps, _unknown(same))
+    said = _too_much(roots, same, ours) or _other_settings(region, ours, its)
+    if said:
+        return said
     spot = _repaired(region, same, ours, its, rerun)
     if spot is None:
         spot = _Spot(max(region), None, frozenset(region))
@@ -194,8 +198,30 @@ def _stopped(roots: Sequence[tuple[int, int | None]], same: np.ndarray, ours: Tr
     return ""
 
 
+def _too_much(roots: Sequence[tuple[int, int | None]], same: np.ndarray, ours: Trace) -> str:
+    """Which layer changes a result that was right before it."""
+    for mine, package in roots:
+        step = ours.steps[mine]
+        if package is None or step.module is None or len(step.parents) != 1 or not same[step.parents[0], package]:
+            continue
+        return f"The numbers are right until the last step, which is too much:   {step}"
+    return ""
+
+
+def _other_settings(region: set[int], ours: Trace, its: Trace) -> str:
+    """Which layer is set otherwise than the package's of the same weights on the same numbers."""
+    for place in sorted(region):
+        mine = ours.steps[place]
+        for package in its.steps if isinstance(mine.module, nn.Conv2d) else ():
+            if mine.operation == package.operation and _fed_alike(mine, package) and describe(mine) != describe(package):
+                return f"The numbers part here:   {mine}\nThe package has there:   {describe(package)}"
+    return ""
+
+
 def _told(spot: _Spot, same: np.ndarray, ours: Trace, its: Trace, rerun: Rerun, home: str) -> str:
     steps = [ours.steps[i] for i in sorted(spot.steps)]
+    if _is_within_layers(spot, ours, home):
+        return ""
     lines = list(dict.fromkeys(line for step in steps if (line := _line(step, home)) is not None))
     if not lines or len(lines) > _MOST_LINES or any(_line(s, home) is None for s in steps):
         return ""
@@ -218,6 +244,14 @@ def _told(spot: _Spot, same: np.ndarray, ours: Trace, its: Trace, rerun: Rerun, 
     if own and spot.package is not None:
         told += _advice(mine, its.steps[spot.package], ours, its, same)
     return "\n".join(told)
+
+
+def _is_within_layers(spot: _Spot, ours: Trace, home: str) -> bool:
+    """Whether one line only runs layers, and the numbers part between these: how they were put together is wrong."""
+    steps = [ours.steps[i] for i in spot.steps]
+    before = [ours.steps[p] for s in steps for p in s.parents if p not in spot.steps]
+    layers = {s.layer for s in (*steps, *before)}
+    return bool(before) and len({_line(s, home) for s in (*steps, *before)}) == 1 and len(layers) > 1 and "" not in layers
 
 
 def _next(spot: _Spot, ours: Trace, its: Trace, rerun: Rerun) -> set[int]:

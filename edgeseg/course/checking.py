@@ -128,10 +128,10 @@ class _Judge:
 
 
 def _place(mine: Any, wrong: _WrongError, judge: _Judge) -> str:
-    """In words in which lines the fault lies; empty where that is not known."""
+    """In words in which lines the fault lies, first as seen by trying; empty where that is not known."""
+    tried = repair.told(mine, judge.accepts)
     with torch.random.fork_rng(devices=[]):
-        where = wrong.where()
-    return where or repair.told(mine, judge.accepts)
+        return tried or wrong.where()
 
 
 def _require_names(mine: Any, one: Case, names: Sequence[str]) -> None:
@@ -153,11 +153,15 @@ def _require_modules(mine: Any, package: Any, cases: Sequence[Case], lesson: str
         inputs = [_input(x, generator) for x in one.inputs or ()]
         blocks = (made(*one.args, **one.kwargs).double() for made in (mine, package))
         own, its = (_counts(block, inputs, _TOOLS[lesson]) for block in blocks)
-        for kind, wanted in its.items():
+        for kind in sorted({*own, *its}):
+            wanted = its.get(kind, 0)
             if own.get(kind, 0) != wanted:
+                unseen = _unseen(package(*one.args, **one.kwargs), kind, _TOOLS[lesson])
                 cure = (
                     f"Use the module {kind}, made in __init__, where yours has a function."
                     if own.get(kind, 0) < wanted
+                    else f"Use {unseen} in its place: the paper's tool does not know that one."
+                    if unseen
                     else f"Is a {kind} called more often than is needed?"
                 )
                 raise _WrongError(
@@ -165,6 +169,12 @@ def _require_modules(mine: Any, package: Any, cases: Sequence[Case], lesson: str
                     f"modules only. It finds {own.get(kind, 0):,} operations of {kind} in yours and {wanted:,} in the "
                     f"package's. {cure}"
                 )
+
+
+def _unseen(block: nn.Module, kind: str, rules: _Rules) -> str:
+    """The class of a block's modules that derives from a counted one, and that the tool therefore does not know."""
+    of = tuple(counted for counted in rules if counted.__name__ == kind)
+    return next((type(m).__name__ for m in block.modules() if isinstance(m, of) and type(m) not in rules), "")
 
 
 def _counts(block: nn.Module, inputs: Sequence[Any], rules: _Rules) -> dict[str, int]:

@@ -112,6 +112,7 @@ class BasicBlock(nn.Sequential):
         super().__init__(Beside(*two), nn.ReLU())
 """,
             Slip("GELU", "nn.ReLU()", "nn.GELU()", names=("relu",)),
+            Slip("ReLUs exchanged", "in (1, 0)", "in (0, 1)", names=("relu",)),
             Slip("no shortcut", "super().forward(x) + x", "super().forward(x)", names=("add",)),
         ),
     ],
@@ -135,6 +136,7 @@ class Path(nn.Module):
         return self.net(x)
 """,
             Slip("3×3 upwards", "kernel=1, ", "", names=("net", "convs")),
+            Slip("ReLU after the last", ", relu=not last", "", names=("relu",)),
             Slip("one too few", "range(source, target)", "range(source + 1, target)", names=("net", "convs")),
         ),
         Style(
@@ -156,6 +158,8 @@ class Path(nn.Module):
             x = step(x)
         return x
 """,
+            Slip("ReLU after the last", "relu=k + 1 < n", "relu=True", names=("relu",)),
+            Slip("stride forgotten", "(a, b, 3, 2, relu", "(a, b, 3, relu", names=("stride",)),
             Slip("widened first", "[c] * n + [last]", "[c] + [last] * n", names=("steps", "convs")),
             Slip("3×3 upwards", "(c, last, 1, relu", "(c, last, relu", names=("steps", "convs")),
         ),
@@ -235,6 +239,7 @@ class Path(nn.Module):
     def forward(self, x):
         return x if self.body is None else self.body(x)
 """,
+            Slip("ReLU after the last", "a, b, stride=2, relu=False", "a, b, stride=2", names=("relu",)),
             Slip("one halving too many", "range(halvings - 1)", "range(halvings)", names=("body", "convs")),
             Slip("directions exchanged", "self.up(a, b)", "self.up(b, a)", names=("body", "convs")),
         ),
