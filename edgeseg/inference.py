@@ -43,7 +43,9 @@ class Segmenter(nn.Module):
         model: logits from normalised RGB, see `edgeseg.models`. It keeps its mode, device and dtype: the segmenter has
             modules of its own, on the same weights in memory until it is moved.
         mean, std: of the RGB values in 0…1, as the model was trained.
-        size: (H, W) that the network sees; ``None``: the image's own size.
+        size: (H, W) that the network sees; ``None``: the image's own size. Plain bilinear sampling inside the graph,
+            without smoothing where it shrinks: as the finished weights' scores were measured. `predict_surely`'s size,
+            and who feeds an artefact, shrink the picture itself, with smoothing.
         table: the classes, for names and colours.
         trained_at: (H, W) of the images that it learnt from, where that is known.
 

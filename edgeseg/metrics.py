@@ -352,10 +352,11 @@ def score(
 
 
 def size_words(sizes: Sequence[int] | Mapping[str, Any]) -> str:
-    """``"[360, 480]"``, or ``"3 sizes from [120, 160] to [720, 960]"``: in words what `Scores.scored_at` gives."""
+    """``"360×480"``, or ``"3 sizes from 120×160 to 720×960"``: in words what `Scores.scored_at` gives."""
     if isinstance(sizes, Mapping):
-        return f"{sizes['sizes']} sizes from {sizes['smallest']} to {sizes['largest']}"
-    return str(list(sizes))
+        smallest, largest = size_words(sizes["smallest"]), size_words(sizes["largest"])
+        return f"{sizes['sizes']} sizes from {smallest} to {largest}"
+    return "×".join(map(str, sizes))
 
 
 def _sample(pairs: LabelledImages, i: int) -> str:

@@ -28,7 +28,15 @@ from edgeseg.training.optim import precise_bn
 from edgeseg.training.recipes import Recipe, get_recipe
 from edgeseg.training.run import Run, start_run
 from edgeseg.training.runlog import RunLog
-from edgeseg.training.train import CHECKPOINT, WEIGHTS, evaluate, plain_batches, train_one_epoch, training_step
+from edgeseg.training.train import (
+    CHECKPOINT,
+    WEIGHTS,
+    alone_in,
+    evaluate,
+    plain_batches,
+    train_one_epoch,
+    training_step,
+)
 from edgeseg.training.trivial import fit_lookup_tables
 
 FINISHED = "cross_cbam_m.streets"
@@ -105,9 +113,14 @@ def run_quickstart(
     Raises:
         KeyboardInterrupt: before the first step, or again after training was ended so: the first Ctrl-C in training
             ends that alone.
+        TrainingError: another process trains in this folder.
     """
-    started, out = time.perf_counter(), Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    with alone_in(Path(out)):
+        return _run(Path(out), minutes, seed, device, steps)
+
+
+def _run(out: Path, minutes: float | None, seed: int, device: str | None, steps: int | None) -> dict[str, Any]:
+    started = time.perf_counter()
     for name in (CHECKPOINT, WEIGHTS, "log.jsonl", "report.json", "quickstart.png", "curves.png"):
         (out / name).unlink(missing_ok=True)
     print(f"1/5  what a finished network, {FINISHED}, sees on streets that are new to it")

@@ -64,7 +64,7 @@ def test_each_size_is_scored_on_the_same_labels_as_if_alone(evaluate):
     text, together = evaluate(*(word for size in sizes for word in ("--size", size)))
     assert [r["size"] for r in together["sizes"]] == [[32, 48], [64, 96], [128, 192]]
     assert together["scored_at"] == [64, 96]
-    assert text.count("scored at [64, 96]") == 3
+    assert text.count("scored at 64×96") == 3
     for size, result in zip(sizes, together["sizes"], strict=True):
         _, alone = evaluate("--size", size)
         assert result.items() <= alone.items()

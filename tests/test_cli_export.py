@@ -197,7 +197,7 @@ def test_an_open_artefact_takes_pictures_of_any_size(small, monkeypatch, tmp_pat
     assert run(monkeypatch, "predict", pictures[0], "--model", out, "--size", "48x64", "--out", tmp_path / "p") == 0
     assert "seen at the artefact's 48x64, not at 70x101" in capsys.readouterr().out
     assert run(monkeypatch, "eval", out, "--data", "streets", "--data-size", "48x64", "--count", "1") == 0
-    assert "scored at [48, 64]" in capsys.readouterr().out
+    assert "scored at 48×64" in capsys.readouterr().out
     seen = set()
     labels = Artefact.labels
     monkeypatch.setattr(Artefact, "labels", lambda self, x: seen.add(tuple(x.shape)) or labels(self, x))

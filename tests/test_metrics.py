@@ -337,10 +337,10 @@ def test_scores_know_every_size_that_was_scored():
         matrix.update(np.zeros((height, width), int), np.zeros((height, width), int))
     other.update(np.zeros((2, 30, 40), int), np.zeros((2, 30, 40), int))
     assert other.compute().scored_at == [30, 40]
-    assert size_words(other.compute().scored_at) == "[30, 40]"
+    assert size_words(other.compute().scored_at) == "30×40"
     matrix.merge(other)
     assert matrix.compute().scored_at == {"smallest": [10, 30], "largest": [40, 30], "sizes": 3}
-    assert size_words(matrix.compute().scored_at) == "3 sizes from [10, 30] to [40, 30]"
+    assert size_words(matrix.compute().scored_at) == "3 sizes from 10×30 to 40×30"
 
 
 # ranks

@@ -6,12 +6,14 @@ import json
 from dataclasses import replace
 
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from edgeseg import quickstart
 from edgeseg.training import trivial
 from edgeseg.training.recipes import get_recipe
 from edgeseg.training.runlog import RunLog
+from edgeseg.training.train import TrainingError
 
 FIRST_LOOK = quickstart._first_look
 STEPS = {"streets_cpu": 6, "streets_small": 4}
@@ -141,6 +143,14 @@ def test_ctrl_c_before_the_first_step_stops_at_once(small, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         quickstart.run_quickstart(small)
     assert not (small / "weights.safetensors").exists()
+
+
+def test_what_another_process_trains_in_is_left_alone(tmp_path):
+    held = FileLock(tmp_path / ".lock")
+    (tmp_path / "report.json").write_text("theirs", encoding="utf-8")
+    with held, pytest.raises(TrainingError, match="another process is training"):
+        quickstart.run_quickstart(tmp_path)
+    assert (tmp_path / "report.json").read_text(encoding="utf-8") == "theirs"
 
 
 def test_both_settings_are_declared_in_steps_and_the_smaller_one_is_smaller():

@@ -16,6 +16,7 @@ from __future__ import annotations
 import ast
 import linecache
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -32,6 +33,7 @@ _WORDS = {  # what a learner writes; anything else, the package's inner workings
     *("add", "mul", "sub", "rsub", "div", "mean", "sum", "amax", "amin", "exp", "log", "interpolate", "avg_pool2d"),
     *("max_pool2d", "pow", "flip", "permute", "argmax", "sort"),
 }
+_SINGLE = {"relu", "gelu", "sigmoid", "batch_norm"}  # nobody writes them as several steps of another kind
 _PLAIN = {"rsub": "1 − …", "interpolate": "resize"}
 _MOST_LINES, _MOST_USED = 3, 4  # more than these name nothing
 _SECONDS = 2.0
@@ -79,7 +81,7 @@ def explain(ours: Trace, its: Trace, answer: Any, rerun: Rerun) -> str:
     spot = _repaired(region, same, ours, its, rerun)
     if spot is None:
         spot = _Spot(max(region), None, frozenset(region))
-    return _told(spot, same, ours, its, rerun, file_of(answer))
+    return _told(spot, same, ours, its, rerun, file_of(answer)) or _fewer(same, ours, its)
 
 
 def _same(these: Sequence[Step], those: Sequence[Step]) -> np.ndarray:
@@ -212,9 +214,24 @@ def _other_settings(region: set[int], ours: Trace, its: Trace) -> str:
     """Which layer is set otherwise than the package's of the same weights on the same numbers."""
     for place in sorted(region):
         mine = ours.steps[place]
-        for package in its.steps if isinstance(mine.module, nn.Conv2d) else ():
-            if mine.operation == package.operation and _fed_alike(mine, package) and describe(mine) != describe(package):
+        of_its_kind = [s for s in its.steps if s.operation == mine.operation and describe(s) != describe(mine)]
+        for package in of_its_kind if isinstance(mine.module, nn.Conv2d) else ():
+            if _fed_alike(mine, package):
                 return f"The numbers part here:   {mine}\nThe package has there:   {describe(package)}"
+    return ""
+
+
+def _fewer(same: np.ndarray, ours: Trace, its: Trace) -> str:
+    """Which operation the package goes on with from numbers that are right, and mine has less often."""
+    own, theirs = (Counter(_word(s) for s in t.steps) for t in (ours, its))
+    known = np.asarray(same.any(axis=0))
+    for j, step in enumerate(its.steps):
+        word, parents = _word(step), list(step.parents)
+        if known[j] or not parents or not known[parents].all() or step.operation not in _SINGLE:
+            continue
+        if own[word] < theirs[word]:
+            last = ours.steps[int(same[:, parents[-1]].argmax())]
+            return f"Is {word} missing? The package has {theirs[word]}, yours {own[word]}. It takes:   {last}"
     return ""
 
 
@@ -250,8 +267,9 @@ def _is_within_layers(spot: _Spot, ours: Trace, home: str) -> bool:
     """Whether one line only runs layers, and the numbers part between these: how they were put together is wrong."""
     steps = [ours.steps[i] for i in spot.steps]
     before = [ours.steps[p] for s in steps for p in s.parents if p not in spot.steps]
-    layers = {s.layer for s in (*steps, *before)}
-    return bool(before) and len({_line(s, home) for s in (*steps, *before)}) == 1 and len(layers) > 1 and "" not in layers
+    around = [*steps, *before]
+    layers, lines = {s.layer for s in around}, {_line(s, home) for s in around}
+    return bool(before) and len(lines) == 1 and len(layers) > 1 and "" not in layers
 
 
 def _next(spot: _Spot, ours: Trace, its: Trace, rerun: Rerun) -> set[int]:

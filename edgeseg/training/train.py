@@ -127,7 +127,7 @@ def fit(
         raise TrainingError(f"{out} holds a run already; go on with it (--resume), or choose another folder (--out)")
     if there:
         _check_same_run(out / CHECKPOINT, recipe, data, val, init, backbone)
-    with _alone_in(out) if rank == 0 else nullcontext():
+    with alone_in(out) if rank == 0 else nullcontext():
         log = RunLog(out, enabled=rank == 0, progress=progress, tensorboard=tensorboard)
         backbone = None if there else backbone
         run = start_run(recipe, data, device, rank, world, init, backbone, workers, progress)
@@ -142,7 +142,7 @@ def fit(
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path) -> Iterator[None]:
     """Hold a run's folder: two runs in one would write over each other's checkpoints.
 
     Raises:

@@ -333,16 +333,21 @@ class MSCAN(nn.Module):
             ),
         ),
         Style(
-            "normalisation from PyTorch, shortcuts by name",
+            "a normalisation of one's own, shortcuts by name",
             """
+class Norm(nn.BatchNorm2d):
+    def __init__(self, c, momentum=3e-4):
+        super().__init__(c, momentum=momentum)
+
+
 class MSCAN(nn.Module):
     def __init__(self, channels, strips="serial"):
         super().__init__()
         c = channels
-        self.norm1 = nn.BatchNorm2d(c, momentum=3e-4)
+        self.norm1 = Norm(c)
         self.attend = nn.Sequential(nn.Conv2d(c, c, 1), nn.GELU(), MSCA(c, strips), nn.Conv2d(c, c, 1))
         self.scale1 = LayerScale(c)
-        self.norm2 = nn.BatchNorm2d(c, momentum=3e-4)
+        self.norm2 = Norm(c)
         self.feed = nn.Sequential(
             nn.Conv2d(c, 4 * c, 1), nn.Conv2d(4 * c, 4 * c, 3, padding=1, groups=4 * c), nn.GELU(),
             nn.Conv2d(4 * c, c, 1))
@@ -366,8 +371,8 @@ class MSCAN(nn.Module):
             ),
             Slip(
                 "a momentum as usual",
-                "self.norm1 = nn.BatchNorm2d(c, momentum=3e-4)",
-                "self.norm1 = nn.BatchNorm2d(c)",
+                "self.norm1 = Norm(c)",
+                "self.norm1 = Norm(c, 0.1)",
                 names=("momentum",),
             ),
         ),
