@@ -133,8 +133,11 @@ def _wait_until_it_answers(lab: Lab, server: subprocess.Popen[bytes], log: Path,
 
 
 @contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*more: str) -> Iterator[Browser]:
     """A browser without a window.
+
+    Args:
+        more: further flags.
 
     Raises:
         RuntimeError: no Chromium on this machine.
@@ -145,7 +148,7 @@ def chromium() -> Iterator[Browser]:
     flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
     flags += ["--disable-component-update", "--disable-sync", "--disable-extensions", "--no-first-run"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, headless=True, args=flags)
+        browser = playwright.chromium.launch(executable_path=path, headless=True, args=[*flags, *more])
         try:
             yield browser
         finally:

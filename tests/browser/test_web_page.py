@@ -23,21 +23,26 @@ from edgeseg.inference import load_segmenter
 
 SIZE = (96, 128)
 MOST_OTHERS = 0.001  # share of pixels
+_SOFTWARE_WEBGPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(find_chromium() is None, reason="needs Chromium or Chrome, e.g. apt-get install chromium"),
 ]
 
 
-@pytest.fixture(scope="module", params=["fp32", "int8"])
-def page_folder(request, tmp_path_factory):
-    """The finished small network as a page."""
-    from edgeseg.deploy.quantise import calibration_images
-
+@pytest.fixture(scope="module")
+def _registry():
     try:
         javascript()
     except DeployError as error:
         pytest.skip(f"needs the npm registry: {error}")
+
+
+@pytest.fixture(scope="module", params=["fp32", "int8"])
+def page_folder(request, tmp_path_factory, _registry):
+    """The finished small network as a page."""
+    from edgeseg.deploy.quantise import calibration_images
+
     segmenter = load_segmenter("cross_cbam_s.streets")
     images = calibration_images(segmenter, SIZE, count=8) if request.param == "int8" else None
     artefact = compile(segmenter, "web", request.param, SIZE, graphs=("labels",), calibration=images)
@@ -45,12 +50,12 @@ def page_folder(request, tmp_path_factory):
 
 
 @contextmanager
-def opened(folder, width=1200, dark=False):
+def opened(folder, width=1200, dark=False, query="", flags=()):
     """The page, once it has drawn a frame; what it asked for elsewhere, and what it complained of."""
     command = [sys.executable, folder / "serve.py", "0"]
     with (
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server,
-        chromium() as browser,
+        chromium(*flags) as browser,
     ):
         try:
             address = server.stdout.readline().split()[0]
@@ -59,7 +64,7 @@ def opened(folder, width=1200, dark=False):
             faults = []
             page.on("pageerror", lambda error: faults.append(str(error)))
             page.on("request", lambda r: r.url.startswith((address, "blob:", "data:")) or faults.append(r.url))
-            page.goto(address)
+            page.goto(address + query)
             page.locator("#figures", has_text="frames a second").wait_for(timeout=240_000)
             yield page
             assert faults == []
@@ -92,6 +97,14 @@ def test_the_mask_is_the_packages_and_a_hundred_frames_take_no_more_memory(page_
         before = memory()
         page.evaluate(run % (SIZE[0] * SIZE[1]), 100)
         assert memory() - before < 24e6  # a hundred results kept, with their inputs and logits, would be more
+
+
+def test_webgpu_gives_the_same_mask_on_chromiums_software_adapter(_registry, tmp_path):
+    segmenter = load_segmenter("cross_cbam_s.streets")
+    artefact = compile(segmenter, "web", "fp32", SIZE, graphs=("labels",), webgpu=True)
+    with opened(artefact.save(tmp_path / "page"), query="?backend=webgpu", flags=_SOFTWARE_WEBGPU) as page:
+        assert "WebGPU" in page.inner_text("#about")
+        assert differing(page, artefact) <= MOST_OTHERS
 
 
 def memory() -> int:
