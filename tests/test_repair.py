@@ -324,6 +324,22 @@ def test_check_says_the_line_of_a_block_and_keeps_the_random_numbers(capsys, mon
     assert "momentum=0.2)" in said.split("One small change in this line would make it right:")[1]
 
 
+def test_check_says_the_line_of_a_block_without_weights(capsys):
+    text = """
+    class Answer(nn.Module):
+        def forward(self, x):
+            return x - x.mean()
+    """
+    answer, _ = _answer(text, "Answer")
+
+    class Right(nn.Module):
+        def forward(self, x):
+            return x + x.mean()
+
+    course.check(answer, Right, course.case(inputs=[(2, 3)]), exercise="07.1")
+    assert "One small change in this line would make it right:" in capsys.readouterr().out
+
+
 def test_prove_says_the_line_too(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("EDGESEG_PROGRESS", str(tmp_path))
 

@@ -213,7 +213,7 @@ class _BlocksJudge:
         if not _all_agree(trial, len(self.cases), {}, faults):
             furthest = max(place for place, _ in faults)
             there = sorted((f for place, f in faults if place == furthest), key=lambda f: -f.agreeing)
-            worst, ways = there[0], [f.way for f in there if f.way][:_LIKELIEST]
+            worst, ways = there[0], [f.way for f in there if f.way is not None][:_LIKELIEST]
             self.failed = self.failed or (furthest, trial(furthest), ways)
             raise _WrongError(f"{_tried(self.cases[furthest])}{worst.text}", worst.where)
         for place in range(len(self.cases)):
@@ -374,7 +374,7 @@ class _Fault:
     text: str
     agreeing: int = 0
     where: Callable[[], str] = str  # found when it is asked for: it takes many runs
-    way: transfer.Pairing = field(default_factory=list)
+    way: transfer.Pairing | None = None  # empty where there are no weights
 
 
 def _build(mine: Any, one: Case) -> nn.Module:
