@@ -164,7 +164,7 @@ READINGS = Readings(
 
 
 def log_rounds(log: Path, size: tuple[int, int], measure: str = "net") -> dict[str, np.ndarray]:
-    """A benchmark log's median of every round, by runtime and precision.
+    """A benchmark log's median of every round of Cross-CBAM-M, by runtime, precision and options.
 
     Args:
         log: written by ``edgeseg bench --json``.
@@ -174,11 +174,11 @@ def log_rounds(log: Path, size: tuple[int, int], measure: str = "net") -> dict[s
     Returns:
         By name, e.g. ``"openvino int8"``: (rounds,) milliseconds.
     """
-    run = _run_of(log, size)
+    run, network = _run_of(log, size), "cross_cbam_m.streets"
     return {
-        f"{v['runtime']} {v['precision']}": np.array([np.median(block["ms"]) for block in v[measure]["rounds"]])
+        v["name"].removeprefix(f"{network} "): np.array([np.median(block["ms"]) for block in v[measure]["rounds"]])
         for v in run["variants"]
-        if v["network"] == "cross_cbam_m.streets"
+        if v["network"] == network
     }
 
 
