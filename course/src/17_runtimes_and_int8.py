@@ -496,7 +496,7 @@ logged = timing.log_rounds(find_log("bench_cpu.json"), (360, 480), "e2e")
 for name, found in logged.items():
     low, median, high = speed_up(logged["eager fp32"], found)
     print(
-        f"{name:14}{np.median(found):6.1f} ms, "
+        f"{name:24}{np.median(found):5.1f} ms, "
         f"{median:.2f} times as fast ({low:.2f} to {high:.2f})"
     )
 
