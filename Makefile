@@ -55,9 +55,10 @@ course-strict: $(VENV)/.installed-dev
 	log=$$(mktemp); ! EDGESEG_COURSE_STRICT=1 $(NOTEBOOKS) $(firstword $(shell grep -l '"exercise"' course/*.ipynb)) >$$log \
 	  && grep -q "AssertionError.*not written yet" $$log || { cat $$log; echo "strict mode lets open exercises pass"; exit 1; }
 
-# the lessons' folder is JupyterLab's root; the address that it prints, too, leads to the first lesson (ssh, no browser here)
+# the whole clone is JupyterLab's root: lessons show pictures of docs/ and lead to its guides. The address that it prints,
+# too, leads to the first lesson (ssh, no browser here)
 lab: $(VENV)/.installed-course
-	$(BIN)/python -m jupyterlab course --LabApp.default_url=/lab/tree/00_first_segmentation.ipynb $(ARGS)
+	$(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/course/00_first_segmentation.ipynb $(ARGS)
 
 browser: $(VENV)/.installed-browser
 	$(PYTEST) --dist loadfile tests/browser $(ARGS)

@@ -100,8 +100,25 @@ def assert_it_ran(notebook: Notebook) -> None:
 
 
 def test_make_lab_opens_the_first_lesson():
-    named = re.search(r"jupyterlab course --LabApp.default_url=/lab/tree/(\S+)", (ROOT / "Makefile").read_text())
-    assert (ROOT / "course" / named[1]).samefile(lesson("00"))
+    named = re.search(r"jupyterlab --LabApp.default_url=/lab/tree/(\S+)", (ROOT / "Makefile").read_text())
+    assert (ROOT / named[1]).samefile(lesson("00"))
+
+
+def test_pictures_and_guides_outside_of_the_lessons_folder_are_found_where_make_lab_begins(tmp_path):
+    path = lesson("14")
+    (tmp_path / "course").mkdir()
+    shutil.copy(path, tmp_path / "course")
+    shutil.copytree(ROOT / "docs" / "images", tmp_path / "docs" / "images")
+    with jupyterlab(tmp_path) as lab, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        found = {}
+        for screen in Notebook(page, lab, f"course/{path.name}").screens():
+            found |= screen.evaluate(
+                "() => Object.fromEntries([...document.querySelectorAll('.jp-MarkdownOutput img')]"
+                ".map(img => [img.alt, img.complete && img.naturalWidth > 0]))"
+            )
+    assert len(found) == 3
+    assert all(found.values()), found
 
 
 @pytest.mark.parametrize("number", LESSONS)

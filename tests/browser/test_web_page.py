@@ -31,7 +31,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def _registry():
+def registry():
+    """npm can be reached, or what is needed of it is kept already."""
     try:
         javascript()
     except DeployError as error:
@@ -39,7 +40,7 @@ def _registry():
 
 
 @pytest.fixture(scope="module", params=["fp32", "int8"])
-def page_folder(request, tmp_path_factory, _registry):
+def page_folder(request, tmp_path_factory, registry):
     """The finished small network as a page."""
     from edgeseg.deploy.quantise import calibration_images
 
@@ -99,7 +100,8 @@ def test_the_mask_is_the_packages_and_a_hundred_frames_take_no_more_memory(page_
         assert memory() - before < 24e6  # a hundred results kept, with their inputs and logits, would be more
 
 
-def test_webgpu_gives_the_same_mask_on_chromiums_software_adapter(_registry, tmp_path):
+@pytest.mark.usefixtures("registry")
+def test_webgpu_gives_the_same_mask_on_chromiums_software_adapter(tmp_path):
     segmenter = load_segmenter("cross_cbam_s.streets")
     artefact = compile(segmenter, "web", "fp32", SIZE, graphs=("labels",), webgpu=True)
     with opened(artefact.save(tmp_path / "page"), query="?backend=webgpu", flags=_SOFTWARE_WEBGPU) as page:
