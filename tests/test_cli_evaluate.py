@@ -82,7 +82,7 @@ def test_images_of_many_sizes_are_said_to_be_so(evaluate, folder, tmp_path):
     sizes = {"smallest": [48, 64], "largest": [64, 96], "sizes": 2}
     text, result = evaluate("--data", data)
     assert (result["scored_at"], result["size"]) == (sizes, [64, 96])
-    assert "scored at 2 sizes from [48, 64] to [64, 96]" in text
+    assert "scored at 2 sizes from 48×64 to 64×96" in text
     assert evaluate("--data", data, "--size", "native")[1]["size"] == sizes
 
 

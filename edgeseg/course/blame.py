@@ -34,6 +34,7 @@ _WORDS = {  # what a learner writes; anything else, the package's inner workings
     *("max_pool2d", "pow", "flip", "permute", "argmax", "sort"),
 }
 _SINGLE = {"relu", "gelu", "sigmoid", "batch_norm"}  # nobody writes them as several steps of another kind
+_DESCRIBED = (nn.Conv2d, nn.BatchNorm2d)  # by all that they are set to
 _PLAIN = {"rsub": "1 − …", "interpolate": "resize"}
 _MOST_LINES, _MOST_USED = 3, 4  # more than these name nothing
 _SECONDS = 2.0
@@ -215,8 +216,8 @@ def _other_settings(region: set[int], ours: Trace, its: Trace) -> str:
     for place in sorted(region):
         mine = ours.steps[place]
         of_its_kind = [s for s in its.steps if s.operation == mine.operation and describe(s) != describe(mine)]
-        for package in of_its_kind if isinstance(mine.module, nn.Conv2d) else ():
-            if _fed_alike(mine, package):
+        for package in of_its_kind if isinstance(mine.module, _DESCRIBED) else ():
+            if isinstance(package.module, _DESCRIBED) and _fed_alike(mine, package):
                 return f"The numbers part here:   {mine}\nThe package has there:   {describe(package)}"
     return ""
 
@@ -264,12 +265,22 @@ def _told(spot: _Spot, same: np.ndarray, ours: Trace, its: Trace, rerun: Rerun, 
 
 
 def _is_within_layers(spot: _Spot, ours: Trace, home: str) -> bool:
-    """Whether one line only runs layers, and the numbers part between these: how they were put together is wrong."""
+    """Whether one line only runs a container, and the numbers part in it: how it was put together is wrong."""
     steps = [ours.steps[i] for i in spot.steps]
     before = [ours.steps[p] for s in steps for p in s.parents if p not in spot.steps]
     around = [*steps, *before]
     layers, lines = {s.layer for s in around}, {_line(s, home) for s in around}
-    return bool(before) and len(lines) == 1 and len(layers) > 1 and "" not in layers
+    line = lines.pop()
+    return bool(before) and not lines and len(layers) > 1 and "" not in layers and _calls(line) == 1
+
+
+def _calls(line: Line | None) -> int:
+    """How many things a line calls; ``super()`` is none."""
+    try:
+        nodes = list(ast.walk(ast.parse(str(line))))
+    except SyntaxError:  # a piece of a statement
+        return 0
+    return sum(isinstance(n, ast.Call) and getattr(n.func, "id", "") != "super" for n in nodes)
 
 
 def _next(spot: _Spot, ours: Trace, its: Trace, rerun: Rerun) -> set[int]:

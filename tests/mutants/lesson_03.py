@@ -70,7 +70,7 @@ BACKBONE = [
     Mutant("stage 1 as wide as stage 2", "ConvBNReLU(3, width // 2, stride=2)", "ConvBNReLU(3, width, stride=2)",
            names="stage1"),
     Mutant("stage 2 at full size", "ConvBNReLU(width // 2, width, stride=2)", "ConvBNReLU(width // 2, width)",
-           names="self.stage3"),
+           names="stride 2"),
     Mutant("modules of stages 3 and 5 swapped", "n, count):\n",
            "n, count):\n            count = {modules[0]: modules[2], modules[2]: modules[0]}.get(count, count)\n",
            names="stage"),

@@ -54,7 +54,7 @@ MUTANTS = {
         Mutant("one halving too many", "source - 1)", "source)", "convs"),
         Mutant("3×3 on the way up", _UP, "ConvBNReLU(wide, wanted, relu=False)", "3×3"),
         Mutant(
-            "no ReLU between halvings", _DOWN, _DOWN.replace("stride=2", "stride=2, relu=False"), "return self.convs(x)"
+            "no ReLU between halvings", _DOWN, _DOWN.replace("stride=2", "stride=2, relu=False"), "Is relu missing?"
         ),
         Mutant("wide at once", _DOWN, _DOWN.replace("(wide, wide", "(wide, wanted"), "convs"),
         Mutant("up and down exchanged", "elif source > target:", "elif source < target:", "convs"),

@@ -30,7 +30,7 @@ MUTANTS = {
         Mutant("always parallel", "seen = local if self.serial else x", "seen = x", "seen = x"),
         Mutant("a 3×3 for the 5×5", _LOCAL, _LOCAL.replace("5, 5", "3, 3"), "local"),
         Mutant("not depthwise", _LOCAL, "self.local = nn.Conv2d(c, c, 5, padding=2)", "local"),
-        Mutant("1×k twice", _TWO, "(depthwise(c, 1, k), depthwise(c, 1, k))", "self.pairs"),
+        Mutant("1×k twice", _TWO, "(depthwise(c, 1, k), depthwise(c, 1, k))", "conv2d 7×1"),
         Mutant("no bias at the end", "nn.Conv2d(c, c, 1)", "nn.Conv2d(c, c, 1, bias=False)", "mix"),
         Mutant(
             "cross: both strips read the same map",
