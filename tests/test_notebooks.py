@@ -23,6 +23,7 @@ FOLDED = re.compile(r"<details\b.*?</details>", re.DOTALL)
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 PICTURE = re.compile(r"!\[(?P<alt>[^\]]*)\]\([^)]*\)|<img\b(?P<html>[^>]*)>")
 LINK = re.compile(rf"(?:\]\(|\b(?:src|href)=\")({build._FILE})[)\"#]")
+MOST_LINES = 40  # of text that one output shows
 ELSEWHERE = re.compile(r"(?<![\w.:/<])(?:/(?:home|root|tmp|work|usr|opt|mnt|Users|content)/|[A-Z]:[\\/]|~/)\w")
 WIDTH = 84  # of a code cell on a laptop, with the list of files open; course/src/ruff.toml keeps to it, too
 FORBIDDEN = {
@@ -101,6 +102,9 @@ def test_outputs_hold_no_errors_noise_widgets_or_paths(path):
             assert output.get("name") != "stderr", f"cell {i} wrote to standard error: {rerun(path)}"
             assert "widget-view" not in text, f"cell {i} holds a widget, dead without its kernel: {rerun(path)}"
             shown = "".join(output.get("text", output.get("data", {}).get("text/plain", "")))
+            assert len(shown.splitlines()) <= MOST_LINES, (
+                f"cell {i} prints {len(shown.splitlines())} lines: end it otherwise"
+            )
             assert not ELSEWHERE.search(shown), f"cell {i} shows a path of one machine: {shown}"
             assert "image/png" in text or execution.FIGURE not in text, (
                 f"cell {i} shows a figure as text: {rerun(path)}"

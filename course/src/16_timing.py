@@ -104,10 +104,9 @@ before, mask = (
 )
 noise = torch.randn(1, 3, *size)
 net.train()
-said["B: training mode"] = float(
-    np.mean([once(lambda: net(noise)) for _ in range(20)])
-)
+took = [once(lambda: net(noise)) for _ in range(20)]
 net.eval()
+said["B: training mode"] = float(np.mean(took))
 
 # %%
 after, ruined = (
