@@ -6,6 +6,8 @@ import ast
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import textwrap
 import time
 from itertools import pairwise
@@ -293,18 +295,37 @@ def test_answers_that_are_not_in_a_cell_are_left_alone():
         assert repair.told(answer, lambda changed: changed(1) == 2) == ""
 
 
-class Package(nn.Module):
-    def __init__(self, channels):
-        super().__init__()
-        self.conv, self.bn = nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels)
+def _checked_in_a_kernel(cell, package, call, folder):
+    """What `check` says of a cell in a process of its own, as a learner's kernel is: this one has run other tests."""
+    script = f"""
+import torch
+from torch import nn
+from edgeseg import course
+from edgeseg.course import repair
+from lesson_cells import execute
 
-    def forward(self, x):
-        return x + torch.relu(self.bn(self.conv(x)))
+repair._PATIENCE = 120.0
+scope = {{"__name__": "__main__", "torch": torch, "nn": nn, "course": course}}
+for text in ({textwrap.dedent(package)!r}, {textwrap.dedent(cell)!r}, {call!r}):
+    execute(text, f"cell {{len(text)}}", scope)
+"""
+    environment = {**os.environ, "EDGESEG_PROGRESS": str(folder), "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def test_check_says_the_line_of_a_block_and_keeps_the_random_numbers(capsys, monkeypatch, tmp_path):
-    monkeypatch.setenv("EDGESEG_PROGRESS", str(tmp_path))
-    text = """
+def test_check_says_the_line_of_a_block_and_keeps_the_random_numbers(tmp_path):
+    package = """
+    class Package(nn.Module):
+        def __init__(self, channels):
+            super().__init__()
+            self.conv, self.bn = nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels)
+
+        def forward(self, x):
+            return x + torch.relu(self.bn(self.conv(x)))
+    """
+    cell = """
     class Block(nn.Module):
         def __init__(self, channels):
             super().__init__()
@@ -312,32 +333,31 @@ def test_check_says_the_line_of_a_block_and_keeps_the_random_numbers(capsys, mon
 
         def forward(self, x):
             return x + self.b(self.c(x)).clamp(min=0)
-    """
-    mine, _ = _answer(text, "Block")
+
     torch.manual_seed(5)
     wanted = torch.rand(1)
     torch.manual_seed(5)
-    assert course.check(mine, Package, course.case(4, inputs=[(2, 4, 5, 6)]), exercise="03.1") is Package
-    assert torch.equal(torch.rand(1), wanted)
-    said = capsys.readouterr().out
+    """
+    call = (
+        "assert course.check(Block, Package, course.case(4, inputs=[(2, 4, 5, 6)]), exercise='03.1') is Package\n"
+        "assert torch.equal(torch.rand(1), wanted)\n"
+    )
+    said = _checked_in_a_kernel(cell, package, call, tmp_path)
     assert "other statistics" in said
     assert "momentum=0.2)" in said.split("One small change in this line would make it right:")[1]
 
 
-def test_check_says_the_line_of_a_block_without_weights(capsys):
-    text = """
+def test_check_says_the_line_of_a_block_without_weights(tmp_path):
+    cell = """
     class Answer(nn.Module):
         def forward(self, x):
             return x - x.mean()
     """
-    answer, _ = _answer(text, "Answer")
-
-    class Right(nn.Module):
-        def forward(self, x):
-            return x + x.mean()
-
-    course.check(answer, Right, course.case(inputs=[(2, 3)]), exercise="07.1")
-    assert "One small change in this line would make it right:" in capsys.readouterr().out
+    package = cell.replace("Answer", "Right").replace("-", "+")
+    call = "course.check(Answer, Right, course.case(inputs=[(2, 3)]), exercise='07.1')"
+    said = _checked_in_a_kernel(cell, package, call, tmp_path)
+    assert "One small change in this line would make it right:" in said
+    assert "return x - x.mean()" in said
 
 
 def test_prove_says_the_line_too(capsys, monkeypatch, tmp_path):
