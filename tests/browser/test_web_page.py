@@ -107,6 +107,9 @@ def test_webgpu_gives_the_same_mask_on_chromiums_software_adapter(tmp_path):
     with opened(artefact.save(tmp_path / "page"), query="?backend=webgpu", flags=_SOFTWARE_WEBGPU) as page:
         assert "WebGPU" in page.inner_text("#about")
         assert differing(page, artefact) <= MOST_OTHERS
+        both = "Promise.all([1, 2].map(() => edgeseg.segment(new Uint8Array(4 * %d))))"  # two at once
+        one, other = page.evaluate(f"async () => (await {both % (SIZE[0] * SIZE[1])}).map(ids => ids.join())")
+        assert one == other
 
 
 def memory() -> int:
