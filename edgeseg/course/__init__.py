@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgeseg.course.answers import Readings, choose, prove
-    from edgeseg.course.checking import case, check
+    from edgeseg.course.cases import case
+    from edgeseg.course.checking import check
     from edgeseg.course.learner import mine, progress, whose
     from edgeseg.course.mission import board
     from edgeseg.course.pictures import before_after, network_map
@@ -36,7 +37,7 @@ _MODULES = {
     "before_after": "pictures",
     "begin": "start",
     "board": "mission",
-    "case": "checking",
+    "case": "cases",
     "check": "checking",
     "choose": "answers",
     "mine": "learner",

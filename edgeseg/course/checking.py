@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from edgeseg.course import blame, comparing, repair, trace, transfer
-from edgeseg.course.comparing import short, tensors
+from edgeseg.course import blame, comparing, mistakes, repair, trace, transfer
+from edgeseg.course.cases import Case
+from edgeseg.course.comparing import tensors
 from edgeseg.course.message import conclude, tell
 from edgeseg.models.papers import MMCV_SYNCBN_RULES, THOP_RULES
 
@@ -31,27 +32,6 @@ _EXCHANGED = "It agrees only if layers change their roles from case to case: is 
 _LIKELIEST = 2  # pairings of weights that a changed answer is tried with
 _MOST_IDLE = 3  # layers of which is told that they do nothing
 _CUT_OFF = "Is something cut off (detach, no_grad)?"
-
-
-@dataclass(frozen=True)
-class Case:
-    """One way to try an exercise, see `case`."""
-
-    args: tuple[Any, ...] = ()
-    inputs: tuple[Any, ...] | None = None
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    method: str = "forward"
-
-
-def case(*args: Any, inputs: Sequence[Any] | None = None, method: str = "forward", **kwargs: Any) -> Case:
-    """One way to try an exercise.
-
-    Args:
-        args, kwargs: of a function; or of a block's constructor.
-        inputs: of a block: shapes, which become random tensors, or tensors.
-        method: of a block that is called with them.
-    """
-    return Case(args, None if inputs is None else tuple(inputs), kwargs, method)
 
 
 def check(
@@ -85,7 +65,8 @@ def check(
     except NotImplementedError:
         return conclude(exercise, mine, package, "open")
     except _WrongError as wrong:
-        return conclude(exercise, mine, package, "wrong", f"{wrong}\n{_place(mine, wrong, judge)}".rstrip())
+        known = mistakes.told(exercise, package, lambda mistake: _agree(mine, mistake, cases))
+        return conclude(exercise, mine, package, "wrong", f"{wrong}\n{known or _place(mine, wrong, judge)}".rstrip())
     tried = f"{len(cases)} case{'s' if len(cases) > 1 else ''}"
     return conclude(exercise, mine, package, "right", f"yours computes the same as the package's ({tried}).")
 
@@ -127,6 +108,15 @@ class _Judge:
         return True
 
 
+def _agree(mine: Any, mistake: Any, cases: Sequence[Case]) -> bool:
+    """Whether an answer computes in all cases what a known mistake does."""
+    try:
+        _Judge(mistake, cases, (), "")(mine)
+    except Exception:  # another one, or one that fails in cases for which it was not written
+        return False
+    return True
+
+
 def _place(mine: Any, wrong: _WrongError, judge: _Judge) -> str:
     """In words in which lines the fault lies, first as seen by trying; empty where that is not known."""
     tried = repair.told(mine, judge.accepts)
@@ -150,7 +140,7 @@ _LIKE = {"Conv1d": "Conv2d", "Linear": "Conv2d"}  # cost the same at each place
 def _require_modules(mine: Any, package: Any, cases: Sequence[Case], lesson: str) -> None:
     for one in cases:
         generator = torch.Generator().manual_seed(2)
-        inputs = [_input(x, generator) for x in one.inputs or ()]
+        inputs = one.given(generator)
         blocks = (made(*one.args, **one.kwargs).double() for made in (mine, package))
         own, its = (_counts(block, inputs, _TOOLS[lesson]) for block in blocks)
         for kind in sorted({*own, *its}):
@@ -165,7 +155,7 @@ def _require_modules(mine: Any, package: Any, cases: Sequence[Case], lesson: str
                     else f"Is a {kind} called more often than is needed?"
                 )
                 raise _WrongError(
-                    f"{_tried(one)}It computes the same, but lesson {lesson} counts operations, and its tool sees "
+                    f"{one.tried()}It computes the same, but lesson {lesson} counts operations, and its tool sees "
                     f"modules only. It finds {own.get(kind, 0):,} operations of {kind} in yours and {wanted:,} in the "
                     f"package's. {cure}"
                 )
@@ -215,7 +205,7 @@ class _BlocksJudge:
             there = sorted((f for place, f in faults if place == furthest), key=lambda f: -f.agreeing)
             worst, ways = there[0], [f.way for f in there if f.way is not None][:_LIKELIEST]
             self.failed = self.failed or (furthest, trial(furthest), ways)
-            raise _WrongError(f"{_tried(self.cases[furthest])}{worst.text}", worst.where)
+            raise _WrongError(f"{self.cases[furthest].tried()}{worst.text}", worst.where)
         for place in range(len(self.cases)):
             own, theirs = trial(place).dropped()
             if theirs != own:
@@ -304,13 +294,13 @@ def _ask(package: Any, one: Case) -> _Asked:
     dropouts = _without_dropout(block)
     transfer.randomise(block)
     generator = torch.Generator().manual_seed(2)
-    inputs = [_input(x, generator) for x in one.inputs or ()]
+    inputs = one.given(generator)
     wanted = _run_both(block, inputs, one.method)
     if not _is_finite(wanted):  # many gates in a row: evaluation normalises by statistics that are not of these numbers
         transfer.settle(block, inputs)
         wanted = _run_both(block, inputs, one.method)
     if not _is_finite(wanted):
-        raise ValueError(f"case {_call(one)}: the package's own answer is not finite, so anything would pass")
+        raise ValueError(f"case {one.call()}: the package's own answer is not finite, so anything would pass")
     return _Asked(block, dropouts, inputs, wanted)
 
 
@@ -385,7 +375,7 @@ def _build(mine: Any, one: Case) -> nn.Module:
     except NotImplementedError:
         raise
     except Exception as error:
-        raise _WrongError(f"It cannot be built with {_call(one)}. {tell(error)}") from None
+        raise _WrongError(f"It cannot be built with {one.call()}. {tell(error)}") from None
 
 
 def _refuse_unwritten(ran: _Ran) -> None:
@@ -501,12 +491,6 @@ def _without_dropout(block: nn.Module) -> dict[str, float]:
     return found
 
 
-def _input(given: Any, generator: torch.Generator) -> Any:
-    if isinstance(given, Tensor):
-        return given.double() if given.is_floating_point() else given
-    return torch.randn(tuple(given), dtype=torch.float64, generator=generator)
-
-
 # Functions ------------------------------------------------------------------------------------------------------------
 
 
@@ -558,7 +542,7 @@ def _judge_function(mine: Any, its: _Called, one: Case) -> None:
     except NotImplementedError:
         raise
     except Exception as error:
-        raise _WrongError(f"It cannot be run on {_call(one)}. {tell(error)}") from None
+        raise _WrongError(f"It cannot be run on {one.call()}. {tell(error)}") from None
 
     def rerun(exchanged: Mapping[int, Tensor]) -> trace.Trace | None:
         try:
@@ -569,27 +553,16 @@ def _judge_function(mine: Any, its: _Called, one: Case) -> None:
     difference = comparing.difference(ours.traced.result, its.traced.result, "answer", strict_types=True)
     if difference:
         where = partial(blame.explain, ours.traced, its.traced, mine, rerun)
-        raise _WrongError(f"{_tried(one)}The {difference}", where)
+        raise _WrongError(f"{one.tried()}The {difference}", where)
     shared = comparing.newly_shared(ours.given, its.given)
     if shared:
-        raise _WrongError(f"{_tried(one)}The numbers are right, but {shared}")
+        raise _WrongError(f"{one.tried()}The numbers are right, but {shared}")
     now, wanted_now, before = map(comparing.plain_data, (ours.given, its.given, (one.args, dict(one.kwargs))))
     if not len(now) == len(wanted_now) == len(before):
-        raise _WrongError(_tried(one) + _SPOILT)
+        raise _WrongError(one.tried() + _SPOILT)
     for a, b, c in zip(now, wanted_now, before, strict=True):
         if comparing.difference(a, b, "x"):
-            raise _WrongError(_tried(one) + (_SPOILT if not comparing.difference(b, c, "x") else _NOT_IN_PLACE))
+            raise _WrongError(one.tried() + (_SPOILT if not comparing.difference(b, c, "x") else _NOT_IN_PLACE))
 
 
 # Words ----------------------------------------------------------------------------------------------------------------
-
-
-def _tried(one: Case) -> str:
-    return f"Tried with {_call(one)}. "
-
-
-def _call(one: Case) -> str:
-    given = [short(a) for a in one.args] + [f"{k}={short(v)}" for k, v in one.kwargs.items()]
-    if one.inputs is None:
-        return f"({', '.join(given)})"
-    return f"({', '.join(given)}) on inputs {', '.join(map(short, one.inputs))}"

@@ -17,7 +17,7 @@ def project(points, camera, size):
     return np.array(result)
 """,
             Slip("width as unit", "camera.focal * size[0] * (x", "camera.focal * size[1] * (x"),
-            Slip("depth from 0", "z - camera.z", "z"),
+            Slip("depth from 0", "z - camera.z", "z", names=("depth is measured from the world's",)),
         ),
         Style(
             "a column each",
@@ -52,7 +52,12 @@ def paint(quads, camera, size):
 """,
             Slip("near to far", "-max(corner[2]", "max(corner[2]"),
             Slip("near end", "-max(corner[2]", "-min(corner[2]"),
-            Slip("label in the image's colours", "fill=CAMVID32[quad.name][0]", "fill=quad.color"),
+            Slip(
+                "label in the image's colours",
+                "fill=CAMVID32[quad.name][0]",
+                "fill=quad.color",
+                names=("the label is painted in the",),
+            ),
         ),
     ],
     "01.3": [
@@ -94,7 +99,7 @@ def to_train_ids(raw, train_ids):
         out[raw == label_id] = train_id
     return out
 """,
-            Slip("in place", "np.full_like(raw, 255)", "raw"),
+            Slip("in place", "np.full_like(raw, 255)", "raw", names=("the raw map itself is written",)),
             Slip("else 0", "np.full_like(raw, 255)", "np.zeros_like(raw)"),
         ),
         Style(
@@ -103,7 +108,7 @@ def to_train_ids(raw, train_ids):
 def to_train_ids(raw, train_ids):
     return np.vectorize(lambda v: train_ids.get(int(v), 255), otypes=[np.uint8])(raw)
 """,
-            Slip("unknown stays", "get(int(v), 255)", "get(int(v), v)"),
+            Slip("unknown stays", "get(int(v), 255)", "get(int(v), v)", names=("a value without a train id",)),
             Slip("int64", "otypes=[np.uint8]", "otypes=[np.int64]"),
         ),
     ],
@@ -119,7 +124,7 @@ def resize_label(label, size):
             out[i, j] = label[int((i + 0.5) * label.shape[0] / h), int((j + 0.5) * label.shape[1] / w)]
     return out
 """,
-            Slip("corner, not centre", "int((i + 0.5) *", "int(i *"),
+            Slip("corner, not centre", "int((i + 0.5) *", "int(i *", names=("the upper edge of each new",)),
             Slip("columns by height", "label.shape[1] / w", "label.shape[0] / h"),
         ),
         Style(
@@ -129,7 +134,9 @@ def resize_label(label, size):
     index = [((2 * np.arange(n) + 1) * old // (2 * n)) for n, old in zip(size, label.shape)]
     return label[np.ix_(*index)]
 """,
-            Slip("no plus one", "(2 * np.arange(n) + 1)", "(2 * np.arange(n))"),
+            Slip(
+                "no plus one", "(2 * np.arange(n) + 1)", "(2 * np.arange(n))", names=("the corner of each new pixel",)
+            ),
             Slip("exchanged", "zip(size, label.shape)", "zip(size, label.shape[::-1])"),
         ),
     ],

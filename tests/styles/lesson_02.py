@@ -18,6 +18,7 @@ def confusion(pred, target, classes):
                 "counted once",
                 "np.add.at(matrix, (target[keep], pred[keep]), 1)",
                 "matrix[target[keep], pred[keep]] += 1",
+                names=("a pair of classes counts once",),
             ),
         ),
         Style(
@@ -61,7 +62,12 @@ def iou_per_class(matrix):
 """,
             Slip("right counted twice", " - tp", ""),
             Slip("0 for absent", 'float("nan")', "0.0"),
-            Slip("recall", "matrix[c].sum() + matrix[:, c].sum() - tp", "matrix[c].sum()"),
+            Slip(
+                "recall",
+                "matrix[c].sum() + matrix[:, c].sum() - tp",
+                "matrix[c].sum()",
+                names=("a class's right pixels are divided",),
+            ),
         ),
     ],
     "02.4": [
@@ -72,7 +78,9 @@ def mean_iou(matrix):
     iou = iou_per_class(matrix)
     return np.nanmean(iou), [c for c, value in enumerate(iou) if value != value]
 """,
-            Slip("absent as 0", "np.nanmean(iou)", "np.nan_to_num(iou).mean()"),
+            Slip(
+                "absent as 0", "np.nanmean(iou)", "np.nan_to_num(iou).mean()", names=("absent classes count as 0 in",)
+            ),
             Slip("the present ones", "value != value", "value == value"),
         ),
     ],

@@ -24,7 +24,12 @@ def conv_size(size, kernel, stride, padding):
     return places
 """,
             Slip("never touches the end", "<= size", "< size"),
-            Slip("hangs over", "start + kernel <= size + padding", "start < size + padding"),
+            Slip(
+                "hangs over",
+                "start + kernel <= size + padding",
+                "start < size + padding",
+                names=("a place counts wherever the kernel",),
+            ),
         ),
         Style(
             "length of a range",
@@ -44,7 +49,7 @@ def conv_size(size, kernel, stride, padding):
     padded = size + 2 * padding
     return math.floor((padded - kernel) / stride) + 1
 """,
-            Slip("rounded up", "math.floor", "math.ceil"),
+            Slip("rounded up", "math.floor", "math.ceil", names=("the kernel's last place may hang",)),
             Slip("kernel minus one", "padded - kernel", "padded - (kernel - 1)"),
         ),
         Style(

@@ -26,7 +26,7 @@ def seen_offsets(dilations, kernel=3):
     steps = [[d * (k - kernel // 2) for k in range(kernel)] for d in dilations]
     return sorted({sum(choice) for choice in product(*steps)})
 """,
-            Slip("from 0 on", "(k - kernel // 2)", "k"),
+            Slip("from 0 on", "(k - kernel // 2)", "k", names=("a kernel begins at its cell",)),
             Slip(
                 "each several times",
                 "{sum(choice) for choice in product(*steps)}",
@@ -44,7 +44,7 @@ def seen_offsets(dilations, kernel=3):
     return sorted({a + b for a in rest for b in reach})
 """,
             Slip("kernel not passed on", "seen_offsets(dilations[1:], kernel)", "seen_offsets(dilations[1:])"),
-            Slip("every place in between", "+ 1, dilations[0])", "+ 1)"),
+            Slip("every place in between", "+ 1, dilations[0])", "+ 1)", names=("a dilated kernel sees every place",)),
         ),
         Style(
             "numpy's convolution of ones",
@@ -60,8 +60,8 @@ def seen_offsets(dilations, kernel=3):
     middle = len(line) // 2
     return [int(i) - middle for i in np.flatnonzero(line)]
 """,
-            Slip("not from the middle", "int(i) - middle", "int(i)"),
-            Slip("comb without holes", "comb[::d] = 1", "comb[:] = 1"),
+            Slip("not from the middle", "int(i) - middle", "int(i)", names=("a kernel begins at its cell",)),
+            Slip("comb without holes", "comb[::d] = 1", "comb[:] = 1", names=("a dilated kernel sees every place",)),
         ),
     ],
     "04.2": [
@@ -114,7 +114,7 @@ def squeeze_and_excite(x, squeeze, excite):
     g = torch.sigmoid(torch.einsum("nd,cd->nc", h, excite[0]) + excite[1])
     return torch.einsum("nchw,nc->nchw", x, g)
 """,
-            Slip("a sum for the mean", " / (x.shape[2] * x.shape[3])", ""),
+            Slip("a sum for the mean", " / (x.shape[2] * x.shape[3])", "", names=("the squeeze is a sum and",)),
             Slip("no sigmoid", "torch.sigmoid(", "(", names=("sigmoid",)),
             Slip("one side only", "(x.shape[2] * x.shape[3])", "x.shape[2]"),
         ),
@@ -290,7 +290,9 @@ def conv_macs(in_channels, out_channels, kernel, size, stride=1, groups=1):
     oh, ow = (h + stride - 1) // stride, (w + stride - 1) // stride
     return oh * ow * out_channels * in_channels * kernel ** 2 // groups
 """,
-            Slip("rounded down", "(h + stride - 1) // stride", "h // stride"),
+            Slip(
+                "rounded down", "(h + stride - 1) // stride", "h // stride", names=("the height is rounded down where",)
+            ),
             Slip("twice, as FLOPs", "return oh", "return 2 * oh"),
         ),
         Style(
@@ -303,7 +305,12 @@ def conv_macs(in_channels, out_channels, kernel, size, stride=1, groups=1):
     weights = kernel * kernel * (in_channels // groups) * out_channels
     return cells * weights
 """,
-            Slip("groups twice", "* out_channels\n", "* (out_channels // groups)\n"),
+            Slip(
+                "groups twice",
+                "* out_channels\n",
+                "* (out_channels // groups)\n",
+                names=("one group is counted and not",),
+            ),
             Slip("kernel once", "kernel * kernel", "kernel"),
         ),
         Style(
@@ -316,8 +323,13 @@ def conv_macs(in_channels, out_channels, kernel, size, stride=1, groups=1):
         total += places * (in_channels // groups) * (out_channels // groups) * kernel * kernel
     return total
 """,
-            Slip("groups counted as one", "for _ in range(groups):", "for _ in range(1):"),
-            Slip("size once", " * len(range(0, size[1], stride))", ""),
+            Slip(
+                "groups counted as one",
+                "for _ in range(groups):",
+                "for _ in range(1):",
+                names=("one group is counted and not",),
+            ),
+            Slip("size once", " * len(range(0, size[1], stride))", "", names=("the places along one side are",)),
         ),
     ],
 }

@@ -14,7 +14,12 @@ def factor_fits(height, width):
         return n
     return all(2 * halved(n, 5) == halved(n, 4) and 2 * halved(n, 4) == halved(n, 3) for n in (height, width))
 """,
-            Slip("first step only", "2 * halved(n, 5) == halved(n, 4) and 2 * halved(n, 4)", "2 * halved(n, 4)"),
+            Slip(
+                "first step only",
+                "2 * halved(n, 5) == halved(n, 4) and 2 * halved(n, 4)",
+                "2 * halved(n, 4)",
+                names=("only the last step is looked",),
+            ),
             Slip("rounded down", "(n + 1) // 2", "n // 2"),
         ),
         Style(
@@ -243,8 +248,8 @@ def spare_parameters(channels=256, classes=19):
     unused = (channels + 1) * classes
     return conv + norm + classifier + unused
 """,
-            Slip("one number a norm", "64 + 64", "64"),
-            Slip("no bias", "(channels + 1) * classes", "channels * classes"),
+            Slip("one number a norm", "64 + 64", "64", names=("batch normalisation has one parameter a",)),
+            Slip("no bias", "(channels + 1) * classes", "channels * classes", names=("one classifier has no bias",)),
         ),
         Style(
             "one expression",
@@ -252,8 +257,8 @@ def spare_parameters(channels=256, classes=19):
 def spare_parameters(channels=256, classes=19):
     return 589952 + classes * (65 + channels + 1)
 """,
-            Slip("norm left out", "589952", "589824"),
-            Slip("a bias too few", "channels + 1)", "channels)"),
+            Slip("norm left out", "589952", "589824", names=("batch normalisation is left out",)),
+            Slip("a bias too few", "channels + 1)", "channels)", names=("one classifier has no bias",)),
         ),
         Style(
             "a loop",
@@ -272,14 +277,14 @@ def spare_parameters(channels=256, classes=19):
         Style(
             "difference over the other",
             "def faster(speed, other):\n    return (speed - other) / other * 100\n",
-            Slip("over the first", "/ other", "/ speed"),
+            Slip("over the first", "/ other", "/ speed", names=("the time that is saved is",)),
             Slip("no percent", " * 100", ""),
         ),
         Style(
             "by times",
             "def faster(speed, other):\n    slow, fast = 1 / other, 1 / speed\n    return 100 * (slow / fast - 1)\n",
-            Slip("saving of time", "slow / fast - 1", "1 - fast / slow"),
-            Slip("one forgotten", "slow / fast - 1", "slow / fast"),
+            Slip("saving of time", "slow / fast - 1", "1 - fast / slow", names=("the time that is saved is",)),
+            Slip("one forgotten", "slow / fast - 1", "slow / fast", names=("the speed is told as percent",)),
         ),
     ],
 }

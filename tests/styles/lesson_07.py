@@ -48,7 +48,12 @@ STYLES = {
         return loss, truth.to(logits.dtype).sum()
 """,
             Slip("wrong sign", "loss = -(truth", "loss = (truth", names=("other sign",)),
-            Slip("void counts", "truth = truth * valid[:, None]", "truth = truth * 1"),
+            Slip(
+                "void counts",
+                "truth = truth * valid[:, None]",
+                "truth = truth * 1",
+                names=("void pixels count, as pixels of",),
+            ),
             Slip("softmax over the rows", "torch.log_softmax(logits, 1)", "torch.log_softmax(logits, 2)"),
         ),
         Style(
@@ -66,7 +71,7 @@ STYLES = {
 """,
             Slip("wrong sign", "torch.logsumexp(logits, 1) - own", "own - torch.logsumexp(logits, 1)"),
             Slip("logs forgotten", "torch.logsumexp(logits, 1)", "logits.exp().sum(1)"),
-            Slip("pixels counted, not weights", "w.sum()", "(~void).sum()"),
+            Slip("pixels counted, not weights", "w.sum()", "(~void).sum()", names=("the sum is divided by the",)),
         ),
         Style(
             "PyTorch's nll_loss",
@@ -101,7 +106,12 @@ STYLES = {
 """,
             Slip("wrong sign", "total = total - w", "total = total + w", names=("other sign",)),
             Slip("one class left out", "range(logits.shape[1])", "range(1, logits.shape[1])"),
-            Slip("weight not counted", "count + w * here.sum()", "count + here.sum()"),
+            Slip(
+                "weight not counted",
+                "count + w * here.sum()",
+                "count + here.sum()",
+                names=("the sum is divided by the",),
+            ),
         ),
         Style(
             "boolean indexing",
@@ -136,7 +146,7 @@ STYLES = {
 """,
             Slip("plain p", "(1 - p).pow", "p.pow"),
             Slip("sign", "* -p.log()", "* p.log()", names=("other sign",)),
-            Slip("void counted", "(each * valid).sum()", "each.sum()"),
+            Slip("void counted", "(each * valid).sum()", "each.sum()", names=("void pixels are in the sum",)),
         ),
         Style(
             "loss, then factor",
@@ -169,7 +179,12 @@ STYLES = {
 """,
             Slip("sign", "-hard ** self.gamma", "hard ** self.gamma", names=("other sign",)),
             Slip("gamma fixed", "self.gamma * picked", "2 * picked"),
-            Slip("factor alone", "-hard ** self.gamma * picked", "hard ** self.gamma"),
+            Slip(
+                "factor alone",
+                "-hard ** self.gamma * picked",
+                "hard ** self.gamma",
+                names=("the fading (1 - p)^γ stands",),
+            ),
         ),
         Style(
             "boolean indexing",
@@ -202,7 +217,7 @@ STYLES = {
                 losses.append(1 - (2 * (pc * t).sum() + self.smooth) / (pc.sum() + t.sum() + self.smooth))
         return sum(losses), torch.tensor(len(losses))
 """,
-            Slip("void in p", "pc = p[:, c] * valid", "pc = p[:, c]"),
+            Slip("void in p", "pc = p[:, c] * valid", "pc = p[:, c]", names=("the probabilities of void pixels are",)),
             Slip("2 forgotten", "(2 * (pc * t).sum()", "((pc * t).sum()", names=("mul",)),
             Slip("one for s", "+ t.sum() + self.smooth)", "+ t.sum() + 1)"),
         ),
@@ -247,7 +262,10 @@ STYLES = {
                 "smooth above only",
                 "t.sum(1) + self.smooth\n        present",
                 "t.sum(1)\n        present",
-                names=("add",),
+                names=(
+                    "add",
+                    "smooth is added above and not",
+                ),
             ),
         ),
         Style(
@@ -295,10 +313,17 @@ STYLES = {
             result[i] = valid & (pixel[i] >= bar)
         return result
 """,
-            Slip("rounded down", "math.ceil(self.keep", "math.floor(self.keep"),
-            Slip("the higher bar", "min(float(kth)", "max(float(kth)"),
-            Slip("threshold as a loss", "-math.log(self.threshold))", "self.threshold)"),
-            Slip("strictly above", "pixel[i] >= bar", "pixel[i] > bar"),
+            Slip(
+                "rounded down", "math.ceil(self.keep", "math.floor(self.keep", names=("the number of pixels kept is",)
+            ),
+            Slip("the higher bar", "min(float(kth)", "max(float(kth)", names=("the higher of the two bars",)),
+            Slip(
+                "threshold as a loss",
+                "-math.log(self.threshold))",
+                "self.threshold)",
+                names=("losses are compared with the threshold",),
+            ),
+            Slip("strictly above", "pixel[i] >= bar", "pixel[i] > bar", names=("a pixel at the bar itself",)),
             Slip("share of all pixels", "int(valid.sum())", "valid.numel()"),
         ),
         Style(
@@ -322,10 +347,20 @@ STYLES = {
             masks.append(hard & valid)
         return torch.stack(masks)
 """,
-            Slip("k-th smallest", "values.kthvalue(len(values) - k + 1)", "values.kthvalue(k)"),
+            Slip(
+                "k-th smallest",
+                "values.kthvalue(len(values) - k + 1)",
+                "values.kthvalue(k)",
+                names=("the bar is the k-th smallest",),
+            ),
             Slip("void kept", "masks.append(hard & valid)", "masks.append(hard)"),
-            Slip("one k too many", "len(values) - k + 1", "len(values) - k"),
-            Slip("exp for log", "-math.log(self.threshold)", "math.exp(-self.threshold)"),
+            Slip("one k too many", "len(values) - k + 1", "len(values) - k", names=("one pixel too many is kept",)),
+            Slip(
+                "exp for log",
+                "-math.log(self.threshold)",
+                "math.exp(-self.threshold)",
+                names=("the threshold becomes a loss by",),
+            ),
         ),
         Style(
             "sorting all at once",
@@ -347,8 +382,18 @@ STYLES = {
         return (pixel >= bar.reshape(-1, 1, 1)) & valid
 """,
             Slip("upwards", "descending=True)[0]", "descending=False)[0]"),
-            Slip("maximum", "torch.minimum(kth, limit)", "torch.maximum(kth, limit)"),
-            Slip("k for k - 1", "(k - 1).clamp(min=0)", "k.clamp(max=ordered.shape[1] - 1)"),
+            Slip(
+                "maximum",
+                "torch.minimum(kth, limit)",
+                "torch.maximum(kth, limit)",
+                names=("the higher of the two bars",),
+            ),
+            Slip(
+                "k for k - 1",
+                "(k - 1).clamp(min=0)",
+                "k.clamp(max=ordered.shape[1] - 1)",
+                names=("one pixel too many is kept",),
+            ),
             Slip(
                 "limit twice as high",
                 "-math.log(self.threshold))\n        bar",
@@ -384,7 +429,12 @@ def learning_rate(recipe, step, progress):
     warm = 1 if not recipe.warmup else min(1, (step + 1) / recipe.warmup)
     return warm * value
 """,
-            Slip("min_lr on top", "shape * (recipe.lr - recipe.min_lr)", "shape * recipe.lr"),
+            Slip(
+                "min_lr on top",
+                "shape * (recipe.lr - recipe.min_lr)",
+                "shape * recipe.lr",
+                names=("min_lr is added on top",),
+            ),
             Slip("from 0", "(step + 1) / recipe.warmup", "step / recipe.warmup"),
         ),
         Style(
@@ -403,7 +453,10 @@ def learning_rate(recipe, step, progress):
 """,
             Slip("not squared", ") ** 2", ")"),
             Slip(
-                "power of the progress", "np.power(1 - progress, recipe.power)", "1 - np.power(progress, recipe.power)"
+                "power of the progress",
+                "np.power(1 - progress, recipe.power)",
+                "1 - np.power(progress, recipe.power)",
+                names=("the power is of the progress",),
             ),
         ),
     ],
@@ -461,7 +514,12 @@ def ema_update(average, model, step, decay):
                 "if value.is_floating_point() else value.clone()",
                 names=("running_mean",),
             ),
-            Slip("the model's own", "return average.state_dict()", "return model.state_dict()"),
+            Slip(
+                "the model's own",
+                "return average.state_dict()",
+                "return model.state_dict()",
+                names=("the model's own numbers are given",),
+            ),
         ),
         Style(
             "data of each parameter, by name",
@@ -475,7 +533,7 @@ def ema_update(average, model, step, decay):
         own.data = new.data.clone()
     return average.state_dict()
 """,
-            Slip("rate of ten", "(step + 10)", "(step + 1)"),
+            Slip("rate of ten", "(step + 10)", "(step + 1)", names=("the average begins at the full",)),
             Slip("shared memory", "new.data.clone()", "new.data", names=("memory",)),
         ),
     ],

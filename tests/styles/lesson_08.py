@@ -19,7 +19,12 @@ def last_and_best(lines):
     return {"last": last, "best": best}
 """,
             Slip("worst", "last[1] > best[1]", "last[1] < best[1]"),
-            Slip("step for epoch", '(row["epoch"], row["miou"])', '(row["step"], row["miou"])'),
+            Slip(
+                "step for epoch",
+                '(row["epoch"], row["miou"])',
+                '(row["step"], row["miou"])',
+                names=("steps are told and not epochs",),
+            ),
         ),
     ],
     "08.2": [
@@ -78,7 +83,7 @@ def resumed(seed, kill_at, steps):
     return fresh.go_on(steps - kill_at)
 """,
             Slip("random forgotten", ', "random")', ")"),
-            Slip("too many steps", "steps - kill_at", "steps"),
+            Slip("too many steps", "steps - kill_at", "steps", names=("the second part runs for all",)),
         ),
     ],
     "08.5": [
@@ -92,8 +97,18 @@ def flip_average(logits, image):
     p = ask(image) + ask(image[:, ::-1])[:, :, ::-1]
     return p.argmax(0).astype(np.uint8)
 """,
-            Slip("not flipped back", "ask(image[:, ::-1])[:, :, ::-1]", "ask(image[:, ::-1])"),
-            Slip("upside down", "image[:, ::-1])[:, :, ::-1]", "image[::-1])[:, ::-1]"),
+            Slip(
+                "not flipped back",
+                "ask(image[:, ::-1])[:, :, ::-1]",
+                "ask(image[:, ::-1])",
+                names=("the mirrored answer is not mirrored",),
+            ),
+            Slip(
+                "upside down",
+                "image[:, ::-1])[:, :, ::-1]",
+                "image[::-1])[:, ::-1]",
+                names=("the image is turned upside down",),
+            ),
         ),
         Style(
             "as one batch",
