@@ -37,6 +37,15 @@ def find_chromium() -> str | None:
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _BROWSERS)), None)
 
 
+def lay_out(notebook: Path, folder: Path) -> str:
+    """Copy a lesson as it lies in a clone, with logs and pictures that it shows; returns its path below `folder`."""
+    (folder / "course").mkdir()
+    shutil.copy(notebook, folder / "course")
+    shutil.copytree(ROOT / "course" / "results", folder / "course" / "results")
+    shutil.copytree(ROOT / "docs" / "images", folder / "docs" / "images")
+    return f"course/{notebook.name}"
+
+
 # The server -----------------------------------------------------------------------------------------------------------
 
 

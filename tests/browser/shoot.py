@@ -9,13 +9,12 @@ The notebook runs in a copy in a temporary folder, in fast mode unless ``--full`
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lab import Notebook, chromium, jupyterlab  # beside this file
+from lab import Notebook, chromium, jupyterlab, lay_out  # beside this file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,14 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
-        shutil.copy(options.notebook, folder)
-        for results in (options.notebook.parent / "results", options.notebook.parent.parent / "results"):
-            if results.is_dir():  # logs that a lesson reads
-                shutil.copytree(results, Path(folder) / "results", dirs_exist_ok=True)
+        name = lay_out(options.notebook, Path(folder))
         env = {"EDGESEG_PROGRESS": f"{folder}/progress", "EDGESEG_FAST": str(int(not options.full))}
         with jupyterlab(Path(folder), env, options.dark) as lab, chromium() as browser:
             page = browser.new_page(viewport={"width": options.width, "height": 1000})
-            notebook = Notebook(page, lab, options.notebook.name)
+            notebook = Notebook(page, lab, name)
             notebook.hide_sidebar()
             notebook.run_all(options.seconds)
             if options.unfold:

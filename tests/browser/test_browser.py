@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 pytest.importorskip("playwright", reason='drives the browser: pip install -e ".[browser]"')
 pytest.importorskip("jupyterlab", reason='opens the lessons: pip install -e ".[course]"')
 
-from lab import ROOT, Notebook, chromium, find_chromium, jupyterlab
+from lab import ROOT, Notebook, chromium, find_chromium, jupyterlab, lay_out
 
 LESSONS = ("00", "05", "07")
 pytestmark = [
@@ -107,14 +106,11 @@ def test_make_lab_opens_the_first_lesson():
 
 
 def test_pictures_and_guides_outside_of_the_lessons_folder_are_found_where_make_lab_begins(tmp_path):
-    path = lesson("14")
-    (tmp_path / "course").mkdir()
-    shutil.copy(path, tmp_path / "course")
-    shutil.copytree(ROOT / "docs" / "images", tmp_path / "docs" / "images")
+    name = lay_out(lesson("14"), tmp_path)
     with jupyterlab(tmp_path) as lab, chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
         found = {}
-        for screen in Notebook(page, lab, f"course/{path.name}").screens():
+        for screen in Notebook(page, lab, name).screens():
             found |= screen.evaluate(
                 "() => Object.fromEntries([...document.querySelectorAll('.jp-MarkdownOutput img')]"
                 ".map(img => [img.alt, img.complete && img.naturalWidth > 0]))"
@@ -126,11 +122,11 @@ def test_pictures_and_guides_outside_of_the_lessons_folder_are_found_where_make_
 @pytest.mark.parametrize("number", LESSONS)
 def test_a_lesson_runs_its_slider_moves_an_exercise_is_answered_and_both_themes_can_be_read(number, tmp_path):
     path = lesson(number)
-    shutil.copy(path, tmp_path)
+    name = lay_out(path, tmp_path)
     env = {"EDGESEG_FAST": "1", "EDGESEG_THREADS": "1", "EDGESEG_PROGRESS": str(tmp_path / "progress")}
     with jupyterlab(tmp_path, env) as lab, chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        notebook = Notebook(page, lab, path.name)
+        notebook = Notebook(page, lab, name)
         try:
             notebook.run_all()
             assert_it_ran(notebook)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 pytest.importorskip("playwright", reason='drives the browser: pip install -e ".[browser]"')
 pytest.importorskip("jupyterlab", reason='opens the lessons: pip install -e ".[course]"')
 
-from lab import PANEL, ROOT, Notebook, chromium, find_chromium, jupyterlab
+from lab import PANEL, Notebook, chromium, find_chromium, jupyterlab, lay_out
 from playwright.sync_api import expect
 from test_browser import answer_wrong_then_right, assert_it_ran, cells_of, first_exercise, lesson
 
@@ -45,13 +44,11 @@ _FAULTY_PICTURES = """panel => {
 @contextmanager
 def opened(number: str, folder: Path) -> Iterator[Notebook]:
     """A lesson as a learner finds it, unsolved and beside the course's logs, run to its end."""
-    path = lesson(number)
-    shutil.copy(path, folder)
-    shutil.copytree(ROOT / "course" / "results", folder / "results")
+    name = lay_out(lesson(number), folder)
     env = {"EDGESEG_FAST": "1", "EDGESEG_THREADS": "1", "EDGESEG_PROGRESS": str(folder / "progress")}
     with jupyterlab(folder, env) as lab, chromium() as browser:
         page = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()  # a context: two windows
-        notebook = Notebook(page, lab, path.name)
+        notebook = Notebook(page, lab, name)
         try:
             notebook.run_all()
             yield notebook
