@@ -59,6 +59,18 @@ def test_one_size_gives_one_flat_result_as_ever(evaluate):
         assert "sizes" not in result
 
 
+def test_a_folder_without_splits_is_scored_as_a_whole_and_said_so(evaluate, folder, tmp_path):
+    for split in ("train", "all"):
+        text, result = evaluate("--split", split)
+        assert result["split"] == "all"
+        assert f"3 images of {folder} all, " in text
+    data = tmp_path / "listed"
+    shutil.copytree(folder, data)
+    (data / "test.txt").write_text("0\n2\n")
+    text, result = evaluate("--data", data, "--split", "test")
+    assert (result["split"], result["images"]) == ("test", 2)
+
+
 def test_each_size_is_scored_on_the_same_labels_as_if_alone(evaluate):
     sizes = ("32x48", "native", "128x192")
     text, together = evaluate(*(word for size in sizes for word in ("--size", size)))

@@ -66,6 +66,7 @@ def evaluate(
     table, views, about = _artefact(model, size, flip) if Path(model).is_dir() else _weight(model, size, flip, device)
     rendered_at = parse_size(data_size) if data_size else None
     pairs = open_data(data, split, size=rendered_at, count=count, definition=definition, partial=partial_data or None)
+    split = getattr(pairs, "split", split) or "all"  # of a folder without splits
     names = pairs.table.names
     lookup, matched = _match(model, table.names if table else (), data, names, classes_by_number)
     facts: dict[str, Any] = {
