@@ -287,6 +287,80 @@ def _flipped(way_there: tuple[int, ...], way_back: tuple[int, ...]) -> Make:
     return make
 
 
+# Lessons 13 and 14 ----------------------------------------------------------------------------------------------------
+
+
+def _ious(matrix: np.ndarray) -> np.ndarray:
+    """(C,), NaN for an absent class."""
+    right = np.diag(matrix)
+    union = matrix.sum(0) + matrix.sum(1) - right
+    return np.where(union > 0, right / np.maximum(union, 1), np.nan)
+
+
+def _background_in_the_mean(three_means: Any) -> Any:
+    def mistaken(matrix: np.ndarray) -> tuple[float, float, float]:
+        valid = matrix.copy()
+        valid[-1] = 0
+        return *three_means(matrix)[:2], float(np.nanmean(_ious(valid)))
+
+    return mistaken
+
+
+def _of_frames(mean: Callable[[np.ndarray], float]) -> Make:
+    """Another mean of the frames' counts (N, C, C)."""
+
+    def make(_: Any) -> Any:
+        def mistaken(predict: Any, frames: Any, classes: int) -> float:
+            counts = np.zeros((len(frames), classes, classes), np.int64)
+            for own, (image, label) in zip(counts, frames, strict=True):
+                valid = label != VOID
+                np.add.at(own, (label[valid], predict(image)[valid]), 1)
+            return float(mean(counts))
+
+        return mistaken
+
+    return make
+
+
+def _effect(scaled: Callable[[float, int], float]) -> Make:
+    """Another error than the mean's, from that and the number of seeds."""
+
+    def make(effect: Any) -> Any:
+        def mistaken(log: Any, row: str, against: str) -> tuple[float, float, int]:
+            mean, error, seeds = effect(log, row, against)
+            return mean, scaled(error, seeds), seeds
+
+        return mistaken
+
+    return make
+
+
+def _differences(of: Callable[[float, float], float], paired: bool) -> Make:
+    def make(_: Any) -> Any:
+        def mistaken(log: Any, row: str, against: str) -> tuple[float, float, int]:
+            own, other = ([x for x in log if x["variant"] == name] for name in (row, against))
+            pairs = [(a, b) for a, b in product(own, other) if not paired or a["seed"] == b["seed"]]
+            d = [of(a["miou"], b["miou"]) for a, b in pairs]
+            return float(np.mean(d)), float(np.std(d, ddof=1)) / math.sqrt(len(d)), len(d)
+
+        return mistaken
+
+    return make
+
+
+def _holm(factor: Callable[[int, int], int]) -> Make:
+    """Each p times a factor of the number of claims and its rank, by itself."""
+
+    def make(_: Any) -> Any:
+        def mistaken(p: Sequence[float]) -> list[float]:
+            ranks = np.argsort(np.argsort(p))
+            return [min(1.0, one * factor(len(p), int(rank))) for one, rank in zip(p, ranks, strict=True)]
+
+        return mistaken
+
+    return make
+
+
 MISTAKES: Mapping[str, Mapping[str, Make]] = {
     "01.1": {"depth is measured from the world's zero and not from the camera": _depth_from_zero},
     "01.2": {"the label is painted in the image's colours": _label_painted_as_image},
@@ -396,5 +470,30 @@ MISTAKES: Mapping[str, Mapping[str, Make]] = {
     "08.5": {
         "the mirrored answer is not mirrored back": _flipped((3,), ()),
         "the image is turned upside down and not left to right": _flipped((2,), (2,)),
+    },
+    "13.1": {"background, which is void by then, is still in the last mean": _background_in_the_mean},
+    "13.3": {
+        "the share of right pixels is told, which is no mIoU": _of_frames(lambda n: np.trace(n.sum(0)) / n.sum()),
+        "each frame has a mIoU of its own, and these are averaged": _of_frames(
+            lambda n: np.mean([np.nanmean(_ious(one)) for one in n])
+        ),
+        "absent classes count as 0 in the mean": _of_frames(lambda n: np.nan_to_num(_ious(n.sum(0))).mean()),
+    },
+    "14.1": {
+        "the spread of a single seed is told and not the error of the mean": _effect(lambda e, n: e * math.sqrt(n)),
+        "the spread is divided by the number of seeds and not by its root": _effect(lambda e, n: e / math.sqrt(n)),
+        "every run is set against every other one, whatever its seed": _differences(lambda a, b: a - b, paired=False),
+        "differences are told as shares of the other score and not in points": _differences(
+            lambda a, b: a / b - 1, paired=True
+        ),
+    },
+    "14.2": {
+        "1.96 of the normal distribution stands for Student's t, which is larger for few seeds": lambda _: (
+            lambda spread, gain, *_: max(3, math.ceil((1.96 * spread / gain) ** 2))
+        )
+    },
+    "14.5": {
+        "a p is not raised to those before it": _holm(lambda claims, rank: claims - rank),
+        "each p is multiplied by the number of all claims, as Bonferroni does": _holm(lambda claims, rank: claims),
     },
 }

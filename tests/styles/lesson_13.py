@@ -20,7 +20,12 @@ def three_means(matrix):
     return tuple(np.nanmean(x) for x in (all_of_them, all_of_them[:-1], without[:-1]))
 """,
             Slip("columns weighted", "real[:, None]", "real[None, :]"),
-            Slip("background still in the mean", "without[:-1])", "without)"),
+            Slip(
+                "background still in the mean",
+                "without[:-1])",
+                "without)",
+                names=("background, which is void by then",),
+            ),
             Slip("both sums in the union", "m.sum(0) + m.sum(1) - hits", "m.sum(0) + m.sum(1)"),
         ),
         Style(
@@ -59,7 +64,9 @@ def three_means(matrix):
                 "float(np.nanmean(twenty)), float(np.nanmean(twenty[:-1])), float(np.nanmean(nineteen))",
                 "float(np.nanmean(nineteen)), float(np.nanmean(twenty)), float(np.nanmean(twenty[:-1]))",
             ),
-            Slip("background still in the mean", "[: len(matrix) - 1]", ""),
+            Slip(
+                "background still in the mean", "[: len(matrix) - 1]", "", names=("background, which is void by then",)
+            ),
         ),
         Style(
             "row and column taken out, misses put back",
@@ -141,7 +148,10 @@ def miou(predict, frames, classes):
 """,
             Slip("void counted", "(guess == c) & valid", "guess == c"),
             Slip(
-                "absent classes as 0", "(both[there] / either[there]).mean()", "(both / np.maximum(either, 1)).mean()"
+                "absent classes as 0",
+                "(both[there] / either[there]).mean()",
+                "(both / np.maximum(either, 1)).mean()",
+                names=("absent classes count as 0 in",),
             ),
         ),
         Style(
@@ -160,7 +170,10 @@ def miou(predict, frames, classes):
     return float(np.nanmean(iou_per_class(matrix)))
 """,
             Slip(
-                "pixel accuracy", "float(np.nanmean(iou_per_class(matrix)))", "float(np.trace(matrix) / matrix.sum())"
+                "pixel accuracy",
+                "float(np.nanmean(iou_per_class(matrix)))",
+                "float(np.trace(matrix) / matrix.sum())",
+                names=("the share of right pixels is",),
             ),
             Slip("the largest", "reduce(np.add", "reduce(np.maximum"),
         ),
@@ -176,6 +189,7 @@ def miou(predict, frames, classes):
                 "mean over images",
                 "whole = matrices.sum(axis=0)\n    return mean_iou(whole)[0]",
                 "return np.mean([mean_iou(m)[0] for m in matrices])",
+                names=("each frame has a mIoU of",),
             ),
             Slip("wrong axis", "axis=0", "axis=1"),
         ),

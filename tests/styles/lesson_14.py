@@ -24,7 +24,7 @@ def effect(log, row, against):
                 names=("other sign",),
             ),
             Slip("over n", "statistics.stdev", "statistics.pstdev"),
-            Slip("the spread", " / len(d) ** 0.5", ""),
+            Slip("the spread", " / len(d) ** 0.5", "", names=("the spread of a single seed",)),
         ),
         Style(
             "numpy, common seeds",
@@ -54,7 +54,7 @@ def effect(log, row, against):
     variance = (squares - n * mean**2) / (n - 1)
     return mean, math.sqrt(variance / n), n
 """,
-            Slip("every pair of runs", ' and x["seed"] == y["seed"]', ""),
+            Slip("every pair of runs", ' and x["seed"] == y["seed"]', "", names=("every run is set against every",)),
             Slip("over n", "/ (n - 1)", "/ n"),
             Slip("absolute differences", 'x["miou"] - y["miou"]', 'abs(x["miou"] - y["miou"])'),
         ),
@@ -92,8 +92,15 @@ def effect(log, row, against):
     return mean, s / math.sqrt(len(gains)), len(gains)
 """,
             Slip("seeds of the log", ", len(gains)\n", ", len(by_seed)\n"),
-            Slip("relative", "found[row] - found[against]", "found[row] / found[against] - 1"),
-            Slip("no root of n", "s / math.sqrt(len(gains))", "s / len(gains)"),
+            Slip(
+                "relative",
+                "found[row] - found[against]",
+                "found[row] / found[against] - 1",
+                names=("differences are told as shares of",),
+            ),
+            Slip(
+                "no root of n", "s / math.sqrt(len(gains))", "s / len(gains)", names=("the spread is divided by the",)
+            ),
         ),
     ],
     "14.2": [
@@ -169,7 +176,12 @@ def seeds_needed(spread, gain, reach=reach):
     return tried[wide]
 """,
             Slip("how many are too few", "return tried[wide]", "return wide"),
-            Slip("the normal distribution", "reach(spread, n) > gain", "1.96 * spread / n**0.5 > gain"),
+            Slip(
+                "the normal distribution",
+                "reach(spread, n) > gain",
+                "1.96 * spread / n**0.5 > gain",
+                names=("1.96 of the normal distribution stands",),
+            ),
             Slip("the one before", "tried[wide]", "tried[wide - 1]"),
         ),
     ],
@@ -292,7 +304,9 @@ def holm(p):
     return out.tolist()
 """,
             Slip("sorted", "out[order] = ", "out[:] = "),
-            Slip("not raised to those before", "np.maximum.accumulate(scaled)", "scaled"),
+            Slip(
+                "not raised to those before", "np.maximum.accumulate(scaled)", "scaled", names=("a p is not raised to",)
+            ),
         ),
         Style(
             "from the definition, claim by claim",
@@ -303,7 +317,7 @@ def holm(p):
 
     return [min(1.0, max(x * factor(x) for x in p if x <= own)) for own in p]
 """,
-            Slip("Bonferroni", "sum(other >= x for other in p)", "len(p)"),
+            Slip("Bonferroni", "sum(other >= x for other in p)", "len(p)", names=("each p is multiplied by the",)),
             Slip("one too few", "other >= x", "other > x"),
         ),
         Style(
@@ -353,7 +367,7 @@ def holm(p):
     found = go(0, 0.0)
     return [found[i] for i in range(len(p))]
 """,
-            Slip("floor forgotten", "go(k + 1, value)", "go(k + 1, 0.0)"),
+            Slip("floor forgotten", "go(k + 1, value)", "go(k + 1, 0.0)", names=("a p is not raised to",)),
             Slip("divided", "p[places[k]] * (len(p) - k)", "p[places[k]] / (len(p) - k)"),
         ),
     ],
