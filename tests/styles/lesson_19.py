@@ -438,6 +438,7 @@ class Newest:
                     return self.frame
 """,
             Slip("not cleared", "                    self.full.clear()\n", "", names=("empty after one take",)),
+            Slip("no sleep", "            self.full.wait()\n", "            pass\n", names=("looks again and again",)),
             Slip(
                 "not set",
                 "            self.full.set()\n",

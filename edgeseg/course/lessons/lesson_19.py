@@ -283,10 +283,10 @@ def _quietly(call: Callable[..., Any], *args: Any) -> None:
 
 
 def _sleeps(thread: threading.Thread) -> bool:
-    """Whether a thread is in Python's own waiting just now, not in somebody's loop."""
+    """Whether a thread is in Python's own waiting just now, not in somebody's loop, be it around `Event.is_set`."""
     time.sleep(0.01)
     frame = sys._current_frames().get(thread.ident or 0)
-    return frame is not None and frame.f_code.co_filename == threading.__file__
+    return frame is not None and (frame.f_code.co_filename, frame.f_code.co_name) == (threading.__file__, "wait")
 
 
 def _put(box: Any, *frames: Any) -> None:
