@@ -310,7 +310,12 @@ class AAM(nn.Module):
             Slip("not turned", "self.rows(both[..., w:]).transpose(2, 3)", "self.rows(both[..., w:])"),
             Slip("3×3", "ConvBNReLU(channels, hidden, 1)", "ConvBNReLU(channels, hidden)", names=("squeeze",)),
             Slip("means exchanged", "columns = x.mean(dim=2", "columns = x.mean(dim=3"),
-            Slip("the rows' gate alone", "x = x * self.columns(both[..., :w])\n        return x", "return x"),
+            Slip(
+                "the rows' gate alone",
+                "x = x * self.columns(both[..., :w])\n        return x",
+                "return x",
+                names=("only the rows' gate is applied",),
+            ),
         ),
         Style(
             "pools of PyTorch, a dict of layers",
@@ -378,9 +383,14 @@ def aam_multiply_adds(channels, height, width):
     columns = r * channels * width
     return shared + rows + columns
 """,
-            Slip("columns forgotten", " + columns", ""),
+            Slip("columns forgotten", " + columns", "", names=("only one of the two gates'",)),
             Slip("shared at all places", "(height + width)", "(height * width)"),
-            Slip("width for height", "r * channels * height", "r * channels * width"),
+            Slip(
+                "width for height",
+                "r * channels * height",
+                "r * channels * width",
+                names=("the width is counted for both",),
+            ),
         ),
         Style(
             "a loop over layers",
@@ -417,7 +427,7 @@ def aam_multiply_adds(channels, height, width):
     one_way = sum(channels * max(4, channels // 8) for _ in range(height + width))
     return 2 * one_way
 """,
-            Slip("one way", "2 * one_way", "one_way"),
+            Slip("one way", "2 * one_way", "one_way", names=("the gates' convolutions are left out",)),
             Slip("doubled as FLOPs", "2 * one_way", "4 * one_way"),
         ),
         Style(
