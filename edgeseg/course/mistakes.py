@@ -287,7 +287,7 @@ def _flipped(way_there: tuple[int, ...], way_back: tuple[int, ...]) -> Make:
     return make
 
 
-# Lessons 10, 13 and 14 ------------------------------------------------------------------------------------------------
+# Lessons 10 and 11 ----------------------------------------------------------------------------------------------------
 
 
 def _one_gate(rows: bool) -> Make:
@@ -304,6 +304,37 @@ def _one_gate(rows: bool) -> Make:
 def _aam_operations(places: Callable[[int, int], int]) -> Make:
     """From the places at which the two last convolutions are computed."""
     return lambda _: lambda c, height, width: c * max(4, c // 8) * (height + width + places(height, width))
+
+
+def _fewer_biases(of: Callable[[int, int], int]) -> Make:
+    """So many parameters too few, from the channels and the number of lengths."""
+
+    def make(count: Any) -> Any:
+        def mistaken(channels: int, lengths: Sequence[int] = (7, 11, 21)) -> int:
+            return count(channels, lengths) - of(channels, len(lengths))
+
+        return mistaken
+
+    return make
+
+
+def _no_local_in_the_sum(package: Any) -> Any:
+    def forward(block: Any, x: Tensor) -> Tensor:
+        seen = block.local(x) if block.serial else x
+        total = torch.stack([strip(seen) for strip in block.strips]).sum(0)
+        return block.mix(total) * x
+
+    return type("Mistaken", (package,), {"forward": forward})
+
+
+def _always_serial(package: Any) -> Any:
+    def init(block: Any, channels: int, strips: str = "serial") -> None:
+        package.__init__(block, channels)
+
+    return type("Mistaken", (package,), {"__init__": init})
+
+
+# Lessons 13 and 14 ----------------------------------------------------------------------------------------------------
 
 
 def _ious(matrix: np.ndarray) -> np.ndarray:
@@ -497,6 +528,13 @@ MISTAKES: Mapping[str, Mapping[str, Make]] = {
         "only one of the two gates' convolutions is counted, over its rows": _aam_operations(lambda height, _: height),
         "the gates' convolutions are left out": _aam_operations(lambda *_: 0),
     },
+    "11.1": {
+        "the strips' biases are left out": _fewer_biases(lambda c, n: 2 * n * c),
+        "each pair of strips has one bias a channel and not two": _fewer_biases(lambda c, n: n * c),
+        "all biases are left out": _fewer_biases(lambda c, n: (2 * n + 2) * c),
+    },
+    "11.2": {"what the 5×5 convolution gives is not added to what the strips give": _no_local_in_the_sum},
+    "11.4": {"strips is not handed on: the attention is always serial": _always_serial},
     "13.1": {"background, which is void by then, is still in the last mean": _background_in_the_mean},
     "13.3": {
         "the share of right pixels is told, which is no mIoU": _of_frames(lambda n: np.trace(n.sum(0)) / n.sum()),

@@ -25,7 +25,12 @@ MUTANTS = {
         Mutant("k×1 first", _TWO, "(depthwise(c, k, 1), depthwise(c, 1, k))", "other numbers"),
         Mutant("no product with the input", "return self.mix(total) * x", "return self.mix(total)", "mul"),
         Mutant("a sigmoid", "return self.mix(total) * x", "return torch.sigmoid(self.mix(total)) * x", "sigmoid"),
-        Mutant("local left out of the sum", _TOTAL, "total = sum(pair(seen) for pair in self.pairs)", "add"),
+        Mutant(
+            "local left out of the sum",
+            _TOTAL,
+            "total = sum(pair(seen) for pair in self.pairs)",
+            "is not added to what the strips give",
+        ),
         Mutant("always serial", "seen = local if self.serial else x", "seen = local", "strips='parallel'"),
         Mutant("always parallel", "seen = local if self.serial else x", "seen = x", "seen = x"),
         Mutant("a 3×3 for the 5×5", _LOCAL, _LOCAL.replace("5, 5", "3, 3"), "local"),

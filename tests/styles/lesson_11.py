@@ -11,7 +11,12 @@ STYLES = {
 def msca_parameters(channels, lengths=(7, 11, 21)):
     return channels * (26 + 2 * (sum(lengths) + len(lengths)) + channels + 1)
 """,
-            Slip("no biases of strips", "(sum(lengths) + len(lengths))", "sum(lengths)"),
+            Slip(
+                "no biases of strips",
+                "(sum(lengths) + len(lengths))",
+                "sum(lengths)",
+                names=("the strips' biases are left out",),
+            ),
             Slip("one strip a length", "2 * (sum", "(sum"),
             Slip("5 + 5", "(26 +", "(11 +"),
         ),
@@ -43,7 +48,7 @@ def msca_parameters(channels, lengths=(7, 11, 21)):
     return sum(p.numel() for layer in layers for p in layer.parameters())
 """,
             Slip("1×1 depthwise", "nn.Conv2d(c, c, 1)", "nn.Conv2d(c, c, 1, groups=c)"),
-            Slip("no bias", "size, groups=c", "size, groups=c, bias=False"),
+            Slip("no bias", "size, groups=c", "size, groups=c, bias=False", names=("the strips' biases are left out",)),
         ),
         Style(
             "weights and biases apart",
@@ -55,7 +60,7 @@ def msca_parameters(channels, lengths=(7, 11, 21)):
         weights, biases = weights + 2 * k * channels, biases + 2 * channels
     return weights + biases
 """,
-            Slip("no biases", "return weights + biases", "return weights"),
+            Slip("no biases", "return weights + biases", "return weights", names=("all biases are left out",)),
             Slip("a bias for the 5×5 alone", "biases = 2 * channels", "biases = channels"),
         ),
         Style(
@@ -276,7 +281,9 @@ class MSCAN(nn.Module):
 """,
             Slip("no GELU in the FFN", "self.gelu(self.spread(y))", "self.spread(y)", names=("gelu",)),
             Slip("GELU before the 3×3", "self.gelu(self.spread(y))", "self.spread(self.gelu(y))"),
-            Slip("strips not handed on", "MSCA(channels, strips)", "MSCA(channels)"),
+            Slip(
+                "strips not handed on", "MSCA(channels, strips)", "MSCA(channels)", names=("strips is not handed on",)
+            ),
             Slip("second norm forgotten", "self.widen(self.norm_b(x))", "self.widen(x)", names=("batch_norm",)),
         ),
         Style(
