@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 
 import pytest
@@ -9,10 +10,18 @@ import pytest
 pytest.importorskip("jupytext", reason='lessons are read with jupytext: pip install -e ".[dev]"')
 
 from edgeseg import course
-from edgeseg.course.mistakes import MISTAKES, told
+from edgeseg.course.mistakes import known, told
+from edgeseg.course.syllabus import SYLLABUS
 from lesson_cells import SOURCES, execute, for_checks
 
-LESSONS = [p for p in SOURCES if any(exercise[:2] == p.stem[:2] for exercise in MISTAKES)]
+
+def exercises(source):
+    """Of a lesson, those with known mistakes."""
+    number = source.stem[:2]
+    return {f"{number}.{k + 1}" for k in range(len(SYLLABUS[number].exercises)) if known(f"{number}.{k + 1}")}
+
+
+LESSONS = [source for source in SOURCES if exercises(source)]
 
 
 @pytest.fixture(autouse=True)
@@ -40,17 +49,26 @@ def test_every_known_mistake_is_told_in_its_own_words(source, capsys):
     scope: dict = {"__name__": "__main__"}
     seen = set()
     for i, cell in for_checks(source):
-        for exercise in set(cell.exercises) & set(MISTAKES) if "check" in cell.tags else ():
+        for exercise in set(cell.exercises) & exercises(source) if "check" in cell.tags else ():
             seen.add(exercise)
-            for words, make in MISTAKES[exercise].items():
+            for words, make in known(exercise).items():
                 capsys.readouterr()
                 execute(cell.text, f"lesson {source.stem}, cell {i}, {words}", scope | {"course": Learner(make)})
                 said = re.sub(r"\s+", " ", capsys.readouterr().out)
                 assert f"Exactly this comes out if {words}." in said, said
         execute(cell.text, f"lesson {source.stem}, cell {i}", scope)
-    assert seen == {exercise for exercise in MISTAKES if exercise[:2] == source.stem[:2]}
+    assert seen == exercises(source)
+
+
+def test_every_file_of_known_mistakes_belongs_to_a_lessons_exercises():
+    files = sorted((SOURCES[0].parents[2] / "edgeseg" / "course" / "mistakes").glob("lesson_*.py"))
+    assert [file.stem[-2:] for file in files] == [source.stem[:2] for source in LESSONS]
+    for number in (file.stem[-2:] for file in files):
+        listed = importlib.import_module(f"edgeseg.course.mistakes.lesson_{number}").MISTAKES
+        assert {exercise[:2] for exercise in listed} == {number}
+        assert len(listed) == len(exercises(next(p for p in SOURCES if p.stem[:2] == number)))
 
 
 def test_what_no_known_mistake_gives_is_told_nothing():
     assert told("07.1", object, lambda mistake: False) == ""
-    assert told("20.9", object, lambda mistake: True) == ""
+    assert told("05.1", object, lambda mistake: True) == ""

@@ -1,0 +1,87 @@
+"""Known mistakes of lesson 01: scenes and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from edgeseg.course.mistakes import Make
+from edgeseg.metrics import VOID
+
+
+def _depth_from_zero(project: Any) -> Any:
+    def mistaken(points: Any, camera: Any, size: tuple[int, int]) -> np.ndarray:
+        x, y, z = np.asarray(points, dtype=float).T
+        scale = camera.focal * size[0] / z
+        u = camera.vanish * size[1] + scale * (x - camera.x)
+        return np.stack([u, camera.horizon * size[0] + scale * (camera.height - y)], axis=1)
+
+    return mistaken
+
+
+def _unknown_stays(_: Any) -> Any:
+    def mistaken(raw: np.ndarray, train_ids: Mapping[int, int]) -> np.ndarray:
+        return np.vectorize(lambda v: train_ids.get(int(v), v))(raw).astype(np.uint8)
+
+    return mistaken
+
+
+def _written_into(_: Any) -> Any:
+    def mistaken(raw: np.ndarray, train_ids: Mapping[int, int]) -> np.ndarray:
+        for label_id, train_id in train_ids.items():
+            raw[raw == label_id] = train_id
+        return raw
+
+    return mistaken
+
+
+def _in_turn(_: Any) -> Any:
+    def mistaken(raw: np.ndarray, train_ids: Mapping[int, int]) -> np.ndarray:
+        known, found = np.isin(raw, list(train_ids)), raw.copy()
+        for label_id, train_id in train_ids.items():
+            found[found == label_id] = train_id
+        found[~known] = VOID
+        return found
+
+    return mistaken
+
+
+def _edge(*sides: int) -> Make:
+    def make(_: Any) -> Any:
+        def mistaken(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+            centre = [0 if side in sides else 1 for side in (0, 1)]
+            at = [(2 * np.arange(n) + c) * old // (2 * n) for n, c, old in zip(size, centre, label.shape, strict=True)]
+            return label[at[0][:, None], at[1]]
+
+        return mistaken
+
+    return make
+
+
+def _label_painted_as_image(paint: Any) -> Any:
+    def mistaken(quads: Any, camera: Any, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        image, label = paint(quads, camera, size)
+        covered = (label != paint([], camera, size)[1]).any(2, keepdims=True)
+        return image, np.where(covered, image, label)
+
+    return mistaken
+
+
+MISTAKES: Mapping[str, Mapping[str, Make]] = {
+    "01.1": {"depth is measured from the world's zero and not from the camera": _depth_from_zero},
+    "01.2": {"the label is painted in the image's colours": _label_painted_as_image},
+    "01.4": {
+        "a value without a train id keeps its own number instead of becoming void": _unknown_stays,
+        "the raw map itself is written to: what has no train id stays, and what was exchanged is read again": (
+            _written_into
+        ),
+        "one exchange reads what an earlier one has written: compare with the raw ids": _in_turn,
+    },
+    "01.5": {
+        "the corner of each new pixel is looked up and not its centre": _edge(0, 1),
+        "the upper edge of each new pixel is looked up and not its centre": _edge(0),
+        "the left edge of each new pixel is looked up and not its centre": _edge(1),
+    },
+}
