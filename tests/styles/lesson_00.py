@@ -11,7 +11,12 @@ def to_tensor(image, mean, std):
     array = (image / 255 - np.array(mean)) / np.array(std)
     return torch.tensor(array.transpose(2, 0, 1), dtype=torch.float32).unsqueeze(0)
 """,
-            Slip("reshape for transpose", "array.transpose(2, 0, 1)", "array.reshape(3, *array.shape[:2])"),
+            Slip(
+                "reshape for transpose",
+                "array.transpose(2, 0, 1)",
+                "array.reshape(3, *array.shape[:2])",
+                names=("the axes are reshaped and not",),
+            ),
             Slip("times the deviation", ") / np.array(std)", ") * np.array(std)"),
             Slip("float64", "dtype=torch.float32", "dtype=torch.float64"),
         ),

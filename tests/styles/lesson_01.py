@@ -157,8 +157,15 @@ def shares_and_weights(labels, classes):
     weights = np.array([median / freq[c] if c in freq else 1.0 for c in range(classes)])
     return shares, weights
 """,
-            Slip("void in the total", "total = (labels != 255).sum()", "total = labels.size"),
-            Slip("void in m", "(image != 255).sum() for", "image.size for"),
+            Slip(
+                "void in the total",
+                "total = (labels != 255).sum()",
+                "total = labels.size",
+                names=("void pixels are in the total",),
+            ),
+            Slip(
+                "void in m", "(image != 255).sum() for", "image.size for", names=("void pixels are among the pixels",)
+            ),
             Slip("mean", "np.median", "np.mean"),
         ),
     ],

@@ -351,7 +351,7 @@ class STDC(nn.Module):
                 "ConvBNReLU(width // 2, width)",
                 names=("stem.1",),
             ),
-            Slip("maps turned", "return maps", "return maps[::-1]"),
+            Slip("maps turned", "return maps", "return maps[::-1]", names=("the maps come in reverse order",)),
         ),
         Style(
             "written out, no helper",

@@ -69,6 +69,26 @@ def _label_painted_as_image(paint: Any) -> Any:
     return mistaken
 
 
+def _void_in(total: bool = False, holding: bool = False) -> Make:
+    """Void pixels are counted in the total of the shares, or among the pixels of the images that hold a class."""
+
+    def make(shares_and_weights: Any) -> Any:
+        def mistaken(labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+            shares, weights = shares_and_weights(labels, classes)
+            counts = np.stack([np.bincount(label.ravel(), minlength=256)[:classes] for label in labels])
+            if holding:
+                there = counts.sum(0) > 0
+                pixels = (counts > 0).sum(0) * labels[0].size
+                frequency = counts.sum(0)[there] / pixels[there]
+                weights = np.ones(classes)
+                weights[there] = np.median(frequency) / frequency
+            return counts.sum(0) / labels.size if total else shares, weights
+
+        return mistaken
+
+    return make
+
+
 MISTAKES: Mapping[str, Mapping[str, Make]] = {
     "01.1": {"depth is measured from the world's zero and not from the camera": _depth_from_zero},
     "01.2": {"the label is painted in the image's colours": _label_painted_as_image},
@@ -83,5 +103,10 @@ MISTAKES: Mapping[str, Mapping[str, Make]] = {
         "the corner of each new pixel is looked up and not its centre": _edge(0, 1),
         "the upper edge of each new pixel is looked up and not its centre": _edge(0),
         "the left edge of each new pixel is looked up and not its centre": _edge(1),
+    },
+    "01.6": {
+        "void pixels are in the total of the shares": _void_in(total=True),
+        "void pixels are among the pixels of the images that hold a class": _void_in(holding=True),
+        "void pixels are in both totals": _void_in(total=True, holding=True),
     },
 }
