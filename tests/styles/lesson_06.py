@@ -218,11 +218,14 @@ class CrossCBAM(nn.Module):
             return resize(x, size)
         return dict(out=x, aux=[self.aux_head(f32)])
 """,
-            Slip("aux not in a list", "aux=[self.aux_head(f32)]", "aux=self.aux_head(f32)"),
+            Slip(
+                "aux not in a list", "aux=[self.aux_head(f32)]", "aux=self.aux_head(f32)", names=("should be a list",)
+            ),
             Slip(
                 "size of the map",
                 "size = x.shape[-2:]\n        f8, f16, f32 = self.b(x)",
                 "f8, f16, f32 = self.b(x)\n        size = f8.shape[-2:]",
+                names=("should have (2, 5, 64, 96)",),
             ),
             Slip(
                 "head of 3×3",
