@@ -65,7 +65,7 @@ def _held(source, seconds, monkeypatch):
             assert worth(said, style, slip) != MISLEADING, f"{what}, {slip.what}:\n{style.wrong(slip)}\n{said}"
 
 
-@pytest.mark.parametrize("source", LESSONS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("source", [p for p in LESSONS if p.stem[:2] != "12"], ids=lambda p: p.stem)  # whole networks
 def test_every_style_is_accepted_and_no_message_misleads(source, monkeypatch):
     _held(source, 0.0, monkeypatch)
 
@@ -73,7 +73,7 @@ def test_every_style_is_accepted_and_no_message_misleads(source, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("source", [p for p in LESSONS if p.stem[:2] in ("05", "12")], ids=lambda p: p.stem)
 def test_nor_does_what_is_found_by_trying(source, monkeypatch):
-    """Of two lessons, in less time than a learner's; the table by hand gives that, to all."""
+    """Of two lessons, in less time than a learner's; the table by hand gives that, to all. 12 is held to both here."""
     _held(source, 0.3, monkeypatch)
 
 
