@@ -95,9 +95,14 @@ def test_the_mask_is_the_packages_and_a_hundred_frames_take_no_more_memory(page_
         assert differing(page, artefact) <= MOST_OTHERS
         run = "async frames => { for (let k = 0; k < frames; k++) await edgeseg.segment(new Uint8Array(4 * %d)); }"
         page.evaluate(run % (SIZE[0] * SIZE[1]), 150)  # heaps grow to their working size
-        before = memory()
-        page.evaluate(run % (SIZE[0] * SIZE[1]), 100)
-        assert memory() - before < 24e6  # a hundred results kept, with their inputs and logits, would be more
+        grown = []
+        for _ in range(3):  # a hundred results kept, with their inputs and logits, would be more each time
+            before = memory()
+            page.evaluate(run % (SIZE[0] * SIZE[1]), 100)
+            grown.append(memory() - before)
+            if grown[-1] < 24e6:
+                break
+        assert min(grown) < 24e6  # Chromium starts a process of its own now and then: 130 MB seen once
 
 
 @pytest.mark.usefixtures("registry")
